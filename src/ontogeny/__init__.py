@@ -1,0 +1,42 @@
+"""ontogeny: a laboratory for how language models grow up, and where they get stuck.
+
+import ontogeny as og
+run = og.run("recipes/quickstart.yaml")
+run.verdicts()                 # a polars frame
+run = og.open("runs/babylm-small")
+run.figure("map")              # an altair chart
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ontogeny.laboratory import Run, run
+    from ontogeny.laboratory import Run as open
+    from ontogeny.recipe import Recipe
+    from ontogeny.recipe import load as load_recipe
+    from ontogeny.records import OntogenyError
+
+__all__ = ["OntogenyError", "Recipe", "Run", "load_recipe", "open", "run"]
+
+# Loaded when first asked for: `ontogeny --help` should not wait for torch.
+_HOMES = {
+    "run": "ontogeny.laboratory:run",
+    "Run": "ontogeny.laboratory:Run",
+    "open": "ontogeny.laboratory:Run",
+    "Recipe": "ontogeny.recipe:Recipe",
+    "load_recipe": "ontogeny.recipe:load",
+    "OntogenyError": "ontogeny.records:OntogenyError",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ontogeny' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name].split(":")
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value

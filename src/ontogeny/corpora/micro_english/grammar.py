@@ -1,0 +1,220 @@
+"""A weighted grammar with features; notation.py says how its rules are written.
+
+Rules are turned, when first needed, into expansions without variables: each category with its features (`State`) then
+knows every way to expand it and how likely each is, and growing a sentence is fast.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from random import Random
+
+from ontogeny.corpora.micro_english.derivation import Choice, Expansion, Node, Repeat, State, grow
+from ontogeny.corpora.micro_english.lexicon import Ground, Lexicon, Word
+from ontogeny.corpora.micro_english.notation import Features, Part, Symbol, Value, parse, symbol
+from ontogeny.records import OntogenyError
+from ontogeny.registry import nearest
+
+BREAK = "|"  # between the sentences of a frame
+
+Bindings = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way to make a category."""
+
+    left: Features
+    right: tuple[Part, ...]
+    weight: float
+
+
+class Grammar:
+    """A lexicon and rules.
+
+    features: weights of the values of a feature where the rules leave it open (else all are alike)
+    rules: for each left side a list of `weight: right side`
+    misleading: what that word means in a weight (0 to 1); `revealing` is the rest to 1
+    """
+
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        features: Mapping[str, Mapping[str, float]],
+        rules: Mapping[str, Sequence[Mapping[str | float, str]]],
+        misleading: float,
+    ):
+        self.lexicon = lexicon
+        self.domains: dict[str, Mapping[str, float]] = {name: dict.fromkeys(values, 1.0) for name, values in lexicon.values.items()}
+        self.domains.update(features)
+        shares = {"misleading": misleading, "revealing": 1 - misleading}
+        self.rules: dict[str, list[Rule]] = {}
+        for left, alternatives in rules.items():
+            self.rules.setdefault(symbol(left).name, []).extend(_rules(left, alternatives, shares))
+        for rule in (rule for alternatives in self.rules.values() for rule in alternatives):
+            self._check((Symbol("", rule.left), *rule.right))
+        self._states: dict[tuple[str, Ground], State] = {}
+
+    def grow(self, category: str, random: Random) -> Node:
+        """A derivation of `category`."""
+        return grow(self._state(category, ()), self.lexicon, random)
+
+    def frame(self, *sentences: str) -> State:
+        """Sentences that share labels and variables, for `grow_frame`.  Raises OntogenyError if words are lacking."""
+        parts = tuple(part for sentence in sentences for part in (*parse(sentence), BREAK))
+        self._check(parts)
+        state = State("Frame", ())
+        state.weigh(self._expansions_of(Rule((), parts, 1.0), {}))
+        if not state.expansions:
+            raise OntogenyError(f"the grammar has no words for {' | '.join(sentences)!r}")
+        return state
+
+    def grow_frame(self, frame: State, random: Random) -> list[Node]:
+        """One derivation of each sentence of the frame."""
+        children = grow(frame, self.lexicon, random).children
+        ends = [place for place, child in enumerate(children) if isinstance(child, Word) and child.form == BREAK]
+        starts = [0, *(end + 1 for end in ends[:-1])]
+        return [Node("Sentence", (), children[start:end]) for start, end in zip(starts, ends, strict=True)]
+
+    def _check(self, parts: Sequence[Part]) -> None:
+        """Raise OntogenyError at a feature or value that no word has: such a rule would never apply, in silence."""
+        for name, wanted in (pair for part in parts if isinstance(part, Symbol) for pair in part.features):
+            for value in wanted.among or ():
+                if value not in self._domain(name):
+                    close = nearest(value, list(self._domain(name)))
+                    raise OntogenyError(f"grammar: {name} has no value {value!r}; {close}")
+
+    def _state(self, category: str, features: Ground) -> State:
+        key = category, features
+        if key not in self._states:
+            state = self._states[key] = State(category, features)
+            state.weigh(self._expansions(category, features))
+        return self._states[key]
+
+    def _expansions(self, category: str, features: Ground) -> list[tuple[float, Expansion]]:
+        if category in self.lexicon.words:
+            return [(word.weight, (word,)) for word in self.lexicon.fitting(category, features)]
+        if category not in self.rules:
+            known = [*self.rules, *self.lexicon.words]
+            raise OntogenyError(f"grammar: no category {category!r}; {nearest(category, known)}")
+        matches = [(rule, _match(rule.left, dict(features))) for rule in self.rules[category] if rule.weight > 0]
+        return [pair for rule, bound in matches if bound is not None for pair in self._expansions_of(rule, bound)]
+
+    def _expansions_of(self, rule: Rule, bound: Bindings) -> list[tuple[float, Expansion]]:
+        """The rule for each assignment of values to its open variables, save those that there are no words for."""
+        assigned = [(weight, self._expansion(rule.right, bindings)) for weight, bindings in self._assignments(rule, bound)]
+        possible = [(weight, expansion) for weight, expansion in assigned if expansion is not None and weight > 0]
+        total = sum(weight for weight, _ in possible)
+        return [(rule.weight * weight / total, expansion) for weight, expansion in possible]
+
+    def _assignments(self, rule: Rule, bound: Bindings) -> Iterator[tuple[float, Bindings]]:
+        wanted = [(name, value) for part in rule.right if isinstance(part, Symbol) for name, value in part.features]
+        domains = self._open(wanted, bound)
+        for row in product(*(domain.items() for domain in domains.values())):
+            values = {name: value for name, (value, _) in zip(domains, row, strict=True)}
+            bindings = bound | values
+            if all(_admits(value, bindings) for _, value in wanted):
+                yield prod(weight for _, weight in row), bindings
+
+    def _open(self, wanted: Sequence[tuple[str, Value]], bound: Bindings) -> dict[str, Mapping[str, float]]:
+        """The variables still to be chosen, with their values' weights.
+
+        A variable that nothing else depends on is left out, so that the words' own frequencies decide it; but not where
+        some value must be asked for by name.
+        """
+        times = Counter(value.variable for _, value in wanted)
+        return {
+            value.variable: self._domain(name)
+            for name, value in reversed(wanted)  # so that the first use decides which feature's weights count
+            if value.variable and value.variable not in bound and not value.other
+            if times[value.variable] > 1 or value.among or 0 in self._domain(name).values()
+        }
+
+    def _domain(self, feature: str) -> Mapping[str, float]:
+        if feature not in self.domains:
+            raise OntogenyError(f"grammar: no feature {feature!r}; {nearest(feature, list(self.domains))}")
+        return self.domains[feature]
+
+    def _expansion(self, right: tuple[Part, ...], bindings: Bindings) -> Expansion | None:
+        """The right side without variables; None if words are lacking for some constituent of it."""
+        parts: list[Word | State | Repeat] = []
+        places: dict[str, int] = {}
+        for part in right:
+            if isinstance(part, str):
+                parts.append(Word(part, "", part, 1.0, {}))
+            elif part.name in places:
+                parts.append(Repeat(places[part.name], self._variants(part, bindings)[0][1]))
+            else:
+                state = self._constituent(part, bindings)
+                if state is None:
+                    return None
+                if part.label:
+                    places[part.label] = len(parts)
+                parts.append(state)
+        return tuple(parts)
+
+    def _constituent(self, part: Symbol, bindings: Bindings) -> State | None:
+        """The state of a constituent, a choice of states if its features leave one; None if words are lacking."""
+        states = [(weight, self._state(part.name, ground)) for weight, ground in self._variants(part, bindings)]
+        # A state that is still growing belongs to a rule further up: a recursive rule, which must have another way out.
+        possible = [(weight, state) for weight, state in states if weight > 0 and (state.growing or state.expansions)]
+        if len(possible) <= 1:
+            return possible[0][1] if possible else None
+        choice = Choice(part.name, ())
+        choice.weigh((weight, (state,)) for weight, state in possible)
+        return choice
+
+    def _variants(self, part: Symbol, bindings: Bindings) -> list[tuple[float, Ground]]:
+        """Every set of values that a constituent's features may have, with its weight."""
+        columns = [
+            [(name, value, self._domain(name)[value] if len(values) > 1 else 1.0) for value in values]
+            for name, wanted in part.features
+            if (values := self._values(name, wanted, bindings)) is not None
+        ]
+        return [
+            (prod(weight for _, _, weight in row), tuple(sorted((name, value) for name, value, _ in row)))
+            for row in product(*columns)
+        ]
+
+    def _values(self, feature: str, wanted: Value, bindings: Bindings) -> tuple[str, ...] | None:
+        """The values that a feature may have; None where it does not matter."""
+        among = wanted.among or tuple(self._domain(feature))
+        if wanted.variable is None:
+            return among
+        if wanted.other:
+            return tuple(value for value in among if value != bindings.get(wanted.variable))
+        return (bindings[wanted.variable],) if wanted.variable in bindings else None
+
+
+def _rules(left: str, alternatives: Sequence[Mapping[str | float, str]], shares: Mapping[str, float]) -> list[Rule]:
+    features = symbol(left).features
+    pairs = [pair for alternative in alternatives for pair in alternative.items()]
+    return [Rule(features, parse(right), _weight(weight, shares)) for weight, right in pairs]
+
+
+def _weight(text: str | float, shares: Mapping[str, float]) -> float:
+    """`10`, or `10*misleading`."""
+    number, _, share = str(text).partition("*")
+    try:
+        return float(number) * (shares[share] if share else 1.0)
+    except (ValueError, KeyError):
+        raise OntogenyError(f"grammar: {text!r} is no weight; a weight is 10, 10*misleading or 10*revealing") from None
+
+
+def _match(left: Features, features: Mapping[str, str]) -> Bindings | None:
+    """The variables' values if a rule's left side can be a constituent with these features, else None."""
+    asked = [(value, features[name]) for name, value in left if name in features]
+    if any(value.among and found not in value.among for value, found in asked):
+        return None
+    return {value.variable: found for value, found in asked if value.variable}
+
+
+def _admits(value: Value, bindings: Bindings) -> bool:
+    """Whether the bindings respect `g=?x:m|f`."""
+    if value.other or value.variable is None or value.among is None or value.variable not in bindings:
+        return True
+    return bindings[value.variable] in value.among

@@ -1,0 +1,159 @@
+"""From a run's scores to its tables of curves and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ontogeny import recipe as recipes
+from ontogeny import store
+from ontogeny.display import Display
+from ontogeny.recipe import Observation, Thresholds
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
+from ontogeny.trajectories import (
+    Timeline,
+    curve,
+    judge,
+    null,
+    read_accuracy_table,
+    sensitivity,
+    timeline_of,
+    without_common_prefix,
+)
+
+
+def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.DataFrame:
+    """Judges every suite over all seeds that have been read as far as the furthest; writes curves, verdicts and sensitivity.
+
+    Raises OntogenyError if nothing has been scored.
+    """
+    curves, verdicts, variants = [], [], []
+    for suite in folder.suites():
+        seeds = _seeds_alike(folder, suite, display)
+        if not seeds:
+            continue
+        found = curves_of(folder, suite, recipe.verdicts.tie)
+        time = timeline(folder, found.filter(pl.col("seed").is_in(seeds)))
+        pairs_of = _Pairs(folder, suite, seeds)
+        own = found.filter(pl.col("seed").is_in(seeds))
+        with display.bar(f"verdicts on {suite}", own["paradigm"].n_unique(), "paradigms") as advance:
+            table = judge(own, time, recipe.verdicts, pairs_of)
+            advance(len(table))
+        variants.append(sensitivity(own, time, recipe.verdicts, pairs_of).with_columns(suite=pl.lit(suite)))
+        human = folder.lineage().get("suites", {}).get(suite, {}).get("human", {})
+        verdicts.append(table.with_columns(human=pl.col("paradigm").replace_strict(human, default=None, return_dtype=pl.Float64)))
+        curves.append(found)
+        facts = {"nulls": {suite: asdict(null(own, time, recipe.verdicts, pairs_of))}} if recipe.verdicts.swaps else {}
+        folder.note(timeline=asdict(time) | {"steps": list(time.steps)}, **facts)
+    if not verdicts:
+        raise OntogenyError(f"{folder.path} has no scores to judge; run: ontogeny score {folder.path}")
+    store.write_table(folder.curves, pl.concat(curves))
+    store.write_table(folder.sensitivity, pl.concat(variants))
+    store.write_table(folder.verdicts, pl.concat(verdicts))
+    return pl.concat(verdicts)
+
+
+def curves_of(folder: RunFolder, suite: str, tie: float) -> pl.DataFrame:
+    """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself."""
+    about = store.read_table(folder.pairs(suite)).select("paradigm", "phenomenon", "field").unique("paradigm")
+    when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
+    rows = []
+    for seed in folder.seeds():
+        for step in folder.scored(seed, suite):
+            known = when.get((seed, step))
+            clock = {
+                "suite": pl.lit(suite),
+                "seed": pl.lit(seed, pl.Int64),
+                "step": pl.lit(step, pl.Int64),
+                "tokens": pl.lit(known.tokens if known else None, pl.Int64),
+                "words": pl.lit(known.words if known else None, pl.Float64),
+            }
+            rows.append(curve(store.read_table(folder.scores(seed, suite, step)), tie).with_columns(**clock))
+    return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
+
+
+def timeline(folder: RunFolder, curves: pl.DataFrame) -> Timeline:
+    """The run's clock.  Untrained ends where every seed's dev loss is below the unigram entropy of the training text."""
+    lineage = folder.lineage()
+    training, tokens = lineage.get("training", {}), lineage.get("tokens", {}).get("train", {})
+    steps = tuple(sorted(curves["step"].unique().to_list()))
+    last = curves.filter(pl.col("step") == steps[-1]).row(0, named=True)
+    per_step = {name: last[name] / steps[-1] if last[name] and steps[-1] else None for name in ("tokens", "words")}
+    return Timeline(
+        steps=steps,
+        total=max(training.get("steps", 0), steps[-1], 1),
+        warmup=training.get("warmup"),
+        trained_from=_trained_from(folder, steps, set(curves["seed"]), tokens.get("unigram_entropy")),
+        tokens_per_step=per_step["tokens"],
+        words_per_step=per_step["words"],
+    )
+
+
+def _trained_from(folder: RunFolder, steps: tuple[int, ...], seeds: set[int], entropy: float | None) -> int | None:
+    losses = {key: value for key, value in folder.reading("loss", "dev").items() if key[0] in seeds}
+    if entropy is None or not losses:
+        return None
+    for step in steps:
+        if all(losses.get((seed, step), entropy) < entropy for seed in seeds):
+            return step
+    return steps[-1] + 1  # none is trained yet
+
+
+def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
+    """Seeds that have been read at the same checkpoints as the one read furthest; the others are named and left for later."""
+    read = {seed: folder.scored(seed, suite) for seed in folder.seeds()}
+    furthest = max(read.values(), key=len, default=[])
+    alike = [seed for seed, steps in read.items() if steps and steps == furthest]
+    if others := [seed for seed, steps in read.items() if steps and steps != furthest]:
+        display.warn(
+            f"{suite}: seeds {others} have been read at other checkpoints than seeds {alike} and wait; verdicts are over {alike}"
+        )
+    return alike
+
+
+class _Pairs:
+    """All scores of one paradigm with the contrast that clusters its pairs; one paradigm at a time."""
+
+    def __init__(self, folder: RunFolder, suite: str, seeds: list[int]):
+        self.scores = folder.scan_scores(suite)
+        self.contrasts = pl.scan_parquet(folder.pairs(suite)).select("paradigm", "pair", "contrast")
+        self.seeds = seeds
+
+    def __call__(self, paradigm: str) -> pl.DataFrame:
+        assert self.scores is not None
+        own = self.scores.filter((pl.col("paradigm") == paradigm) & pl.col("seed").is_in(self.seeds))
+        columns = ("seed", "step", "pair", "contrast", "logp_good", "logp_bad", "tokens_good", "tokens_bad")
+        return own.join(self.contrasts, on=["paradigm", "pair"], how="left").select(*columns).collect()
+
+
+def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display) -> pl.DataFrame:
+    """Verdicts of a plain table of accuracies (paradigm, step, seed, accuracy); `out`: a parquet file to write them to.
+
+    Settings are a recipe's: verdicts.early=0.05, and total_steps=N where training went on after the last row.
+    """
+    raw: dict[str, Any] = {"verdicts": {}}
+    for setting in settings:
+        recipes.override(raw, setting)
+    total = raw.pop("total_steps", None)
+    if unknown := [name for name in raw if name != "verdicts"]:
+        raise OntogenyError(f"--set {unknown[0]}: a table takes verdicts.NAME and total_steps only")
+    thresholds = recipes.build(Thresholds, raw["verdicts"], "--set verdicts")
+    curves, prefix = without_common_prefix(read_accuracy_table(source))
+    if prefix:
+        display.say(f"{source}: all paradigms begin with {prefix!r}, which is left out")
+    time = timeline_of(curves, total)
+    table = judge(curves, time, thresholds).with_columns(suite=pl.lit(source.stem), human=pl.lit(None, pl.Float64))
+    counts = table["verdict"].value_counts().sort("count", descending=True)
+    display.say(
+        f"{len(table)} paradigms, {len(time.steps)} checkpoints to step {time.total:,}, {curves['seed'].n_unique()} seeds: "
+        + ", ".join(f"{count} {name}" for name, count in counts.iter_rows())
+    )
+    if out is not None:
+        store.write_table(out, table)
+        display.say(f"verdicts: {out}")
+    return table

@@ -1,0 +1,368 @@
+"""Recipe to report on one screen: what happens when, and who reads each checkpoint."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ontogeny import recipe as recipes
+from ontogeny import store
+from ontogeny.display import Display
+from ontogeny.recipe import Observation, Recipe
+from ontogeny.records import Checkpoint, OntogenyError, Reading
+from ontogeny.store import RunFolder
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+    from ontogeny.scoring.reading import Asked, Reader
+    from ontogeny.tokens.prepare import Text
+    from ontogeny.training.session import Outlook
+
+QUIET = Display(quiet=True)
+PACKAGES = (
+    "ontogeny",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "polars",
+    "numpy",
+    "scipy",
+    "ruptures",
+    "altair",
+)
+
+
+def run(recipe: Recipe | Path | str, root: Path | str = "runs", display: Display = QUIET, jobs: int = 1) -> Run:
+    """The main job: text to verdicts.  Does only what is missing, so that a killed run goes on where it was."""
+    recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    here = Run.begin(recipe, root, display)
+    here.train(jobs)  # scores each checkpoint as it appears, unless scoring.live is off
+    here.score()
+    here.judge()
+    here.write_report()
+    return here
+
+
+class Run:
+    """A run's folder and the stages that fill it.  Each stage can be called alone and does only what is missing."""
+
+    def __init__(self, path: Path | str, display: Display = QUIET):
+        """Opens an existing run.  Raises OntogenyError if there is none at `path`."""
+        self.folder = RunFolder.existing(path)
+        self.display = display
+        kind = Recipe if self.folder.lineage().get("kind", "trained") == "trained" else Observation
+        text = self.folder.recipe.read_text(encoding="utf-8")
+        self.recipe: Observation = recipes.build(kind, recipes.plain(text, str(self.folder.recipe)), str(self.folder.recipe))
+
+    @classmethod
+    def begin(cls, recipe: Observation, root: Path | str = "runs", display: Display = QUIET) -> Run:
+        """A run's folder with this recipe, new or as it was left.  Raises OntogenyError if one is there that differs in what it trains."""
+        folder = RunFolder(Path(root) / recipe.name)
+        with folder.writing():
+            if folder.recipe.exists():
+                _same_training(cls(folder.path).recipe, recipe, folder)
+            with store.atomic(folder.recipe) as temporary:
+                temporary.write_text(recipes.dump(recipe), encoding="utf-8")
+            folder.note(
+                kind="trained" if isinstance(recipe, Recipe) else "opened",
+                created=folder.lineage().get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
+                command=" ".join(["ontogeny", *sys.argv[1:]]) if Path(sys.argv[0]).name == "ontogeny" else "Python",
+                versions={name: found for name in PACKAGES if (found := _version(name))} | {"python": platform.python_version()},
+                hardware=_hardware(),
+            )
+        return cls(folder.path, display)
+
+    # --- the stages -----------------------------------------------------------------------------------------------
+
+    def train(self, jobs: int = 1) -> None:
+        """Trains every seed to its end, from wherever it was left, and reads each checkpoint as it appears.
+
+        With `jobs` above 1, so many seeds side by side, each in a process of its own with its share of the cores: small models gain
+        more from that than from many threads.
+        """
+        from ontogeny.training.session import finished
+
+        recipe = self._own()
+        with self.folder.writing():
+            self._announce(self.outlook(jobs), jobs)
+            todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(jobs))]
+            if jobs > 1 and len(todo) > 1:
+                side_by_side([(self.folder.path, seed) for seed in todo], jobs)
+            else:
+                for seed in todo:
+                    self.train_seed(seed)
+
+    def train_seed(self, seed: int) -> None:
+        """Trains one seed; whoever calls this holds the run's one writer's place."""
+        from ontogeny.training.session import train_seed
+
+        recipe, plan = self._own(), self.outlook()
+        with self.display.bar(f"training, seed {seed}", plan.steps, "steps") as advance:
+            before = 0
+
+            def watch(step: int, loss: float) -> None:
+                nonlocal before
+                advance(step - before, f"loss {loss:.3f}")
+                before = step
+
+            for checkpoint in train_seed(self.folder, recipe, self.text, plan, seed, watch):
+                if recipe.scoring.live:
+                    self._read(seed, checkpoint)
+
+    def score(self, again: Sequence[int] = ()) -> None:
+        """Reads every checkpoint that has not been read; those at the steps in `again` once more.
+
+        Raises OntogenyError that names the checkpoints that could not be read, after reading all others.
+        """
+        troubles = []
+        with self.folder.writing():
+            for seed in self.folder.seeds():
+                for checkpoint in self.folder.checkpoints(seed):
+                    try:
+                        self._read(seed, checkpoint, again=checkpoint.step in again)
+                    except OntogenyError as error:
+                        self.display.warn(str(error))
+                        troubles.append(str(error))
+            self.folder.note(warnings=troubles)
+        if troubles:
+            raise OntogenyError("\n".join(troubles))
+
+    def judge(self) -> pl.DataFrame:
+        """Trajectories and verdicts of every suite, over all seeds; written to the run's folder and returned."""
+        from ontogeny.judging import judge_run
+
+        with self.folder.writing():
+            return judge_run(self.folder, self.recipe, self.display)
+
+    def write_report(self) -> Path:
+        """The page and its figures.  Returns the page's path."""
+        from ontogeny.report import write_report
+
+        with self.folder.writing():
+            return write_report(self.folder)
+
+    # --- what the stages stand on ---------------------------------------------------------------------------------
+
+    @cached_property
+    def text(self) -> Text:
+        """Tokenizer and token stores."""
+        from ontogeny.tokens.prepare import prepare
+
+        return prepare(self.folder, self._own(), lambda title: self.display.bar(title, None, "documents"))
+
+    def outlook(self, jobs: int = 1) -> Outlook:
+        """What the training is, or will be, with `jobs` seeds side by side; a run that began keeps the engine it began with."""
+        from ontogeny.training.session import outlook
+
+        return outlook(self.folder, self._own(), self.text, jobs)
+
+    @cached_property
+    def asked(self) -> list[Asked]:
+        """The suites, read."""
+        from ontogeny.scoring.reading import ask, keep_pairs
+
+        found = [ask(suite, self.recipe.scoring.pairs_per_paradigm) for suite in self.recipe.suites]
+        for asked in found:
+            keep_pairs(self.folder, asked)
+            self.folder.note(suites={asked.name: asked.facts() | self.folder.lineage().get("suites", {}).get(asked.name, {})})
+            if asked.identical:
+                where = sorted({pair.paradigm for pair in asked.identical})
+                self.display.say(
+                    f"{asked.name}: {len(asked.identical)} pairs with identical sentences are left out ({', '.join(where)})"
+                )
+        return found
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads checkpoints."""
+        from ontogeny.scoring.reading import Reader
+        from ontogeny.training.engine import find_device
+
+        context = self.recipe.training.context if isinstance(self.recipe, Recipe) else None
+        return Reader(self.folder, self.recipe, self.asked, find_device(self.recipe.scoring.device), context)
+
+    def _read(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> None:
+        missing = self.reader.missing(seed, checkpoint, again)
+        if not missing and (wrong := store.fault(checkpoint.folder) if not self.folder.adopted() else None):
+            self.display.warn(f"{wrong}; its scores are kept, --again {checkpoint.step} would make them anew")
+        if missing:
+            self.reader.read(seed, checkpoint, missing, lambda title, n: self.display.bar(title, n, "sentences"))
+        if isinstance(self.recipe, Recipe) and not self.folder.readings(seed, checkpoint.step).exists():
+            self._read_loss(seed, checkpoint)
+
+    def _read_loss(self, seed: int, checkpoint: Checkpoint) -> None:
+        from ontogeny.scoring.reading import open_model
+        from ontogeny.training.loop import dev_loss
+
+        device = self.reader.device
+        loss = dev_loss(open_model(checkpoint.folder).to(device), self.text.dev, self._own().training, device)
+        self.folder.write_readings(seed, checkpoint.step, [Reading("loss", "dev", loss)], store.weights_hash(checkpoint.folder))
+
+    def _own(self) -> Recipe:
+        if not isinstance(self.recipe, Recipe):
+            raise OntogenyError(f"{self.folder.path} is a run around somebody else's checkpoints: there is nothing to train")
+        return self.recipe
+
+    def _announce(self, plan: Outlook, jobs: int) -> None:
+        recipe, text = self._own(), self.text
+        need = plan.disk(len(recipe.seeds))
+        known = self.folder.lineage().get("training")
+        self.folder.note(
+            engine=plan.engine.lineage(),
+            training={
+                "parameters": plan.parameters,
+                "steps": plan.steps,
+                "warmup": plan.warmup,
+                "checkpoints": len(plan.checkpoints),
+            },
+        )
+        self.display.say(
+            f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in {len(text.train):,} tokens, "
+            f"{plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, seeds {list(recipe.seeds)}\n"
+            f"{len(plan.checkpoints)} checkpoints a seed, {store.human_size(need)} of disk for all seeds "
+            f"({store.human_size(store.free_space(self.folder.path))} free)\n"
+            f"{plan.engine.device}, {plan.engine.threads} threads{f' for each of {jobs} seeds at a time' if jobs > 1 else ''}, {plan.engine.precision}, {'compiled' if plan.engine.compile else 'not compiled'}"
+        )
+        if known is None and need > store.free_space(self.folder.path):
+            raise store.disk_full(self.folder.path, need)
+
+    # --- frames and figures ---------------------------------------------------------------------------------------
+
+    def scores(self, suite: str | None = None) -> pl.LazyFrame:
+        """Every pair at every checkpoint and seed, as a lazy frame: paradigm, pair, logp_good, logp_bad ..., seed, step."""
+        found = self.folder.scan_scores(suite or self._suite())
+        if found is None:
+            raise OntogenyError(
+                f"{self.folder.path} has no scores on {suite or self._suite()}; run: ontogeny score {self.folder.path}"
+            )
+        return found
+
+    def curves(self) -> pl.DataFrame:
+        """Accuracy and mean margins of every paradigm at every checkpoint and seed."""
+        return store.read_table(self.folder.curves)
+
+    def verdicts(self) -> pl.DataFrame:
+        """One row a paradigm: its verdict and the evidence."""
+        return store.read_table(self.folder.verdicts)
+
+    def losses(self, seed: int | None = None) -> pl.DataFrame:
+        """Training loss, learning rate, gradient norm, tokens and words at every step."""
+        return store.read_table(self.folder.losses(self.folder.seeds()[0] if seed is None else seed))
+
+    def figure(self, name: str = "map", **options: Any) -> alt.Chart:
+        """A figure of the report by name, for a notebook."""
+        from ontogeny.report import figure
+
+        return figure(self.folder, name, **options)
+
+    @property
+    def report(self) -> Path:
+        """Path of the page."""
+        return self.folder.report
+
+    def _suite(self) -> str:
+        return self.folder.suites()[0] if self.folder.suites() else self.asked[0].name
+
+
+def score_one(
+    folder: Path,
+    suite: str,
+    suite_path: Path | None,
+    out: Path,
+    bos: bool = True,
+    device: str = "auto",
+    display: Display = QUIET,
+) -> str:
+    """Scores one folder that `from_pretrained` opens and writes a parquet file, with the weights' hash in its metadata.
+
+    Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened.
+    """
+    from ontogeny.adoption import suite_part
+    from ontogeny.scoring.reading import ask, score_folder
+    from ontogeny.training.engine import find_device
+    from ontogeny.trajectories import curve, overall
+
+    observation = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, suite_path)]}, "--suite")
+    asked = ask(observation.suites[0], None)
+    with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
+        frame, plan, weights = score_folder(folder, asked, find_device(device), observation.scoring.batch_tokens, bos, progress)
+    store.write_table(out, frame, {"weights": weights, "suite": asked.key, "folder": str(folder)})
+    found = curve(frame).with_columns(seed=0, step=0)
+    phenomena = {pair.paradigm: pair.phenomenon for pair in asked.pairs}
+    total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
+    by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
+    left = [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
+    left += [f"{len(plan.too_long)} pairs longer than the context left out"] if plan.too_long else []
+    left += [f"{plan.unknown} unknown tokens"] if plan.unknown else []
+    return "; ".join([f"{out}: {len(frame)} pairs, mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}", *left])
+
+
+def side_by_side(work: list[tuple[Path, int]], jobs: int) -> None:
+    """Trains seeds in processes of their own, `jobs` at a time.  Raises the first error, after the others have ended."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(_train_seed, path, seed) for path, seed in work]
+        errors = [error for future in running if (error := future.exception())]
+    if errors:
+        raise errors[0]
+
+
+def _train_seed(path: Path, seed: int) -> None:
+    Run(path, Display(plain=True)).train_seed(seed)
+
+
+def _same_training(old: Observation, new: Observation, folder: RunFolder) -> None:
+    """A run's folder keeps to one training; suites, thresholds and further seeds may change."""
+    if type(old) is not type(new):
+        raise OntogenyError(f"{folder.path} holds a run of another kind; use another name")
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    fixed = [name for name in ("corpus", "dev", "held_out", "tokenizer", "model", "training", "bos") if name in before]
+    if folder.seeds() and (differ := [d for name in fixed for d in _differences(name, before[name], after[name])]):
+        raise OntogenyError(
+            f"{folder.path} was trained with another recipe: {'; '.join(differ)}. Use --set name=..., or delete the folder to start again"
+        )
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    if name in ("training.save_minutes", "training.dev_tokens", "training.device", "training.threads") or old == new:
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [d for key in {**old, **new} for d in _differences(f"{name}.{key}", old.get(key), new.get(key))]
+    return [f"{name} was {old!r}, now {new!r}"]
+
+
+def _hardware() -> dict[str, Any]:
+    import os
+
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"processor": _processor(), "cores": os.cpu_count(), "gpus": gpus, "system": platform.platform()}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,55 @@
+"""Runs in words: the lines of `ontogeny list` and `ontogeny show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder, human_size
+
+
+def runs_in(root: Path) -> str:
+    """A line for each run in a folder: name, checkpoints, what has been done.  Raises OntogenyError if the folder is not there."""
+    if not root.is_dir():
+        raise OntogenyError(
+            f"no folder {root}; name another with --runs, or make a first run: ontogeny run recipes/quickstart.yaml"
+        )
+    folders = [RunFolder(path.parent) for path in sorted(root.glob("*/lineage.json"))]
+    if not folders:
+        return f"no runs in {root}"
+    width = max(len(folder.name) for folder in folders)
+    return "\n".join(f"{folder.name:{width}}  {_progress(folder)}" for folder in folders)
+
+
+def describe(folder: RunFolder) -> str:
+    """A run in a few lines."""
+    lineage = folder.lineage()
+    training, text = lineage.get("training", {}), lineage.get("tokens", {}).get("train", {})
+    lines = [f"{folder.path}, {lineage.get('kind', 'trained')}, begun {lineage.get('created', 'at an unknown time')}"]
+    if training:
+        lines.append(
+            f"{training['parameters'] / 1e6:.1f}M parameters, {training['steps']:,} steps, {training['warmup']:,} of them warm-up"
+        )
+    if text:
+        lines.append(f"{text['words']:,} words, {text['tokens']:,} tokens, unigram entropy {text['unigram_entropy']:.3f} nats")
+    if opened := lineage.get("opened"):
+        lines.append(f"around the checkpoints of {opened['from']}")
+    lines.append(_progress(folder))
+    lines += [f"! {warning}" for warning in lineage.get("warnings", [])]
+    if folder.report.exists():
+        lines.append(f"report: {folder.report}")
+    return "\n".join(lines)
+
+
+def _progress(folder: RunFolder) -> str:
+    parts = []
+    planned = folder.lineage().get("training", {}).get("checkpoints")
+    for seed in folder.seeds():
+        checkpoints = folder.checkpoints(seed)
+        scored = {suite: len(folder.scored(seed, suite)) for suite in folder.suites()}
+        of = f" of {planned}" if planned and planned != len(checkpoints) else ""
+        read = ", ".join(f"{suite} {n}" for suite, n in scored.items()) or "nothing"
+        parts.append(f"seed {seed}: {len(checkpoints)}{of} checkpoints, scored {read}")
+    size = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
+    done = "judged" if folder.verdicts.exists() else "not judged"
+    return "; ".join([*parts, done, human_size(size)]) if parts else "nothing trained yet"

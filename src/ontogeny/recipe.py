@@ -1,0 +1,349 @@
+"""What a run is, typed.  A recipe is a YAML file; an error in it names the line and the nearest valid word."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ontogeny import registry
+from ontogeny.records import OntogenyError
+
+
+class Part(BaseModel):
+    """A frozen, strict piece of a recipe: an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+
+class Kind(Part):
+    """A part that the registry builds: `kind` names the class, the other fields are the class's own."""
+
+    kind: str
+    """The name in the registry."""
+
+
+def _from_registry(table: str) -> Any:
+    def build(value: Any) -> Any:
+        if isinstance(value, Kind) or not isinstance(value, dict | str):
+            return value
+        fields = {"kind": value} if isinstance(value, str) else dict(value)
+        if "kind" not in fields:
+            raise ValueError(f"needs a kind, one of: {', '.join(registry.names(table))}")
+        try:
+            part = registry.load(table, fields["kind"])
+        except OntogenyError as error:
+            raise ValueError(str(error)) from error
+        return part.model_validate(fields)
+
+    return BeforeValidator(build)
+
+
+CorpusPart = Annotated[SerializeAsAny[Kind], _from_registry("corpus")]
+TokenizerPart = Annotated[SerializeAsAny[Kind], _from_registry("tokenizer")]
+ArchitecturePart = Annotated[SerializeAsAny[Kind], _from_registry("architecture")]
+SuitePart = Annotated[SerializeAsAny[Kind], _from_registry("suite")]
+
+
+class Training(Part):
+    """How the model is trained.  One optimiser step sees `batch` blocks of `context` tokens."""
+
+    context: int = Field(128, ge=2)
+    """Tokens in a block, the model's context in training."""
+    batch: int = Field(128, ge=1)
+    """Blocks in an optimiser step."""
+    accumulation: int = Field(1, ge=1)
+    """Parts that a step's blocks are split into when they do not fit in memory together; does not change the batch."""
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps; leave out to train for `epochs`."""
+    epochs: float = Field(1.0, gt=0)
+    """Passes over the training text, used when `steps` is left out."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak of the schedule."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """What follows the warm-up; linear and cosine end at `final_share` of the peak."""
+    final_share: float = Field(0.0, ge=0, le=1)
+    """Where linear and cosine end, as a share of the peak."""
+    warmup: int | float = Field(0.05, ge=0)
+    """Linear warm-up: steps if a whole number, a share of all steps if below 1."""
+    weight_decay: float = Field(0.1, ge=0)
+    """AdamW's; not applied to biases and norms unless `decay_all`."""
+    decay_all: bool = False
+    """Decay every parameter, as plain `AdamW(model.parameters())` does."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's."""
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 turns clipping off."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the forward pass (weights stay float32).  auto: bfloat16 where the processor has it, else float32."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """torch.compile.  auto: where the run is long enough to pay for compiling, and a compiler is found."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; left out: as many as there are cores."""
+    save_minutes: float = Field(5.0, ge=0)
+    """How often the state for going on after a kill is written between checkpoints."""
+    dev_tokens: int = Field(131_072, ge=1)
+    """Tokens of held-out text that each checkpoint's dev loss is measured on."""
+
+
+class Schedule(Part):
+    """At which steps a checkpoint is kept.  Step 0 and the last are always kept."""
+
+    kind: Literal["default", "words", "steps"] = "default"
+    """default: powers of two, then every `share` of the steps.  words: every 1M words to 10M, every 10M to 100M, every 100M to
+    1B (BabyLM 2025).  steps: those listed."""
+    share: float = Field(0.05, gt=0, le=1)
+    """Distance of the default schedule's later checkpoints, as a share of training."""
+    steps: tuple[int, ...] = ()
+    """The steps of kind: steps."""
+
+
+class Scoring(Part):
+    """How checkpoints are read on minimal pairs."""
+
+    pairs_per_paradigm: int | None = Field(None, ge=1)
+    """Score a fixed random sample of this many pairs of each paradigm; left out: every pair."""
+    batch_tokens: int = Field(2048, ge=16)
+    """Tokens in one forward pass.  Changes the speed, never a number beyond rounding."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
+    live: bool = True
+    """Score each checkpoint as it appears; off: after training."""
+
+
+class Thresholds(Part):
+    """Every threshold of a verdict, in one place."""
+
+    confidence: float = Field(0.95, gt=0, lt=1)
+    """Family-wise confidence of the band of states, and of every interval."""
+    hi: float | None = Field(None, gt=0.5, le=1)
+    """State +1 at or above; left out: .5 + z sqrt(.25 / N) with z Bonferroni-corrected over the paradigms (.553 for 67 of 1,000)."""
+    early: Annotated[float, Field(gt=0, lt=1)] | Literal["warmup"] = 0.10
+    """End of the early window, a share of the steps, or the end of warm-up."""
+    late: float = Field(0.20, gt=0, lt=1)
+    """The last share of the steps is late."""
+    cover: float = Field(0.80, gt=0, le=1)
+    """Share of a window that a state must cover."""
+    run_length: int = Field(2, ge=1)
+    """Consecutive checkpoints in one state that make a run ..."""
+    run_share: float = Field(0.025, ge=0)
+    """... if they span at least this share of training."""
+    drop: float = Field(0.10, gt=0)
+    """forgotten: the late mean is this far below the best mean of three checkpoints."""
+    equivalence: float = Field(0.05, gt=0)
+    """never separated: the late mean lies within this of .5 (two one-sided tests)."""
+    untrained: float = Field(0.005, ge=0)
+    """Share of the steps that count as untrained where no dev loss is known."""
+    min_early: int = Field(2, ge=1)
+    """Fewer early checkpoints: unobserved."""
+    min_late: int = Field(3, ge=1)
+    """Fewer late checkpoints: unobserved."""
+    lasting: int = Field(3, ge=1)
+    """Checkpoints that accuracy must stay at or above hi for, to date the age of acquisition."""
+    tie: float = Field(1e-5, ge=0)
+    """A margin no larger than this is a tie and counts one half."""
+    swaps: int = Field(200, ge=0)
+    """Swaps of good and bad for the null."""
+    resamples: int = Field(1000, ge=1)
+    """Bootstrap resamples of an interval."""
+    seed: int = 0
+    """Seed of the swaps and resamples."""
+
+
+class Observation(Part):
+    """What is read off checkpoints and how it is judged: all that a run around somebody else's checkpoints needs."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    """The run's folder under `runs`."""
+    suites: tuple[SuitePart, ...] = Field(min_length=1)
+    """The minimal pairs that checkpoints are read on."""
+    scoring: Scoring = Scoring()
+    """How they are read."""
+    verdicts: Thresholds = Thresholds()
+    """What counts as learned, entrenched, forgotten ..."""
+    bos: bool = True
+    """Training stream and sentences begin with BOS: BOS doc BOS doc ...; off: documents follow one another without a mark."""
+
+
+class Recipe(Observation):
+    """A run, from text to verdicts."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    """One model is trained for each; a seed decides initialisation, dropout and data order."""
+    corpus: CorpusPart
+    """The training text."""
+    dev: CorpusPart | None = None
+    """Held-out text; left out: `held_out` of the corpus's documents are set aside."""
+    held_out: float = Field(0.01, gt=0, lt=1)
+    """Share of documents set aside for the dev loss when there is no `dev`."""
+    tokenizer: TokenizerPart
+    """What cuts text into tokens."""
+    model: ArchitecturePart
+    """What is trained."""
+    training: Training = Training()
+    """How."""
+    checkpoints: Schedule = Schedule()
+    """When it is read."""
+
+
+# --- reading and writing ------------------------------------------------------------------------------------------
+
+
+def load(path: Path | str, settings: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe file; each of `settings` is `a.b=value`, the value as YAML, laid over the file.
+
+    Raises OntogenyError that names the file, the line and the nearest valid word.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.exists() else []
+        raise OntogenyError(f"no recipe at {path}" + (f"; {registry.nearest(str(path), near)}" if near else "")) from None
+    except UnicodeDecodeError as error:
+        raise OntogenyError(f"{path} is not UTF-8 at byte {error.start}") from None
+    return parse(text, str(path), settings)
+
+
+def parse(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe from YAML text; `source` is what errors call it.  Raises OntogenyError as `load` does."""
+    return build(Recipe, plain(text, source, settings), source)
+
+
+def plain(text: str, source: str, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """YAML text as plain values that know their lines, with settings laid over.  Raises OntogenyError as `load` does."""
+    raw = _yaml(text, source)
+    if not isinstance(raw, dict):
+        raise OntogenyError(f"{source}: a recipe is a list of `name: value` lines, this is {type(raw).__name__}")
+    for setting in settings:
+        override(raw, setting)
+    return raw
+
+
+def build(part: type[Any], raw: dict[str, Any], source: str) -> Any:
+    """`part` made from plain values.  Raises OntogenyError with the line of every mistake where `raw` knows its lines."""
+    try:
+        return part.model_validate(raw)
+    except ValidationError as error:
+        raise OntogenyError("\n".join(_mistakes(error, raw, source, part))) from None
+
+
+def dump(recipe: Observation) -> str:
+    """The recipe as YAML with every default written out: what `load` reads back to an equal recipe."""
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump(recipe.model_dump(mode="json"), stream)
+    return stream.getvalue()
+
+
+def override(raw: dict[str, Any], setting: str) -> None:
+    """Lays `a.b=value` over plain values, in place.  A list's entry is named by its index or its kind: suites.blimp.path=..."""
+    dotted, equals, text = setting.partition("=")
+    if not equals:
+        raise OntogenyError(f"--set {setting}: expected name=value, for example training.batch=64")
+    *parents, last = dotted.strip().split(".")
+    place: Any = raw
+    for name in parents:
+        place = _entry(place, name, setting)
+    value = _yaml(text, f"--set {setting}")
+    if isinstance(place, list):
+        place[_index(place, last, setting)] = value
+    elif last == "kind" and last in place and place[last] != value:
+        place.clear()  # another kind has other fields; those of the old one would only be in its way
+        place[last] = value
+    else:
+        place[last] = value
+
+
+def _entry(place: Any, name: str, setting: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, name, setting)]
+    if not isinstance(place.get(name), dict | list):
+        kind = place.get(name)
+        place[name] = {"kind": kind} if isinstance(kind, str) else {}  # `model: opt` is short for kind: opt
+    return place[name]
+
+
+def _index(entries: list[Any], name: str, setting: str) -> int:
+    kinds = [entry.get("kind", "") if isinstance(entry, dict) else str(entry) for entry in entries]
+    if name in kinds:
+        return kinds.index(name)
+    if name.isdigit() and int(name) < len(entries):
+        return int(name)
+    raise OntogenyError(f"--set {setting}: no entry {name!r} in this list; it has {', '.join(kinds)} (or 0 to {len(entries) - 1})")
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return YAML().load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise OntogenyError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
+
+
+def _mistakes(error: ValidationError, raw: Any, source: str, part: type[Any]) -> list[str]:
+    found = []
+    for detail in error.errors():
+        inner = detail.get("ctx", {}).get("error")
+        place = tuple(detail["loc"])
+        if isinstance(inner, ValidationError):  # a registry part's own mistakes, one level down
+            found += [_say(d, (*place, *d["loc"]), raw, source, _class_at(raw, place, part)) for d in inner.errors()]
+        else:
+            found.append(_say(detail, place, raw, source, part))
+    return found
+
+
+def _say(detail: Any, place: tuple[Any, ...], raw: Any, source: str, part: type[Any] | None) -> str:
+    names = [p for p in place if not (isinstance(p, str) and "[" in p)]
+    where = _line(raw, names)
+    dotted = ".".join(str(p) for p in names)
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        known = _fields(part, detail["loc"])
+        message = f"is not known here; {registry.nearest(str(names[-1]), known)}"
+    elif detail["type"] == "missing":
+        message = "is missing"
+    else:
+        message = f"{message[0].lower()}{message[1:]} (got {detail['input']!r})" if detail["type"] != "value_error" else message
+    return f"{source}{f':{where}' if where else ''}: {dotted} {message}"
+
+
+def _class_at(raw: Any, place: tuple[Any, ...], part: type[Any]) -> type[Any] | None:
+    tables = {"corpus": "corpus", "dev": "corpus", "tokenizer": "tokenizer", "model": "architecture", "suites": "suite"}
+    for name in place:
+        raw = raw[name] if isinstance(raw, dict | list) else raw
+    kind = raw.get("kind") if isinstance(raw, dict) else raw
+    table = tables.get(str(place[0]))
+    return registry.load(table, kind) if table and isinstance(kind, str) else part
+
+
+def _fields(part: type[Any] | None, place: tuple[Any, ...]) -> list[str]:
+    """Valid names beside the unknown one at `place`."""
+    for name in place[:-1]:
+        field = part.model_fields.get(name) if part and isinstance(name, str) else None
+        if field is not None:
+            options = [field.annotation, *get_args(field.annotation)]
+            part = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+    return list(part.model_fields) if part else []
+
+
+def _line(raw: Any, place: list[Any]) -> int | None:
+    """1-based line of the last name in `place` that the file has; None for values that came from --set or Python."""
+    line = None
+    for name in place:
+        if (isinstance(raw, dict) and name in raw) or (isinstance(raw, list) and isinstance(name, int) and name < len(raw)):
+            data = getattr(getattr(raw, "lc", None), "data", None) or {}
+            line = data[name][0] + 1 if name in data else line
+            raw = raw[name]
+        else:
+            break
+    return line

@@ -1,0 +1,94 @@
+"""Frozen records and small protocols that every room shares.  This file imports nothing of the project's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+
+class OntogenyError(Exception):
+    """An error meant for the person at the keyboard: what was wrong, where, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One stretch of text that the training stream puts a BOS before: a line or a whole file."""
+
+    text: str
+    source: str  # file (relative to the corpus) or generator it came from
+    line: int  # 1-based line in the source; 0 where lines mean nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A minimal pair: a grammatical and an ungrammatical sentence of one paradigm (Warstadt et al. 2020)."""
+
+    paradigm: str
+    pair: str  # id, unique within its paradigm
+    good: str
+    bad: str
+    phenomenon: str = ""
+    field: str = ""
+    one_prefix: bool = False  # BLiMP's one-prefix method is possible: same critical word, different prefixes
+    two_prefix: bool = False  # BLiMP's two-prefix method is possible: same prefix, different critical words
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model at one moment of its training."""
+
+    step: int  # optimiser steps done
+    folder: Path  # a Hugging Face folder
+    tokens: int | None = None  # tokens seen so far
+    words: float | None = None  # whitespace words seen so far
+    dev_loss: float | None = None  # nats per token; None until it has been read
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number that an instrument read off a checkpoint."""
+
+    instrument: str
+    key: str
+    value: float
+
+
+@runtime_checkable
+class Corpus(Protocol):
+    """Where text comes from."""
+
+    def documents(self) -> Iterator[Document]:
+        """Every document, streamed, in the same order each time."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A hash of everything that decides what `documents` yields."""
+        ...
+
+
+@runtime_checkable
+class Suite(Protocol):
+    """Where minimal pairs come from."""
+
+    @property
+    def name(self) -> str:
+        """The suite's folder under a run's scores."""
+        ...
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every pair, identical ones included, in the same order each time."""
+        ...
+
+    def human(self) -> dict[str, float]:
+        """Published human agreement by paradigm, 0 to 1; empty where there is none."""
+        ...
+
+
+class Architecture(Protocol):
+    """How a model is made."""
+
+    def build(self, vocabulary: int, context: int, bos: int | None, pad: int | None) -> Any:
+        """A freshly initialised torch module called like a transformers causal LM (from torch's global generator)."""
+        ...

@@ -1,0 +1,190 @@
+"""What all figures share: rows, the axis of steps, the shaded windows of training, and files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+from ontogeny.records import OntogenyError
+from ontogeny.report.theme import LIGHT, config
+from ontogeny.store import atomic
+
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+WIDTH = 640  # pixels; the page asks for "container" instead
+Width = int | str
+
+# how dark a window is drawn behind a curve
+SHADES = {"untrained": 0.14, "early": 0.07, "late": 0.07}
+LABELLED = {
+    "untrained": 0.18,
+    "early": 0.09,
+    "late": 0.0,
+}  # a name is written where the window is this share of the axis
+
+
+Rows = list[dict[str, Any]]
+Tables = dict[str, Rows]
+
+
+def rows(frame: pl.DataFrame) -> Rows:
+    """A frame as a table of a chart, its floats rounded to six digits so that pages stay small."""
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    return frame.with_columns(pl.col(floats).fill_nan(None).round_sig_figs(6)).to_dicts()
+
+
+def table(name: str) -> alt.Chart:
+    """A chart that draws from the table `name`, which `filled` gives it."""
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def filled(drawing: alt.Chart, tables: Tables) -> alt.Chart:
+    """The drawing with its tables."""
+    chart = drawing.copy()
+    chart.datasets = tables
+    return chart
+
+
+FORMATS = {
+    "step": ",d",
+    "start": ",.0f",
+    "end": ",.0f",
+    "words": ",.0f",
+    "tokens": ",.0f",
+    "seeds": "d",
+    "seed": "d",
+    "accuracy": ".3f",
+    "loss": ".3f",
+    "mean(accuracy)": ".3f",
+    "mean(nats)": ".2f",
+}  # of numbers in tooltips; any other column is a name
+
+
+def tips(*names: str) -> list[Any]:
+    """Tooltips of these columns."""
+    return [alt.Tooltip(f"{name}:Q", format=FORMATS[name]) if name in FORMATS else alt.Tooltip(f"{name}:N") for name in names]
+
+
+def step_ticks(last: int) -> list[int]:
+    """Ticks of a log axis that begins at 0: 0, 1, 10, 100 ... up to `last`."""
+    return [0, *(10**power for power in range(int(math.log10(max(last, 1))) + 1))]
+
+
+def step_scale(last: int) -> Any:
+    """log(1 + step), from 0 to the last step."""
+    return alt.Scale(type="symlog", constant=1, domain=[0, max(last, 1)], nice=False)
+
+
+def step_axis(last: int, field: str = "step:Q") -> Any:
+    """The x axis of every curve: log(1 + step), so that the untrained model at step 0 has a place."""
+    return alt.X(
+        field,
+        scale=step_scale(last),
+        axis=alt.Axis(values=step_ticks(last), labelExpr="format(datum.value, '~s')", title="step (log scale)", grid=False),
+    )
+
+
+def taken_apart(chart: alt.Chart) -> tuple[dict[str, Any], Tables]:
+    """A chart's specification without schema and config, and its tables (not walked through: they can be large)."""
+    bare = chart.copy(deep=False)
+    bare.datasets = alt.Undefined
+    spec = bare.to_dict(validate=False)
+    own = chart._get("datasets")
+    tables = {**spec.pop("datasets", {}), **({} if own is alt.Undefined else own)}
+    return {name: value for name, value in spec.items() if name not in ("$schema", "config")}, tables
+
+
+def span_rows(spans: pl.DataFrame | None, last: int) -> Rows:
+    """The table `spans` of `shading`: the untrained, early and late windows, named where there is room for it."""
+    if spans is None or last < 1:
+        return []
+    kept = spans.filter(pl.col("window").is_in(list(SHADES)) & (pl.col("start") < last))
+    kept = kept.with_columns(pl.col("end").clip(upper_bound=last))
+    share = (pl.col("end").log1p() - pl.col("start").log1p()) / math.log1p(last)
+    wide = share >= pl.col("window").replace_strict(LABELLED, return_dtype=pl.Float64)
+    shade = pl.col("window").replace_strict(SHADES, return_dtype=pl.Float64)
+    return rows(kept.with_columns(name=pl.when(wide).then("window").otherwise(pl.lit("")), shade=shade))
+
+
+def shading(last: int) -> list[Any]:
+    """Layers that shade the windows in the table `spans` (see `span_rows`) and name them above the plot."""
+    base = table("spans")
+    bands = base.mark_rect(clip=True).encode(
+        x=step_axis(last, "start:Q"),
+        x2=alt.X2("end:Q"),
+        opacity=alt.Opacity("shade:Q", scale=None),
+        tooltip=tips("window", "start", "end"),
+    )
+    style = {"baseline": "bottom", "dy": -3, "fontSize": 9}
+    early = base.transform_filter("datum.window != 'late'").mark_text(align="left", dx=1, **style)
+    late = base.transform_filter("datum.window == 'late'").mark_text(align="right", **style)
+    text, top = alt.Text("name:N"), alt.YValue(0)
+    return [
+        bands,
+        early.encode(x=step_axis(last, "start:Q"), y=top, text=text),
+        late.encode(x=step_axis(last, "end:Q"), y=top, text=text),
+    ]
+
+
+def last_step(*frames: pl.DataFrame | None) -> int:
+    """The last step of any of the frames; 0 where there is none."""
+    return max((int(frame["step"].max()) for frame in frames if frame is not None and len(frame)), default=0)  # type: ignore[arg-type]
+
+
+def seeded(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with a column seed, 0 where it has none."""
+    return frame if "seed" in frame.columns else frame.with_columns(seed=pl.lit(0))
+
+
+def need(frame: pl.DataFrame, columns: Iterable[str], figure: str) -> None:
+    """Raises OntogenyError naming the first column that a figure needs and does not find, or that there are no rows."""
+    for column in columns:
+        if column not in frame.columns:
+            raise OntogenyError(f"{figure} needs a column {column!r}; there are: {', '.join(frame.columns)}")
+    if frame.is_empty():
+        raise OntogenyError(f"{figure} has nothing to draw: the frame has no rows")
+
+
+def known(frame: pl.DataFrame, *columns: str) -> bool:
+    """Whether the frame has these columns with a value in each."""
+    return all(column in frame.columns and frame[column].drop_nulls().drop_nans().len() > 0 for column in columns)
+
+
+def save(chart: Any, path: Path | str, scale: float = 2.0) -> Path:
+    """Writes a chart to `path`, whole or not at all, with no network: .png, .svg, .html or .json by its ending.
+
+    `scale` is the PNG's resolution.  Raises OntogenyError for any other ending.
+    """
+    path = Path(path)
+    spec = themed(chart)
+    if path.suffix == ".png":
+        content = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=scale)
+    elif path.suffix == ".svg":
+        content = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE).encode()
+    elif path.suffix == ".html":
+        content = vl_convert.vegalite_to_html(spec, vl_version=VEGA_LITE, bundle=True).encode()
+    elif path.suffix == ".json":
+        content = json.dumps(spec, indent=1).encode()
+    else:
+        raise OntogenyError(f"{path}: figures are written as .png, .svg, .html or .json, not {path.suffix or 'without an ending'}")
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def themed(chart: alt.Chart) -> dict[str, Any]:
+    """The chart's Vega-Lite specification with the light theme on white paper."""
+    spec, tables = taken_apart(chart)
+    theme = {**config(LIGHT), "background": LIGHT.paper}
+    return {
+        "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json",
+        **spec,
+        "datasets": tables,
+        "config": theme,
+    }

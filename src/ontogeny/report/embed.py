@@ -1,0 +1,65 @@
+"""Charts inside the page: each specification and each table once, as JSON that a script tag can hold."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ontogeny.report.axes import Rows, Tables, taken_apart
+from ontogeny.store import content_key
+
+
+class Charts:
+    """Collects charts.  67 paradigms share one specification and differ in their data, which is kept by column."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, Any] = {}
+        self._tables: dict[str, Any] = {}
+        self._charts: dict[str, Any] = {}
+        self._drawn: dict[int, tuple[Any, str, Tables]] = {}  # with the drawing itself, so that its id stays its own
+
+    def add(self, drawing: Any, tables: Tables | None = None) -> str:
+        """Keeps a chart, or a drawing and its tables, and returns the name that the page draws it by."""
+        spec, own = self._spec(drawing)
+        used = {table: self._keep(self._tables, "t", columns(rows)) for table, rows in ({**own, **(tables or {})}).items()}
+        name = f"c{len(self._charts)}"
+        self._charts[name] = [spec, used]
+        return name
+
+    def _spec(self, drawing: Any) -> tuple[str, Tables]:
+        """The key of a drawing's specification, made once for each drawing, and the tables that it came with."""
+        if id(drawing) not in self._drawn:
+            spec, own = taken_apart(drawing)
+            self._drawn[id(drawing)] = (drawing, self._keep(self._specs, "s", spec), own)
+        return self._drawn[id(drawing)][1:]
+
+    def json(self) -> str:
+        """All of it, safe inside a script tag."""
+        return script_safe({"specs": self._specs, "tables": self._tables, "charts": self._charts})
+
+    @staticmethod
+    def _keep(shelf: dict[str, Any], prefix: str, value: Any) -> str:
+        key = prefix + content_key(value)
+        shelf.setdefault(key, value)
+        return key
+
+
+def columns(rows: Rows) -> dict[str, Any]:
+    """A table by column; a column of one value is kept as that value, beside the number of rows."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table: dict[str, Any] = {"n": len(rows), "columns": {}, "same": {}}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if all(value == values[0] for value in values):
+            table["same"][name] = values[0]
+        else:
+            table["columns"][name] = values
+    return table
+
+
+def script_safe(value: Any) -> str:
+    """Compact JSON without any character that could end a script tag or open a comment."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True, allow_nan=False)
+    for character in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

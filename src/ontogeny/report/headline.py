@@ -1,0 +1,166 @@
+"""What happened, in plain English: pure functions from verdicts to sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+NAMED = 3  # paradigms named in the first sentence
+
+# how a verdict reads after "1 ..." and after "2 ..."
+SAYS = {
+    "late recovery": ("recovered late", "recovered late"),
+    "u-shaped": ("was learned, lost and learned again", "were learned, lost and learned again"),
+    "forgotten": ("was forgotten", "were forgotten"),
+    "late-wrong": ("ended wrong without having been wrong early", "ended wrong without having been wrong early"),
+    "escaped": ("escaped an error without being learned", "escaped an error without being learned"),
+    "never separated": ("never left chance", "never left chance"),
+    "undecided": ("is undecided", "are undecided"),
+    "unobserved": ("could not be observed", "could not be observed"),
+}
+
+MEANINGS = {
+    "entrenched": "Stuck: wrong early, wrong at the end, and never right for a while in between.",
+    "forgotten": "Right for a while, and then no longer: wrong at the end, or far below its best.",
+    "late-wrong": "Wrong at the end, but not as part of one unbroken early error.",
+    "late recovery": "Wrong first, right at the end. What being stuck cost is counted in steps and words.",
+    "u-shaped": "Right, then wrong, then right again.",
+    "learned": "Right at the end, without having been wrong for a while before.",
+    "escaped": "Wrong early or for a while, and no longer wrong at the end, but not right either.",
+    "never separated": "Neither right nor wrong for long, and at the end as good as chance.",
+    "undecided": "None of the others: the curve is not clear enough to say.",
+    "unobserved": "Too few checkpoints early or late, or too few pairs, to say anything.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the sentences say about the run; whatever is None goes unsaid."""
+
+    suite: str
+    checkpoints: int
+    step: int  # the last checkpoint's
+    seeds: int = 1
+    total: int | None = None  # steps of the whole training
+    words: float | None = None  # seen at the last checkpoint
+    model: str | None = None
+    parameters: int | None = None
+    corpus: str | None = None
+    accuracy: float | None = None  # mean over paradigms at the last checkpoint
+
+
+def first_sentence(verdicts: Sequence[tuple[str, str]], facts: Facts, paradigms: int | None = None) -> str:
+    """What happened, in one sentence.
+
+    `verdicts`: (paradigm, verdict), the first named first; `paradigms`: how many were read, if none was judged.
+    """
+    number = len(verdicts) or paradigms or 0
+    whole = f"Of {facts.suite}'s {count(number, 'paradigm')}"
+    if not verdicts:
+        there = "" if facts.accuracy is None else f"; mean accuracy there is {facts.accuracy:.3f}"
+        return (
+            f"There are no verdicts{'' if facts.checkpoints == 1 else ' yet'}: {facts.suite}'s "
+            f"{count(number, 'paradigm')} {were(number)} read at {count(facts.checkpoints, 'checkpoint')}, "
+            f"{_progress(facts)}{there}."
+        )
+    by_verdict = _grouped(verdicts)
+    learned, stuck = by_verdict.get("learned", []), by_verdict.get("entrenched", [])
+    for name, says in (
+        ("unobserved", "could be observed well enough for a verdict"),
+        ("undecided", "could be decided"),
+    ):
+        if len(by_verdict.get(name, [])) == number:
+            read = f"read at {count(facts.checkpoints, 'checkpoint')}, {_progress(facts)}"
+            return f"{whole}, none {says}; {'it was' if number == 1 else 'they were'} {read}."
+    if number == 1:
+        return f"{facts.suite}'s only paradigm, {verdicts[0][0]}, {_says(verdicts[0][1], 1)}."
+    if len(learned) == number:
+        return f"All {number} paradigms of {facts.suite} were learned, and none is entrenched."
+    first = f"{_number(len(learned))} {were(max(len(learned), 1))} learned"
+    if not stuck:
+        return f"{whole}, {first} and none is entrenched."
+    return f"{whole}, {first} and {len(stuck)} {_says('entrenched', len(stuck))} ({listed(stuck)})."
+
+
+def second_sentence(verdicts: Sequence[tuple[str, str]]) -> str:
+    """What became of the paradigms that the first sentence does not count; empty where there are none."""
+    counts = Counter(verdict for _, verdict in verdicts)
+    if len(verdicts) < 2 or (len(counts) == 1 and not {"entrenched"} & set(counts)):
+        return ""
+    rest = [f"{counts[name]} {_says(name, counts[name])}" for name in SAYS if counts[name]]
+    return f"Of the rest, {enumerated(rest)}." if rest else ""
+
+
+def third_sentence(facts: Facts, *, progress: bool = True) -> str:
+    """What was trained, on what, and (with `progress`) how much of its training was seen."""
+    model = facts.model or "a model"
+    if facts.parameters:
+        model = f"{model} with {human(facts.parameters)} parameters"
+    corpus = f" trained on {facts.corpus}" if facts.corpus else ""
+    seeds = f" ({count(facts.seeds, 'seed')})" if facts.seeds > 1 else ""
+    read = f", read at {count(facts.checkpoints, 'checkpoint')}, {_progress(facts)}" if progress else ""
+    return f"This is {model}{corpus}{seeds}{read}." if model != "a model" or corpus or read else ""
+
+
+def _progress(facts: Facts) -> str:
+    words = f" ({human(facts.words)} words)" if facts.words else ""
+    if facts.total is None or (facts.checkpoints == 1 and facts.step == facts.total):
+        return f"{'the one' if facts.checkpoints == 1 else 'the last'} at step {facts.step:,}{words}"
+    if facts.step >= facts.total:
+        return f"from the first to the last of {facts.total:,} steps{words}"
+    return f"up to step {facts.step:,} of {facts.total:,}{words}, {percent(facts.step / facts.total)} of training"
+
+
+def _says(verdict: str, number: int) -> str:
+    if verdict in SAYS:
+        return SAYS[verdict][number != 1]
+    if verdict == "entrenched":
+        return f"{'is' if number == 1 else 'are'} entrenched, wrong early in training and wrong at the end"
+    return f"{were(number)} {verdict}"
+
+
+def _grouped(verdicts: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for paradigm, verdict in verdicts:
+        groups.setdefault(verdict, []).append(paradigm)
+    return groups
+
+
+def listed(names: Sequence[str], most: int = NAMED) -> str:
+    """a, b, c and 6 more."""
+    if len(names) <= most + 1:
+        return enumerated(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def enumerated(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def count(number: int, noun: str) -> str:
+    """1 seed, 2 seeds, 1,000 pairs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def were(number: int) -> str:
+    """Was or were."""
+    return "was" if number == 1 else "were"
+
+
+def _number(number: int) -> str:
+    return "none" if number == 0 else f"{number:,}"
+
+
+def human(number: float) -> str:
+    """1.45M, 300k, 20: three digits."""
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{suffix}"
+    return f"{number:.3g}"
+
+
+def percent(share: float) -> str:
+    """8 %, and never 100 % for less than all."""
+    return "less than 1 %" if 0 < share < 0.01 else f"{min(int(share * 100), 100)} %"

@@ -1,0 +1,126 @@
+"""The page: one HTML file that holds its own scripts and data and asks the network for nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+import vl_convert
+from markupsafe import Markup
+
+from ontogeny.report import accuracy, likelihood, paradigm_map, training
+from ontogeny.report.axes import VEGA_LITE, known, save
+from ontogeny.report.embed import Charts, script_safe
+from ontogeny.report.gather import Material, gather
+from ontogeny.report.headline import MEANINGS, first_sentence
+from ontogeny.report.provenance import commands, tables
+from ontogeny.report.sections import anchor, suite_section
+from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS, config
+from ontogeny.store import RunFolder, atomic
+
+__all__ = ["first_sentence", "render", "write_figures", "write_report"]
+
+
+def write_report(run: RunFolder) -> Path:
+    """Writes a run's page, and its figures beside it, from what the run's folder holds.  Returns the page's path.
+
+    Works for runs that are unfinished or lack parts: the page says what is missing.
+    Raises OntogenyError for broken files.
+    """
+    material = gather(run)
+    page = render(material)
+    write_figures(material, run.report.parent / "figures")
+    with atomic(run.report) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return run.report
+
+
+def render(material: Material) -> str:
+    """The page as HTML; the same material gives the same page."""
+    charts = Charts()
+    suites = [suite_section(material, suite, charts) for suite in material.suites]
+    return (
+        _templates()
+        .get_template("page.html.jinja")
+        .render(
+            title=material.name,
+            notes=material.notes,
+            suites=suites,
+            training=_training(material, charts),
+            made=tables(material.lineage),
+            recipe=material.recipe,
+            commands=commands(material),
+            meanings={name: (anchor("verdict", name), meaning) for name, meaning in MEANINGS.items()},
+            verdict_class={name: f"v-{name.replace(' ', '-')}" for name in MEANINGS},
+            verdict_colours={f"v-{name.replace(' ', '-')}": pair for name, pair in VERDICT_COLOURS.items()},
+            light=LIGHT,
+            dark=DARK,
+            charts=charts.json(),
+            configs=script_safe({"light": config(LIGHT), "dark": config(DARK)}),
+            bundle=_bundle(),
+        )
+    )
+
+
+def write_figures(material: Material, folder: Path) -> list[Path]:
+    """map.svg, map.png, likelihoods.svg, overall.svg of each suite (`-SUITE` from the second on), and training.svg."""
+    written = []
+    for place, suite in enumerate(material.suites):
+        curves = material.curves.filter(pl.col("suite") == suite)
+        suffix = f"-{suite}" if place else ""
+        drawn = paradigm_map.accuracy_map(curves, _verdicts(material, suite), material.spans)
+        written += [save(drawn, folder / f"map{suffix}.{ending}") for ending in ("svg", "png")]
+        overall = accuracy.overall_accuracy(curves, material.spans)
+        written.append(save(overall, folder / f"overall{suffix}.svg"))
+        if known(curves, "logp_good", "logp_bad"):
+            written.append(save(likelihood.likelihoods(curves), folder / f"likelihoods{suffix}.svg"))
+    if material.losses is not None or material.dev is not None:
+        drawn = training.training_curves(material.losses, material.dev, _entropy(material), material.spans)
+        written.append(save(drawn, folder / "training.svg"))
+    return written
+
+
+def _verdicts(material: Material, suite: str) -> pl.DataFrame | None:
+    if material.verdicts is None:
+        return None
+    return material.verdicts.filter(pl.col("suite") == suite) if "suite" in material.verdicts.columns else material.verdicts
+
+
+def _entropy(material: Material) -> float | None:
+    value = material.section("tokens", "train", "unigram_entropy")
+    return float(value) if value is not None else None
+
+
+def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
+    losses, dev, spans = material.losses, material.dev, material.spans
+    if losses is None and dev is None:
+        return None
+    rate = losses is not None and known(losses, "learning_rate")
+    return {
+        "loss": charts.add(training.loss_curve(losses, dev, _entropy(material), spans, width="container")),
+        "rate": charts.add(training.rate_curve(losses, spans, width="container")) if rate and losses is not None else None,
+        "entropy": _entropy(material),
+    }
+
+
+def _templates() -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    found = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters["breakable"] = breakable
+    return found
+
+
+def breakable(name: str) -> Markup:
+    """A name that a narrow column may break after each underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+@cache
+def _bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))

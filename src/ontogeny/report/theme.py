@@ -1,0 +1,114 @@
+"""How every figure looks: the colours of verdicts, of good and bad sentences and of accuracy, and the typography.
+
+Blue is the right side and orange the wrong one wherever accuracy or a sentence's side is drawn; the two stay apart for
+every common kind of colour blindness, and whatever a colour says is also written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+
+# verdict: (on a light page, on a dark page); each at least 4.5:1 against its page
+VERDICT_COLOURS: dict[str, tuple[str, str]] = {
+    "entrenched": ("#b23c0c", "#ff9566"),
+    "forgotten": ("#a3306a", "#f08cc0"),
+    "late-wrong": ("#875700", "#e3b34f"),
+    "late recovery": ("#1d7480", "#6cc4d2"),
+    "u-shaped": ("#6a51a3", "#bba9e8"),
+    "learned": ("#1b5ca5", "#7fb4f2"),
+    "escaped": ("#55721a", "#b3cf6b"),
+    "never separated": ("#59606a", "#a9b0ba"),
+    "undecided": ("#6b7078", "#9aa1aa"),
+    "unobserved": ("#6b7078", "#9aa1aa"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours that differ between a light and a dark page."""
+
+    paper: str
+    ink: str
+    quiet: str  # secondary text
+    line: str  # axes and grids
+    good: str
+    bad: str
+    diverging: tuple[str, ...]  # accuracy 0, ..., .5, ..., 1
+    verdicts: tuple[str, ...]  # in the order of VERDICT_COLOURS
+
+
+LIGHT = Palette(
+    paper="#ffffff",
+    ink="#1c2127",
+    quiet="#59606a",
+    line="#d9dce1",
+    good="#1b5ca5",
+    bad="#c8500f",
+    diverging=("#8f3206", "#d06a2c", "#efbf96", "#f4f2ee", "#a8c6e4", "#4684c4", "#10457c"),
+    verdicts=tuple(light for light, _ in VERDICT_COLOURS.values()),
+)
+DARK = Palette(
+    paper="#14171b",
+    ink="#e7e9ec",
+    quiet="#a5acb5",
+    line="#343a42",
+    good="#7fb4f2",
+    bad="#ff9566",
+    diverging=("#ffab78", "#d56f33", "#7a4224", "#2e333a", "#274a73", "#4585cb", "#a5d0ff"),
+    verdicts=tuple(dark for _, dark in VERDICT_COLOURS.values()),
+)
+
+
+def config(palette: Palette = LIGHT) -> dict[str, Any]:
+    """Vega-Lite's config for one palette.  Charts name ranges (category, ordinal, diverging), never colours."""
+    return {
+        "background": "transparent",
+        "font": FONT,
+        "view": {"stroke": None},
+        "range": {
+            "category": list(palette.verdicts),
+            "ordinal": [palette.good, palette.bad],
+            "diverging": list(palette.diverging),
+        },
+        "axis": {
+            "domainColor": palette.line,
+            "gridColor": palette.line,
+            "gridOpacity": 0.6,
+            "tickColor": palette.line,
+            "tickSize": 4,
+            "labelColor": palette.quiet,
+            "labelFontSize": 11,
+            "titleColor": palette.quiet,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+            "titlePadding": 6,
+        },
+        "axisLeft": {"minExtent": 34},
+        "legend": {
+            "labelColor": palette.quiet,
+            "titleColor": palette.quiet,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+        },
+        "title": {
+            "color": palette.ink,
+            "subtitleColor": palette.quiet,
+            "fontSize": 13,
+            "fontWeight": 600,
+            "subtitleFontSize": 11,
+            "anchor": "start",
+            "offset": 8,
+        },
+        "header": {"labelColor": palette.ink, "labelFontSize": 11, "labelFontWeight": 600, "titleColor": palette.quiet},
+        "text": {"color": palette.quiet, "fontSize": 11},
+        "rule": {"color": palette.quiet},
+        "line": {"color": palette.ink, "strokeWidth": 1.8},
+        "area": {"color": palette.quiet},
+        "rect": {"color": palette.quiet},
+        "point": {"color": palette.ink},
+        "tick": {"color": palette.quiet},
+    }

@@ -1,0 +1,129 @@
+"""Figures of the training itself: loss and learning rate, with the windows that verdicts look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from ontogeny.report.axes import (
+    WIDTH,
+    Width,
+    filled,
+    known,
+    last_step,
+    need,
+    rows,
+    seeded,
+    shading,
+    span_rows,
+    step_axis,
+    table,
+    tips,
+)
+
+POINTS = 240  # drawn for each seed, whatever the number of steps
+
+
+def training_curves(
+    losses: pl.DataFrame | None,
+    dev: pl.DataFrame | None = None,
+    entropy: float | None = None,
+    spans: pl.DataFrame | None = None,
+    *,
+    width: int = WIDTH,
+) -> alt.Chart:
+    """Loss above and learning rate below, over log steps; see `loss_curve` and `rate_curve`."""
+    panels = [loss_curve(losses, dev, entropy, spans, width=width)]
+    if losses is not None and known(losses, "learning_rate"):
+        panels.append(rate_curve(losses, spans, width=width))
+    tables = {name: rows for panel in panels for name, rows in panel.datasets.items()}
+    for panel in panels:
+        panel.datasets = alt.Undefined
+    return filled(alt.vconcat(*panels, spacing=12), tables)
+
+
+def loss_curve(
+    losses: pl.DataFrame | None,
+    dev: pl.DataFrame | None = None,
+    entropy: float | None = None,
+    spans: pl.DataFrame | None = None,
+    *,
+    width: Width = WIDTH,
+    height: int = 200,
+) -> alt.Chart:
+    """Training loss and dev loss (dots) in nats per token; the dashed line is the text's unigram entropy.
+
+    `losses` and `dev`: step, loss (seed).  Where dev loss falls below the line, the model stops counting as untrained.
+    Training loss is averaged over equal stretches of log steps.  Raises OntogenyError where neither has rows.
+    """
+    frame = _loss_frame(losses, dev)
+    need(frame, ("step", "loss"), "the figure of losses")
+    last = last_step(losses, dev)
+    y = alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats per token)", axis=alt.Axis(tickCount=5, minExtent=46))
+    dash = alt.StrokeDash(
+        "text:N",
+        title="loss on",
+        scale=alt.Scale(domain=["training", "dev"]),
+        legend=alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1),
+    )
+    base = table("losses")
+    lines = base.mark_line(strokeWidth=1.2).encode(x=step_axis(last), y=y, detail="seed:N", strokeDash=dash)
+    dots = base.transform_filter("datum.text == 'dev'").mark_point(size=16, filled=True)
+    dots = dots.encode(x=step_axis(last), y=y, tooltip=tips("seed", "step", "loss"))
+    layers = [*shading(last), *_warmup(spans, last), lines, dots, *_entropy(entropy)]
+    tables = {"losses": rows(frame), "spans": span_rows(spans, last)}
+    return filled(alt.layer(*layers).properties(width=width, height=height), tables)
+
+
+def _loss_frame(losses: pl.DataFrame | None, dev: pl.DataFrame | None) -> pl.DataFrame:
+    """Both losses one below the other: seed, step, loss, text (training or dev)."""
+    columns = {"seed": pl.Int64, "step": pl.Float64, "loss": pl.Float64}
+    frames = [pl.DataFrame(schema={**columns, "text": pl.String})]
+    for text, given in (("training", losses), ("dev", dev)):
+        if given is not None and len(given):
+            part = seeded(given).select(pl.col(name).cast(kind) for name, kind in columns.items())
+            part = thinned(part, "loss") if text == "training" else part
+            frames.append(part.with_columns(text=pl.lit(text)).select(frames[0].columns))
+    return pl.concat(frames).sort("text", "seed", "step")
+
+
+def rate_curve(losses: pl.DataFrame, spans: pl.DataFrame | None = None, *, width: Width = WIDTH, height: int = 80) -> alt.Chart:
+    """The learning rate over log steps.  `losses`: step, learning_rate (seed).  Raises OntogenyError without them."""
+    need(losses, ("step", "learning_rate"), "the figure of the learning rate")
+    frame = thinned(seeded(losses).select("seed", "step", "learning_rate"), "learning_rate")
+    last = last_step(losses)
+    y = alt.Y("learning_rate:Q", title="learning rate", axis=alt.Axis(format="~g", tickCount=3, minExtent=46))
+    line = table("rates").mark_line(strokeWidth=1.4).encode(x=step_axis(last), y=y, detail="seed:N")
+    drawing = alt.layer(*shading(last), *_warmup(spans, last), line).properties(width=width, height=height)
+    return filled(drawing, {"rates": rows(frame), "spans": span_rows(spans, last)})
+
+
+def thinned(frame: pl.DataFrame, value: str, points: int = POINTS) -> pl.DataFrame:
+    """Means over at most `points` equal stretches of log(1 + step), by seed; frame of seed, step and value."""
+    width = np.log1p(max(last_step(frame), 1)) / points
+    stretch = ((pl.col("step").cast(pl.Float64) + 1).log() / width).floor()
+    means = frame.group_by("seed", stretch.alias("stretch")).agg(pl.col("step", value).mean())
+    return means.select("seed", "step", value).sort("seed", "step")
+
+
+def _entropy(entropy: float | None) -> list[Any]:
+    if entropy is None:
+        return []
+    base = alt.Chart(alt.InlineData(values=[{"loss": round(entropy, 4), "name": "unigram entropy"}]))
+    text = base.mark_text(align="right", dx=-4, dy=-6, fontSize=9).encode(x=alt.value("width"), y="loss:Q", text="name:N")
+    return [base.mark_rule(strokeDash=[4, 3]).encode(y="loss:Q"), text]
+
+
+def _warmup(spans: pl.DataFrame | None, last: int) -> list[Any]:
+    if spans is None or spans.filter(window="warm-up").is_empty():
+        return []
+    end = spans.filter(window="warm-up")["end"][0]
+    base = alt.Chart(alt.InlineData(values=[{"end": end, "window": "warm-up", "name": "end of warm-up"}]))
+    x = step_axis(last, "end:Q")
+    text = base.mark_text(align="right", baseline="bottom", dx=-3, dy=-3, fontSize=9).encode(
+        x=x, y=alt.value("height"), text="name:N"
+    )
+    return [base.mark_rule(strokeDash=[2, 2]).encode(x=x, tooltip=tips("window", "end")), text]

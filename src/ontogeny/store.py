@@ -1,0 +1,424 @@
+"""The only room that knows the disk: a run's folder, content keys, atomic writes, DONE markers last.
+
+    runs/NAME/recipe.yaml  lineage.json  tokenizer/  tokens/{train,dev}.bin  suites/SUITE.parquet
+      seed-0/losses.parquet
+        checkpoints/step-00000128/   a Hugging Face folder, DONE written last
+        scores/SUITE/step-00000128.parquet
+        readings/step-00000128.parquet
+        state/                       newest optimiser state
+      curves.parquet  verdicts.parquet  report/index.html
+
+Whatever is written here appears whole or not at all: into a temporary name beside the target, then renamed over it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ontogeny.records import Checkpoint, OntogenyError, Reading
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DONE = "DONE"
+WEIGHTS = "model.safetensors"
+
+
+# --- content keys -------------------------------------------------------------------------------------------------
+
+
+def content_key(*parts: Any) -> str:
+    """16 hex digits that change when any part does: settings, fingerprints, records (anything JSON can say)."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex.  Raises OntogenyError if it is not there."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise OntogenyError(f"{path} does not exist") from None
+
+
+# --- atomic writes ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def atomic(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` to write a file or folder at; renamed over `target` if the block ends well.
+
+    Raises OntogenyError if the disk is full; what was there before stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir() and target.exists():
+            remove(target)  # a folder cannot be renamed over a full one; DONE inside makes a half state visible
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise disk_full(target) from error
+        raise
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder with all in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def disk_full(target: Path, needed: int | None = None) -> OntogenyError:
+    """The error for a disk with no room: where, how much is free, how much would be needed."""
+    free = shutil.disk_usage(_existing(target)).free
+    need = f", {human_size(needed)} needed" if needed is not None else ""
+    return OntogenyError(
+        f"the disk is full: writing {target} ({human_size(free)} free{need}); make room and run again, nothing is lost"
+    )
+
+
+def free_space(path: Path) -> int:
+    """Bytes free on the disk that `path` is, or will be, on."""
+    return shutil.disk_usage(_existing(path)).free
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def human_size(size: float) -> str:
+    """Bytes as people say them: 1.5 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}" if size < 100 else f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON that people can read, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON.  Raises OntogenyError that names the file if it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OntogenyError(f"{path} does not exist") from None
+    except json.JSONDecodeError as error:
+        raise OntogenyError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+
+
+def write_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None = None) -> None:
+    """Writes a parquet file atomically, with string metadata (such as the hash of the weights that were scored)."""
+    with atomic(path) as temporary:
+        frame.write_parquet(temporary, metadata=metadata or {})
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Reads a parquet file.  Raises OntogenyError that names the file if it is missing or broken."""
+    import polars as pl
+
+    try:
+        return pl.read_parquet(path)
+    except FileNotFoundError:
+        raise OntogenyError(f"{path} does not exist") from None
+    except pl.exceptions.ComputeError as error:
+        raise OntogenyError(f"{path} cannot be read as parquet ({error}); delete it and it is made again") from None
+
+
+def table_metadata(path: Path) -> dict[str, str]:
+    """The metadata that `write_table` stored."""
+    import polars as pl
+
+    return {key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")}
+
+
+def step_name(step: int) -> str:
+    """Eight digits, so that names sort as numbers do."""
+    return f"step-{step:08d}"
+
+
+# --- checkpoints on disk ------------------------------------------------------------------------------------------
+
+
+def seal(folder: Path) -> str:
+    """Writes DONE: the size of every file and the weights' hash.  Returns that hash."""
+    weights = weights_hash(folder)
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file() and file.name != DONE}
+    write_json(folder / DONE, {"weights": weights, "sizes": sizes})
+    return weights
+
+
+def fault(folder: Path) -> str | None:
+    """What is wrong with a sealed checkpoint (a file gone or of another size), or None."""
+    if not (folder / DONE).exists():
+        return f"{folder} has no DONE marker: it was not written to its end"
+    for name, size in read_json(folder / DONE)["sizes"].items():
+        file = folder / name
+        if not file.exists():
+            return f"{file} is missing"
+        if file.stat().st_size != size:
+            return f"{file} has {file.stat().st_size} bytes instead of {size}: it was cut or changed after it was written"
+    return None
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 over the weights files of a Hugging Face folder: one file's own hash, or the hash of the shards' hashes."""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    if not files:
+        raise OntogenyError(f"{folder} holds no weights: expected {WEIGHTS}, its shards, or pytorch_model.bin")
+    hashes = [file_hash(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+# --- the run's folder ---------------------------------------------------------------------------------------------
+
+
+class RunFolder:
+    """Paths and files of one run.  Nothing outside this class joins a run's path by hand."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    @classmethod
+    def existing(cls, path: Path | str) -> RunFolder:
+        """The run at `path`.  Raises OntogenyError if there is none, naming the runs beside it."""
+        folder = cls(path)
+        if not (folder.path / "lineage.json").exists():
+            found = sorted(p.parent.name for p in folder.path.parent.glob("*/lineage.json"))
+            beside = f"; runs in {folder.path.parent}: {', '.join(found)}" if found else ""
+            raise OntogenyError(f"{folder.path} is not a run's folder (no lineage.json in it){beside}")
+        return folder
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as it was run."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def tokenizer(self) -> Path:
+        """A Hugging Face tokenizer's folder."""
+        return self.path / "tokenizer"
+
+    @property
+    def tokens(self) -> Path:
+        """Folder of the token stores `train` and `dev`."""
+        return self.path / "tokens"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report" / "index.html"
+
+    @property
+    def verdicts(self) -> Path:
+        """Table of verdicts over all seeds and suites."""
+        return self.path / "verdicts.parquet"
+
+    @property
+    def sensitivity(self) -> Path:
+        """How each verdict changes with the thresholds, one row a setting."""
+        return self.path / "sensitivity.parquet"
+
+    @property
+    def curves(self) -> Path:
+        """Table of every paradigm's accuracy and margins at every checkpoint and seed."""
+        return self.path / "curves.parquet"
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the run's one writer's place.  Raises OntogenyError at once if another process has it."""
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OntogenyError(
+                f"another process is writing to {self.path}; wait for it, or use another name for this run"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def lineage(self) -> dict[str, Any]:
+        """How the run was made: versions, hardware, keys, choices measured at run time."""
+        path = self.path / "lineage.json"
+        return dict(read_json(path)) if path.exists() else {}
+
+    def note(self, **entries: Any) -> None:
+        """Adds entries to the lineage; a dict is merged one level deep.  Seeds that train side by side take turns."""
+        from filelock import FileLock
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path / ".lineage.lock"):
+            lineage = self.lineage()
+            for key, value in entries.items():
+                old = lineage.get(key)
+                lineage[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+            write_json(self.path / "lineage.json", lineage)
+
+    def seeds(self) -> list[int]:
+        """Seeds that have a folder, in order."""
+        found = [re.fullmatch(r"seed-(\d+)", p.name) for p in self.path.glob("seed-*")]
+        return sorted(int(match[1]) for match in found if match)
+
+    def seed(self, seed: int) -> Path:
+        """Folder of one seed."""
+        return self.path / f"seed-{seed}"
+
+    # checkpoints
+
+    def checkpoint(self, seed: int, step: int) -> Path:
+        """Where the checkpoint of our own training at `step` is or will be."""
+        return self.seed(seed) / "checkpoints" / step_name(step)
+
+    def write_checkpoint(self, seed: int, step: int, save: Callable[[Path], None], **facts: Any) -> str:
+        """Writes a checkpoint whole: `save(folder)`, then its facts (tokens, words ...), then DONE.  Returns the weights' hash."""
+        target = self.checkpoint(seed, step)
+        with atomic(target) as temporary:
+            temporary.mkdir()
+            save(temporary)
+            write_json(temporary / "ontogeny.json", {"step": step, "seed": seed, **facts})
+            return seal(temporary)
+
+    def has_checkpoint(self, seed: int, step: int) -> bool:
+        """True if that checkpoint was written to its end."""
+        return (self.checkpoint(seed, step) / DONE).exists()
+
+    def checkpoints(self, seed: int) -> list[Checkpoint]:
+        """Finished checkpoints by step: our own, or those of a run around somebody else's (table `checkpoints.json`)."""
+        table = self.seed(seed) / "checkpoints.json"
+        if table.exists():
+            return [Checkpoint(**{**row, "folder": Path(row["folder"])}) for row in read_json(table)]
+        found = sorted((self.seed(seed) / "checkpoints").glob(f"step-*/{DONE}"))
+        facts = [(done.parent, read_json(done.parent / "ontogeny.json")) for done in found]
+        return [Checkpoint(fact["step"], folder, fact.get("tokens"), fact.get("words")) for folder, fact in facts]
+
+    def adopt(self, seed: int, checkpoints: list[Checkpoint]) -> None:
+        """Makes this a run around checkpoints that lie elsewhere."""
+        write_json(self.seed(seed) / "checkpoints.json", [asdict(c) | {"folder": str(c.folder)} for c in checkpoints])
+
+    def adopted(self) -> bool:
+        """True for a run around somebody else's checkpoints."""
+        return any((self.seed(seed) / "checkpoints.json").exists() for seed in self.seeds())
+
+    # what was read off them
+
+    def pairs(self, suite: str) -> Path:
+        """Table of a suite's pairs as they were scored."""
+        return self.path / "suites" / f"{suite}.parquet"
+
+    def suites(self) -> list[str]:
+        """Names of the suites that this run knows."""
+        return sorted(p.stem for p in (self.path / "suites").glob("*.parquet"))
+
+    def scores(self, seed: int, suite: str, step: int) -> Path:
+        """Table of one checkpoint's scores on one suite."""
+        return self.seed(seed) / "scores" / suite / f"{step_name(step)}.parquet"
+
+    def scored(self, seed: int, suite: str) -> list[int]:
+        """Steps that have scores, in order."""
+        return sorted(_step(p) for p in (self.seed(seed) / "scores" / suite).glob("step-*.parquet"))
+
+    def scan_scores(self, suite: str) -> pl.LazyFrame | None:
+        """All scores of a suite with columns `seed` and `step`, lazily; None if there are none."""
+        import polars as pl
+
+        scans = [
+            pl.scan_parquet(self.scores(seed, suite, step)).with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64))
+            for seed in self.seeds()
+            for step in self.scored(seed, suite)
+        ]
+        return pl.concat(scans) if scans else None
+
+    def readings(self, seed: int, step: int) -> Path:
+        """Table of what instruments read off one checkpoint."""
+        return self.seed(seed) / "readings" / f"{step_name(step)}.parquet"
+
+    def write_readings(self, seed: int, step: int, readings: list[Reading], weights: str) -> None:
+        """Adds readings to a checkpoint's table; a reading of the same instrument and key is replaced."""
+        import polars as pl
+
+        path = self.readings(seed, step)
+        rows = {} if not path.exists() else {(r["instrument"], r["key"]): r["value"] for r in read_table(path).to_dicts()}
+        rows |= {(r.instrument, r.key): r.value for r in readings}
+        frame = pl.DataFrame(
+            [(instrument, key, value) for (instrument, key), value in rows.items()],
+            schema={"instrument": pl.String, "key": pl.String, "value": pl.Float64},
+            orient="row",
+        )
+        write_table(path, frame, {"weights": weights})
+
+    def reading(self, instrument: str, key: str) -> dict[tuple[int, int], float]:
+        """One instrument's number by (seed, step)."""
+        values: dict[tuple[int, int], float] = {}
+        for seed in self.seeds():
+            for path in sorted((self.seed(seed) / "readings").glob("step-*.parquet")):
+                for row in read_table(path).iter_rows(named=True):
+                    if (row["instrument"], row["key"]) == (instrument, key):
+                        values[seed, _step(path)] = row["value"]
+        return values
+
+    # training
+
+    def losses(self, seed: int) -> Path:
+        """Table step, loss (nats per token), learning_rate, gradient_norm, tokens, words, seconds."""
+        return self.seed(seed) / "losses.parquet"
+
+    def state(self, seed: int, step: int) -> Path:
+        """File with everything that training at `step` needs to go on."""
+        return self.seed(seed) / "state" / f"{step_name(step)}.safetensors"
+
+    def newest_state(self, seed: int) -> Path | None:
+        """The newest state file, if any."""
+        found = sorted((self.seed(seed) / "state").glob("step-*.safetensors"))
+        return found[-1] if found else None
+
+    def keep_only_state(self, seed: int, step: int) -> None:
+        """Deletes older states once a newer one is whole."""
+        for path in (self.seed(seed) / "state").glob("*"):
+            if path != self.state(seed, step):
+                remove(path)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.split("-")[1])

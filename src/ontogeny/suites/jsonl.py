@@ -1,0 +1,184 @@
+"""What the readers of minimal pairs share: JSON lines, checked fields, and a folder with one file a paradigm."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import field_validator
+
+from ontogeny.recipe import Kind
+from ontogeny.records import OntogenyError, Pair
+from ontogeny.registry import nearest
+from ontogeny.store import content_key, file_hash
+
+
+class ParadigmFolder(Kind):
+    """A suite whose paradigms are known and lie one a file in a folder."""
+
+    path: Path
+    """The folder of the suite's files, or the one above it."""
+    paradigms: tuple[str, ...] = ()
+    """Which paradigms to read; left out: all."""
+
+    known: ClassVar[tuple[str, ...]]  # every paradigm, in the order they are read
+    inside: ClassVar[tuple[str, ...]]  # where below `path` the files may lie
+    extension: ClassVar[str] = ".jsonl"
+
+    @field_validator("paradigms")
+    @classmethod
+    def _are_known(cls, chosen: tuple[str, ...]) -> tuple[str, ...]:
+        for name in chosen:
+            if name not in cls.known:
+                raise ValueError(f"no paradigm is called {name!r}; {nearest(name, list(cls.known))}")
+            if chosen.count(name) > 1:
+                raise ValueError(f"paradigm {name!r} is named twice; name it once")
+        return chosen
+
+    @property
+    def name(self) -> str:
+        """The suite's folder under a run's scores."""
+        return self.kind
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every pair of the chosen paradigms, identical ones included, paradigm by paradigm.
+
+        Raises OntogenyError, with file and line, for what `files` refuses, lines or fields that are not as they should
+        be, ids that come twice, and files without a pair.
+        """
+        for paradigm, file in self.files().items():
+            seen: dict[str, int] = {}
+            for line, pair in self.read(paradigm, file):
+                if pair.pair in seen:
+                    raise OntogenyError(f"{file}:{line}: pair {pair.pair!r} was already on line {seen[pair.pair]}")
+                seen[pair.pair] = line
+                yield pair
+            if not seen:
+                raise OntogenyError(f"{file}: holds no pair; fetch the suite again")
+
+    @abstractmethod
+    def read(self, paradigm: str, file: Path) -> Iterator[tuple[int, Pair]]:
+        """1-based line and pair, for each pair in a paradigm's file."""
+
+    def human(self) -> dict[str, float]:
+        """Published human agreement by paradigm; here none."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """A hash of the chosen paradigms' files.  Raises OntogenyError as `files` does."""
+        return content_key(self.kind, [[paradigm, file_hash(file)] for paradigm, file in self.files().items()])
+
+    def files(self) -> dict[str, Path]:
+        """Paradigm to file.  Raises OntogenyError if a chosen one is missing, or the folder holds an unknown one."""
+        folder = self._folder()
+        files = {name: folder / f"{name}{self.extension}" for name in self.known}
+        chosen = {name: file for name, file in files.items() if name in self.paradigms or not self.paradigms}
+        absent = [file.name for file in chosen.values() if not file.is_file()]
+        if absent:
+            raise OntogenyError(
+                f"suite {self.kind}: {folder} lacks {len(absent)} of {len(chosen)} files: {_some(absent)}; "
+                "fetch the suite again, or name the paradigms that are there in `paradigms`"
+            )
+        here = {file.name for file in folder.glob(f"*{self.extension}")}
+        strange = sorted(here - {file.name for file in files.values()})
+        if strange and not self.paradigms:
+            raise OntogenyError(
+                f"suite {self.kind}: {folder} also holds {_some(strange)}, no paradigm of this suite: "
+                "move it to a folder of its own (kind: table reads it), or choose with `paradigms`"
+            )
+        return chosen
+
+    def _folder(self) -> Path:
+        root = self.path.expanduser()
+        if not root.exists():
+            raise missing(root, self.kind)
+        if root.is_file():
+            raise OntogenyError(f"suite {self.kind}: {root} is a file; the folder of the suite's files is wanted")
+        for below in self.inside:
+            if any((root / below).glob(f"*{self.extension}")):
+                return root / below
+        tried = ", ".join(str(root / below) for below in self.inside)
+        raise OntogenyError(f"suite {self.kind}: no {self.extension} file in {tried}")
+
+
+def missing(path: Path, kind: str) -> OntogenyError:
+    """The error for a path that is not there: names what is there, at the nearest folder that exists."""
+    absent = path.absolute()
+    while not absent.parent.is_dir():
+        absent = absent.parent
+    beside = sorted(item.name for item in absent.parent.iterdir() if not item.name.startswith("."))
+    likely = get_close_matches(absent.name, beside, n=12, cutoff=0.0)
+    hint = nearest(absent.name, likely) if beside else "that folder is empty"
+    return OntogenyError(f"suite {kind}: {path} does not exist (looked in {absent.parent}); {hint}")
+
+
+# --- JSON lines and their fields ----------------------------------------------------------------------------------
+
+
+def lines(file: Path) -> Iterator[tuple[int, str]]:
+    r"""1-based number and text of each line, line ends (\n, \r\n) and a byte order mark taken off.
+
+    Raises OntogenyError with file, line and byte if it is not UTF-8.
+    """
+    offset = 0
+    with file.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            try:
+                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                where = offset + len(raw) - len(error.object) + error.start
+                raise OntogenyError(f"{file}:{number}: byte {where} is not UTF-8; save the file as UTF-8") from None
+            offset += len(raw)
+            yield number, text.removesuffix("\n").removesuffix("\r")
+
+
+def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """1-based line and object of each line of a jsonl file that is not blank.
+
+    Raises OntogenyError with file and line if one is no JSON object.
+    """
+    for number, text in lines(file):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise OntogenyError(f"{file}:{number}: not valid JSON ({error}); one object a line is expected") from None
+        if not isinstance(row, dict):
+            raise OntogenyError(f"{file}:{number}: a JSON object is expected, with the sentences of one pair")
+        yield number, row
+
+
+def value(row: dict[str, Any], field: str, place: str) -> Any:
+    """A field that must be there.  Raises OntogenyError that names the place and the nearest field."""
+    if field not in row:
+        raise OntogenyError(f"{place}: no field {field!r}; {nearest(field, list(row))}")
+    return row[field]
+
+
+def sentence(row: dict[str, Any], field: str, place: str) -> str:
+    """A sentence as it stands, spaces and line breaks kept.  Raises OntogenyError if it is blank or no text."""
+    text = value(row, field, place)
+    if not isinstance(text, str):
+        raise OntogenyError(f"{place}: {field!r} is {'null' if text is None else type(text).__name__}, not a sentence")
+    if not text.strip():
+        raise OntogenyError(f"{place}: {field!r} is empty; a sentence is expected")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise OntogenyError(f"{place}: {field!r} holds half a surrogate pair, which is no character")
+    return text
+
+
+def truth(row: dict[str, Any], field: str, place: str) -> bool:
+    """A field that must be true or false.  Raises OntogenyError that names the place if it is not."""
+    answer = value(row, field, place)
+    if not isinstance(answer, bool):
+        raise OntogenyError(f"{place}: {field!r} is {answer!r}; true or false is expected")
+    return answer
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,196 @@
+"""A suite of one's own: one table of minimal pairs, in jsonl, CSV, TSV or parquet."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ontogeny.recipe import Kind
+from ontogeny.records import OntogenyError, Pair
+from ontogeny.registry import nearest
+from ontogeny.store import content_key, file_hash
+from ontogeny.suites.jsonl import lines, missing, rows, sentence
+
+# our name: the names it may have in a table, ours first and then BLiMP's
+COLUMNS = {
+    "paradigm": ("paradigm", "UID"),
+    "good": ("good", "sentence_good"),
+    "bad": ("bad", "sentence_bad"),
+    "pair": ("pair", "pairID", "pair_id"),
+    "phenomenon": ("phenomenon", "linguistics_term"),
+    "field": ("field",),
+    "one_prefix": ("one_prefix", "one_prefix_method"),
+    "two_prefix": ("two_prefix", "two_prefix_method"),
+}
+REQUIRED = ("paradigm", "good", "bad")
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+
+
+class Table(Kind):
+    """Minimal pairs from one table with the columns paradigm, good and bad.
+
+    Optional: pair (an id, unique in its paradigm; else the row's number), phenomenon, field, one_prefix and two_prefix
+    (true or false).  BLiMP's own names (sentence_good, UID ...) serve too, and other columns are left alone.  CSV and
+    TSV begin with a line of names, and a field in double quotes may hold line breaks (which are read as \\n).
+    """
+
+    kind: Literal["table"] = "table"
+    path: Path
+    """A .jsonl, .csv, .tsv or .parquet file."""
+    label: str | None = Field(None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
+    """The suite's name; left out: the file's, without its extension."""
+
+    @property
+    def name(self) -> str:
+        """The label, or the file's name with "-" for characters that a folder's name had better not have."""
+        return self.label or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem)
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every pair, in the table's order.
+
+        Raises OntogenyError, with file and line (row for parquet), for a file that is missing or of another kind, a
+        column that is missing or there twice, an empty sentence, an id that comes twice, and a table without a pair.
+        """
+        file = self._file()
+        seen: dict[tuple[str, str], str] = {}
+        for number, (place, row) in enumerate(READERS[file.suffix.lower()](file), 1):
+            pair = _pair(row, number, place)
+            key = (pair.paradigm, pair.pair)
+            if key in seen:
+                raise OntogenyError(f"{place}: pair {pair.pair!r} of {pair.paradigm} was already at {seen[key]}")
+            seen[key] = place
+            yield pair
+        if not seen:
+            raise OntogenyError(f"{file}: holds no pair; a row for each is expected, with {', '.join(REQUIRED)}")
+
+    def human(self) -> dict[str, float]:
+        """Published human agreement by paradigm; here none."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """A hash of the file.  Raises OntogenyError if it is missing or of another kind."""
+        file = self._file()
+        return content_key("table", file.suffix.lower(), file_hash(file))
+
+    def _file(self) -> Path:
+        file = self.path.expanduser()
+        if not file.exists():
+            raise missing(file, self.kind)
+        if file.is_dir() or file.suffix.lower() not in READERS:
+            raise OntogenyError(
+                f"suite table: {file} is not a table; one file of these is wanted: {', '.join(READERS)}"
+            )
+        return file
+
+
+def _pair(row: dict[str, Any], number: int, place: str) -> Pair:
+    name = {ours: _column(ours, row, place) for ours in COLUMNS}
+    texts = {ours: sentence(row, name[ours] or ours, place) for ours in ("good", "bad")}
+    return Pair(
+        paradigm=_text(row, name["paradigm"], place),
+        pair=str(number) if name["pair"] is None else _text(row, name["pair"], place),
+        phenomenon=_text(row, name["phenomenon"], place, needed=False),
+        field=_text(row, name["field"], place, needed=False),
+        one_prefix=_truth(row, name["one_prefix"], place),
+        two_prefix=_truth(row, name["two_prefix"], place),
+        **texts,
+    )
+
+
+def _column(ours: str, row: dict[str, Any], place: str) -> str | None:
+    present = [name for name in COLUMNS[ours] if name in row]
+    if len(present) > 1:
+        raise OntogenyError(f"{place}: both {present[0]!r} and {present[1]!r} are there; only one may be")
+    if not present and ours in REQUIRED:
+        raise OntogenyError(f"{place}: no column {ours!r} (or {COLUMNS[ours][1]!r}); {nearest(ours, list(row))}")
+    return present[0] if present else None
+
+
+def _text(row: dict[str, Any], column: str | None, place: str, needed: bool = True) -> str:
+    found = None if column is None else row[column]
+    if not isinstance(found, str | int | None):
+        raise OntogenyError(f"{place}: {column!r} is {type(found).__name__}, not text")
+    text = "" if found is None else str(found)
+    if needed and not text.strip():
+        raise OntogenyError(f"{place}: {column!r} is empty; every pair needs one")
+    return text
+
+
+def _truth(row: dict[str, Any], column: str | None, place: str) -> bool:
+    found = None if column is None else row[column]
+    word = "" if found is None else str(found).strip().lower()
+    if word not in TRUTH:
+        raise OntogenyError(f"{place}: {column!r} is {found!r}; true or false is expected")
+    return TRUTH[word]
+
+
+# --- readers: (where it stands, column to value) -------------------------------------------------------------------
+
+Rows = Iterator[tuple[str, dict[str, Any]]]
+
+
+def _jsonl(file: Path) -> Rows:
+    for line, row in rows(file):
+        yield f"{file}:{line}", row
+
+
+def _csv(file: Path) -> Rows:
+    yield from _separated(file, ",")
+
+
+def _tsv(file: Path) -> Rows:
+    yield from _separated(file, "\t")
+
+
+def _separated(file: Path, separator: str) -> Rows:
+    reader = csv.reader((f"{text}\n" for _, text in lines(file)), delimiter=separator, strict=True)
+    names: list[str] = []
+    while True:
+        place = f"{file}:{reader.line_num + 1}"  # a quoted field may hold line breaks: the row begins here
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise OntogenyError(f"{place}: {error}; a double quote inside a quoted field is written twice") from None
+        if fields is None:
+            return
+        if not fields:
+            continue
+        if not names:
+            names = _header(fields, place)
+        elif len(fields) != len(names):
+            raise OntogenyError(
+                f"{place}: {len(fields)} fields under {len(names)} columns; quote a field with {separator!r}"
+            )
+        else:
+            yield place, dict(zip(names, fields, strict=True))
+
+
+def _header(fields: list[str], place: str) -> list[str]:
+    names = [field.strip() for field in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise OntogenyError(f"{place}: two columns are called {name!r}; only one may be")
+    return names
+
+
+def _parquet(file: Path) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(file) as table:
+            for batch in table.iter_batches():
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{file}: row {number}", row
+    except pa.ArrowException as error:
+        raise OntogenyError(f"{file}: cannot be read as parquet ({error}); write it again") from None
+
+
+READERS: dict[str, Callable[[Path], Rows]] = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}

@@ -1,0 +1,1 @@
+"""Tokenizers, trained or loaded, and the memory-mapped token store."""

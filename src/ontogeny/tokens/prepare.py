@@ -1,0 +1,99 @@
+"""From a recipe's corpus to a tokenizer and token stores in the run's folder, each made once for its content key."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from ontogeny import store
+from ontogeny.recipe import Recipe
+from ontogeny.records import Corpus, Document, OntogenyError
+from ontogeny.store import RunFolder
+from ontogeny.tokens import token_store
+from ontogeny.tokens.pretrained import open_tokenizer
+from ontogeny.tokens.token_store import TokenStore
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Bar = Callable[[str], AbstractContextManager[token_store.Progress]]  # what shows how far a stage with this title is
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a run trains on, as tokens."""
+
+    tokenizer: PreTrainedTokenizerBase
+    train: TokenStore
+    dev: TokenStore
+
+    @property
+    def first(self) -> int | None:
+        """The token that begins a document, None where the recipe leaves BOS out."""
+        return self.train.facts["bos"]  # type: ignore[no-any-return]
+
+
+def silent(title: str) -> AbstractContextManager[token_store.Progress]:
+    """A progress bar that nobody sees."""
+    return nullcontext(lambda documents: None)
+
+
+def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> Text:
+    """Tokenizer and token stores of a recipe, made or opened.  Raises OntogenyError if the corpus or the tokenizer cannot be had."""
+    train, dev = splits(recipe)
+    corpus, held_out = cast(Corpus, recipe.corpus), cast(Corpus, recipe.dev)
+    fingerprints = [corpus.fingerprint(), held_out.fingerprint() if held_out else recipe.held_out]
+    key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos)
+    tokenizer = _tokenizer(folder, recipe, key, train, bar)
+
+    def write(name: str, documents: Callable[[], Iterable[Document]]) -> TokenStore:
+        def make() -> TokenStore:
+            with bar(f"tokens of the {name} text") as progress:
+                return token_store.write(folder.tokens, name, documents(), tokenizer, bos=recipe.bos, key=key, progress=progress)
+
+        return token_store.open_or_write(folder.tokens, name, key, make)
+
+    text = Text(tokenizer, write("train", train), write("dev", dev))
+    facts = {name: {k: v for k, v in s.facts.items() if k != "sources"} for name, s in [("train", text.train), ("dev", text.dev)]}
+    folder.note(tokens=facts)
+    return text
+
+
+def splits(recipe: Recipe) -> tuple[Callable[[], Iterator[Document]], Callable[[], Iterator[Document]]]:
+    """The training and the held-out documents: two corpora, or one that is parted by a hash of each document's number."""
+    corpus = cast(Corpus, recipe.corpus)
+    if recipe.dev is not None:
+        return corpus.documents, cast(Corpus, recipe.dev).documents
+
+    def side(held_out: bool) -> Iterator[Document]:
+        for i, document in enumerate(corpus.documents()):
+            if (zlib.crc32(i.to_bytes(8, "little")) < recipe.held_out * 2**32) == held_out:
+                yield document
+
+    return (lambda: side(False)), (lambda: side(True))
+
+
+def _tokenizer(
+    folder: RunFolder, recipe: Recipe, key: str, documents: Callable[[], Iterable[Document]], bar: Bar
+) -> PreTrainedTokenizerBase:
+    marker = folder.tokenizer / "key.json"
+    if marker.exists() and store.read_json(marker)["key"] == key:
+        return open_tokenizer(folder.tokenizer)
+    part: Any = recipe.tokenizer
+    with bar("tokenizer") as progress:
+        tokenizer: PreTrainedTokenizerBase = part.make(_counted(documents(), progress))
+    with store.atomic(folder.tokenizer) as temporary:
+        tokenizer.save_pretrained(temporary)
+        store.write_json(temporary / "key.json", {"key": key})
+    if not len(tokenizer):
+        raise OntogenyError("the tokenizer has no tokens")
+    return open_tokenizer(folder.tokenizer)
+
+
+def _counted(documents: Iterable[Document], progress: token_store.Progress) -> Iterator[Document]:
+    for document in documents:
+        yield document
+        progress(1)

@@ -1,0 +1,152 @@
+"""The training stream as a memory-mapped file: BOS doc BOS doc ..., written as a stream, so that no corpus is too large.
+
+train.bin     token ids, uint16 or uint32, little-endian
+train.idx     one row a document: where it starts, words before it, which source and line it came from
+train.json    counts, dtype, sources, content key, unigram entropy; written last, so a store with it is whole
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ontogeny import store
+from ontogeny.records import Document, OntogenyError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ROW = np.dtype([("start", "<u8"), ("words", "<u8"), ("source", "<u4"), ("line", "<u4")])
+Progress = Callable[[int], None]  # called with the number of documents that were just written
+
+
+class TokenStore:
+    """A token stream on disk.  Only the pages that are read are in memory."""
+
+    def __init__(self, folder: Path, name: str):
+        self.path = folder / f"{name}.bin"
+        self.facts: dict[str, Any] = store.read_json(folder / f"{name}.json")
+        self.ids: NDArray[Any] = np.memmap(self.path, dtype=self.facts["dtype"], mode="r")
+        self.documents: NDArray[Any] = np.memmap(folder / f"{name}.idx", dtype=ROW, mode="r")
+        if len(self.ids) != self.facts["tokens"]:
+            raise OntogenyError(
+                f"{self.path} holds {len(self.ids):,} tokens, its description says {self.facts['tokens']:,}: "
+                "it was cut or changed; delete it and it is made again"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def blocks(self, context: int) -> int:
+        """How many blocks of `context` predictions the stream holds; a rest shorter than that is not trained on."""
+        return (len(self.ids) - 1) // context
+
+    def block(self, indices: NDArray[np.int64], context: int) -> NDArray[np.int64]:
+        """Blocks as int64 [len(indices), context + 1]: `context` inputs and, one later, their targets."""
+        return np.stack([self.ids[i * context : (i + 1) * context + 1] for i in indices]).astype(np.int64)
+
+    def words_at(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Whitespace words before each token position.  A cut document counts by its share of tokens, so sums over all are exact."""
+        rows = np.searchsorted(self.documents["start"], positions, side="right") - 1
+        starts, words = self.documents["start"], self.documents["words"]
+        last = len(starts) - 1
+        ends = np.where(rows < last, starts[np.minimum(rows + 1, last)], len(self.ids))
+        after = np.where(rows < last, words[np.minimum(rows + 1, last)], self.facts["words"])
+        share = (positions - starts[rows]) / (ends - starts[rows])
+        return np.asarray(words[rows] + share * (after - words[rows]), dtype=np.float64)
+
+    def words_in(self, indices: NDArray[np.int64], context: int) -> float:
+        """Whitespace words in these blocks."""
+        return float((self.words_at((indices + 1) * context) - self.words_at(indices * context)).sum())
+
+
+def write(
+    folder: Path,
+    name: str,
+    documents: Iterable[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    bos: bool,
+    key: str,
+    progress: Progress = lambda documents: None,
+) -> TokenStore:
+    """Tokenises documents into a store.
+
+    Raises OntogenyError if there is no document, or if `bos` is wanted of a tokenizer that has no such token.
+    """
+    first = bos_id(tokenizer) if bos else None
+    dtype = np.dtype("<u2") if len(tokenizer) <= 2**16 else np.dtype("<u4")
+    counts = np.zeros(len(tokenizer), dtype=np.int64)
+    tokens = words = lines = 0
+    sources: dict[str, int] = {}
+    with store.atomic(folder / f"{name}.bin") as ids_path, store.atomic(folder / f"{name}.idx") as rows_path:
+        with ids_path.open("wb") as ids_file, rows_path.open("wb") as rows_file:
+            for batch in _batches(documents):
+                rows = np.empty(len(batch), dtype=ROW)
+                encoded = encode(tokenizer, [document.text for document in batch], first)
+                for i, (document, ids) in enumerate(zip(batch, encoded, strict=True)):
+                    rows[i] = (tokens, words, sources.setdefault(document.source, len(sources)), document.line)
+                    tokens += len(ids)
+                    words += len(document.text.split())
+                flat = np.fromiter((i for ids in encoded for i in ids), dtype=dtype)
+                counts += np.bincount(flat, minlength=len(counts))
+                ids_file.write(flat.tobytes())
+                rows_file.write(rows.tobytes())
+                lines += len(batch)
+                progress(len(batch))
+        if not lines:
+            raise OntogenyError(f"the {name} text is empty: not one document with anything in it")
+    facts = {
+        "key": key,
+        "dtype": dtype.str,
+        "tokens": tokens,
+        "documents": lines,
+        "words": words,
+        "bos": first,
+        "vocabulary": len(tokenizer),
+        "unknown": int(counts[tokenizer.unk_token_id]) if tokenizer.unk_token_id not in (None, first) else 0,
+        "unigram_entropy": entropy(counts),
+        "sources": list(sources),
+    }
+    store.write_json(folder / f"{name}.json", facts)
+    return TokenStore(folder, name)
+
+
+def open_or_write(folder: Path, name: str, key: str, make: Callable[[], TokenStore]) -> TokenStore:
+    """The store with this content key if it is there, else what `make` writes."""
+    facts = folder / f"{name}.json"
+    if facts.exists() and store.read_json(facts)["key"] == key:
+        return TokenStore(folder, name)
+    store.remove(facts)  # it describes another stream than the one that is about to be written
+    return make()
+
+
+def bos_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that begins a document: BOS, or EOS where a tokenizer has only that.  Raises OntogenyError if it has neither."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    raise OntogenyError("this tokenizer has neither a BOS nor an EOS token; give it one, or set bos: false in the recipe")
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int | None) -> list[list[int]]:
+    """Ids of each text, nothing added but `first` in front (unless None)."""
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return ids if first is None else [[first, *text] for text in ids]
+
+
+def entropy(counts: NDArray[np.int64]) -> float:
+    """Entropy in nats of the distribution that the counts give (plug-in estimate)."""
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log(p)).sum())
+
+
+def _batches(documents: Iterable[Document], size: int = 2000) -> Iterator[list[Document]]:
+    stream = iter(documents)
+    while batch := list(islice(stream, size)):
+        yield batch

@@ -1,0 +1,83 @@
+"""What the machine does best: device, threads, precision and compilation, chosen once and written into the lineage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from ontogeny.recipe import Training
+from ontogeny.records import OntogenyError
+
+# Compiling a small model takes half a minute on two cores and saves a quarter of the time after that.
+COMPILE_PAYS_AFTER = 2e13  # floating-point operations of training: minutes on a laptop's processor
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How the arithmetic is done.  A run that goes on takes the engine it began with, so that its losses stay the same."""
+
+    device: torch.device
+    threads: int
+    precision: str  # float32 or bfloat16, of the forward pass under autocast
+    compile: bool
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The forward pass's precision."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled if that pays."""
+        return torch.compile(function) if self.compile else function
+
+    def lineage(self) -> dict[str, Any]:
+        """Plain values for the lineage; `from_lineage` takes them back."""
+        return asdict(self) | {"device": str(self.device)}
+
+    @classmethod
+    def from_lineage(cls, entry: dict[str, Any]) -> Engine:
+        """The engine that a run began with.  Raises OntogenyError if this machine does not have its device."""
+        return cls(find_device(entry["device"]), entry["threads"], entry["precision"], entry["compile"])
+
+    def start(self) -> None:
+        """Sets the number of threads."""
+        torch.set_num_threads(self.threads)
+
+
+def choose(training: Training, parameters: int, steps: int, jobs: int = 1) -> Engine:
+    """The engine a recipe asks for, with `auto` decided by what this machine has, shared by `jobs` trainings at a time."""
+    device = find_device(training.device)
+    precision = training.precision
+    if precision == "auto":
+        precision = "bfloat16" if bfloat16_pays(device) else "float32"
+    work = 6.0 * parameters * steps * training.batch * training.context  # Kaplan et al. 2020, section 2.1
+    can_compile = device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
+    compiles = training.compile == "on" or (training.compile == "auto" and can_compile and work > COMPILE_PAYS_AFTER)
+    return Engine(device, training.threads or max(1, (os.cpu_count() or 1) // jobs), precision, compiles)
+
+
+def find_device(name: str) -> torch.device:
+    """A torch device by name; auto is a GPU where there is one.  Raises OntogenyError if the machine does not have it."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OntogenyError(f"device {name!r} is not one that torch knows; try cpu, cuda or cuda:1") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise OntogenyError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs; set device to cpu or auto")
+    return device
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """True where bfloat16 has instructions of its own; elsewhere it is emulated, and an order of magnitude slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

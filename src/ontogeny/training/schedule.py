@@ -1,0 +1,63 @@
+"""At which steps a checkpoint is kept, and how the learning rate moves."""
+
+from __future__ import annotations
+
+import math
+
+from ontogeny.recipe import Schedule, Training
+from ontogeny.records import OntogenyError
+
+
+def total_steps(training: Training, blocks: int) -> int:
+    """Optimiser steps of a run over a stream of `blocks` blocks.  Raises OntogenyError if that is none."""
+    steps = training.steps or math.floor(training.epochs * blocks / training.batch)
+    if steps < 1:
+        raise OntogenyError(
+            f"the training text has {blocks} blocks of {training.context} tokens, fewer than one batch of {training.batch}; "
+            "make training.batch or training.context smaller, or set training.steps"
+        )
+    return steps
+
+
+def warmup_steps(training: Training, steps: int) -> int:
+    """Steps of linear warm-up: a share of all steps if below 1, else a number of steps."""
+    return round(training.warmup * steps) if training.warmup < 1 else int(training.warmup)
+
+
+def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float) -> list[int]:
+    """Steps of the checkpoints, in order; 0 and the last are always among them.  Raises OntogenyError for a step past the last."""
+    chosen = {
+        "default": lambda: _default(schedule.share, steps),
+        "words": lambda: _words(words_per_step, steps),
+        "steps": lambda: list(schedule.steps),
+    }[schedule.kind]()
+    beyond = [step for step in chosen if not 0 <= step <= steps]
+    if beyond:
+        raise OntogenyError(f"checkpoints.steps has {beyond[0]}, but training ends at step {steps}")
+    return sorted({0, *chosen, steps})
+
+
+def _default(share: float, steps: int) -> list[int]:
+    """Powers of two until the first multiple of `share` of the steps, then every such multiple."""
+    first = share * steps
+    powers = [2**k for k in range(steps.bit_length()) if 2**k < first]
+    return powers + [round(k * first) for k in range(1, int(1 / share) + 1)]
+
+
+def _words(words_per_step: float, steps: int) -> list[int]:
+    """The step nearest to each mark of BabyLM 2025: every 1M words to 10M, every 10M to 100M, every 100M to 1B."""
+    million = 1_000_000
+    marks = [*range(1, 10), *range(10, 100, 10), *range(100, 1001, 100)]
+    nearest = [round(mark * million / words_per_step) for mark in marks]
+    return [step for step in nearest if 0 < step <= steps]
+
+
+def learning_rate(training: Training, step: int, steps: int) -> float:
+    """Learning rate of optimiser step `step` (from 0): linear warm-up that reaches the peak at its last step, then the schedule."""
+    warmup = warmup_steps(training, steps)
+    if step < warmup:
+        return training.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    shape = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[training.schedule]
+    floor = 1.0 if training.schedule == "constant" else training.final_share
+    return training.learning_rate * (floor + (1 - floor) * shape)

@@ -1,0 +1,134 @@
+"""Training one seed of a run in its folder: begins or goes on, saves checkpoints and state, and yields each new checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ontogeny import store
+from ontogeny.recipe import Recipe
+from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.store import RunFolder
+from ontogeny.tokens.prepare import Text
+from ontogeny.training import schedule
+from ontogeny.training.engine import Engine, choose
+from ontogeny.training.loop import train
+from ontogeny.training.state import COLUMNS, State
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a training will be, known before it starts."""
+
+    parameters: int
+    steps: int
+    warmup: int
+    checkpoints: list[int]
+    checkpoint_bytes: int
+    state_bytes: int
+    engine: Engine
+
+    def disk(self, seeds: int) -> int:
+        """Bytes that all checkpoints and states of `seeds` seeds take."""
+        return seeds * (len(self.checkpoints) * self.checkpoint_bytes + 2 * self.state_bytes)
+
+
+def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1) -> Outlook:
+    """Steps, checkpoints, disk and engine of a run; the engine is the one it began with, if it did.
+
+    `jobs` seeds are trained side by side, each with its share of the cores.
+    """
+    training = recipe.training
+    steps = schedule.total_steps(training, text.train.blocks(training.context))
+    words_per_step = text.train.facts["words"] / len(text.train) * training.batch * training.context
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in build(recipe, text).parameters())
+    known = folder.lineage().get("engine")
+    return Outlook(
+        parameters=parameters,
+        steps=steps,
+        warmup=schedule.warmup_steps(training, steps),
+        checkpoints=schedule.checkpoint_steps(recipe.checkpoints, steps, words_per_step),
+        checkpoint_bytes=4 * parameters + 4_000_000 // 1000,  # float32, and the small files beside them
+        state_bytes=12 * parameters,  # weights and AdamW's two moments
+        engine=Engine.from_lineage(known) if known else choose(training, parameters, steps, jobs),
+    )
+
+
+def build(recipe: Recipe, text: Text) -> Any:
+    """A fresh model for the recipe, from torch's global generator."""
+    part: Any = recipe.model
+    return part.build(len(text.tokenizer), recipe.training.context, text.first, text.tokenizer.pad_token_id)
+
+
+def train_seed(
+    folder: RunFolder,
+    recipe: Recipe,
+    text: Text,
+    plan: Outlook,
+    seed: int,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> Iterator[Checkpoint]:
+    """Trains one seed to its end from wherever it was left, yielding each checkpoint that it writes.
+
+    Raises OntogenyError if the newest state belongs to other settings, or the disk is full.
+    """
+    key = training_key(recipe, text, plan.engine)
+    torch.manual_seed(seed)
+    model = build(recipe, text).to(plan.engine.device)
+    state = State(model, recipe.training)
+    if newest := folder.newest_state(seed):
+        state.restore(newest, key)
+    elif folder.has_checkpoint(seed, 0) and plan.steps:
+        first = [c.step for c in folder.checkpoints(seed)]
+        raise OntogenyError(
+            f"{folder.seed(seed)} has checkpoints (the last at step {first[-1]}) but no state to go on from; "
+            "give this run another name, or delete that folder to train the seed again"
+        )
+    state.watch = progress
+    plan.engine.start()
+    for moment in train(state, text.train, recipe.training, plan.engine, seed, plan.steps, set(plan.checkpoints)):
+        save_state(folder, recipe, state, seed, key)
+        if moment.checkpoint and not folder.has_checkpoint(seed, moment.step):
+            facts = {"tokens": moment.tokens, "words": moment.words}
+            folder.write_checkpoint(seed, moment.step, lambda place: save_model(model, text, place), **facts)
+            yield Checkpoint(moment.step, folder.checkpoint(seed, moment.step), moment.tokens, moment.words)
+
+
+def save_state(folder: RunFolder, recipe: Recipe, state: State, seed: int, key: str) -> None:
+    """Writes losses and state, then deletes the state before: at any moment one whole state is there."""
+    import polars as pl
+
+    rows = pl.DataFrame(state.history, schema=dict.fromkeys(COLUMNS, pl.Float64), orient="row").with_row_index("step", 1)
+    tokens = pl.col("step").cast(pl.Int64) * (recipe.training.batch * recipe.training.context)
+    frame = rows.select(
+        pl.col("step").cast(pl.Int64), *COLUMNS[:3], tokens=tokens, words=pl.col("words").cum_sum(), seconds="seconds"
+    )
+    store.write_table(folder.losses(seed), frame)
+    path = folder.state(seed, state.step)
+    if not path.exists():
+        state.save(path, key)
+        folder.keep_only_state(seed, state.step)
+
+
+def save_model(model: Any, text: Text, place: Any) -> None:
+    """A checkpoint that `from_pretrained` opens, tokenizer and all."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # one bar a run, ours
+    model.save_pretrained(place)
+    text.tokenizer.save_pretrained(place)
+
+
+def finished(folder: RunFolder, seed: int, plan: Outlook) -> bool:
+    """True if every checkpoint of a seed is there."""
+    return all(folder.has_checkpoint(seed, step) for step in plan.checkpoints)
+
+
+def training_key(recipe: Recipe, text: Text, engine: Engine) -> str:
+    """Changes with whatever changes the losses: text, model, training and engine; not with when checkpoints are kept."""
+    training = recipe.training.model_dump(mode="json", exclude={"save_minutes", "dev_tokens", "device", "threads", "compile"})
+    return store.content_key(text.train.facts["key"], recipe.model, training, engine.lineage())

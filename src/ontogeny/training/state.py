@@ -1,0 +1,98 @@
+"""Everything that training needs to go on after a kill, in one safetensors file that replaces the last one whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ontogeny import store
+from ontogeny.recipe import Training
+from ontogeny.records import OntogenyError
+
+COLUMNS = ("loss", "learning_rate", "gradient_norm", "words", "seconds")
+
+
+class State:
+    """Model, optimiser, step, and a row for each step done.  No generator state: dropout is a function of (seed, step)."""
+
+    def __init__(self, model: Any, training: Training):
+        self.model = model
+        self.step = 0
+        self.words = 0.0
+        self.history: list[tuple[float, ...]] = []  # one row of COLUMNS for each step done
+        self.optimiser = torch.optim.AdamW(_groups(model, training), lr=training.learning_rate, betas=training.betas, fused=True)
+        self.watch: Callable[[int, float], None] = lambda step, loss: None  # told of each step done
+        self._rate = 0.0
+        model.train()
+
+    def optimiser_step(self, rate: float) -> None:
+        """Sets the learning rate of the step that begins."""
+        self._rate = rate
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def clip_and_update(self, clip: float) -> float:
+        """Clips the gradient to norm `clip` (0: not), updates the weights, and returns the norm before clipping."""
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf"))
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def record(self, loss: float, norm: float, words: float, seconds: float) -> None:
+        """Counts a finished step."""
+        self.step += 1
+        self.words += words
+        self.history.append((loss, self._rate, norm, words, seconds))
+        self.watch(self.step, loss)
+
+    def save(self, path: Path, key: str) -> None:
+        """Writes the file whole; `key` ties it to the settings it was trained with."""
+        from safetensors.torch import save_file
+
+        tensors = {f"model.{name}": value.contiguous() for name, value in _own_tensors(self.model).items()}
+        for name, parameter in self.model.named_parameters():
+            for part, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"optimiser.{part}.{name}"] = value.contiguous()
+        tensors["history"] = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(COLUMNS))
+        with store.atomic(path) as temporary:
+            save_file(tensors, temporary, {"step": json.dumps(self.step), "words": json.dumps(self.words), "key": key})
+
+    def restore(self, path: Path, key: str) -> None:
+        """Takes everything from the file.  Raises OntogenyError if it is broken or belongs to other settings."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                facts = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, OSError) as error:
+            raise OntogenyError(f"{path} cannot be read ({error}); delete it to train this seed from the start") from error
+        if facts["key"] != key:
+            raise OntogenyError(f"{path} belongs to a training with other settings; give this run another name")
+        self.model.load_state_dict(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}, strict=False
+        )
+        for name, parameter in self.model.named_parameters():
+            parts = {k.split(".", 2)[1]: v for k, v in tensors.items() if k.startswith("optimiser.") and k.split(".", 2)[2] == name}
+            if parts:
+                self.optimiser.state[parameter] = {
+                    k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in parts.items()
+                }
+        self.history = [tuple(row) for row in tensors["history"].tolist()]
+        self.step, self.words = json.loads(facts["step"]), json.loads(facts["words"])
+
+
+def _own_tensors(model: Any) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name, a tied one once."""
+    return dict(model.named_parameters()) | dict(model.named_buffers())
+
+
+def _groups(model: Any, training: Training) -> list[dict[str, Any]]:
+    """Matrices decay; biases and norms do not, unless the recipe says all do."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2 or training.decay_all]
+    vectors = [p for p in model.parameters() if p.ndim < 2 and not training.decay_all]
+    return [{"params": matrices, "weight_decay": training.weight_decay}, {"params": vectors, "weight_decay": 0.0}]

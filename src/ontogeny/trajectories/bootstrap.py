@@ -1,0 +1,101 @@
+"""The Multi-Bootstrap (Sellam et al. 2022, algorithm 1): seeds and clusters of pairs are resampled together."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from ontogeny.recipe import Thresholds
+from ontogeny.trajectories.cases import Case, PairsOf, cases
+from ontogeny.trajectories.curves import timeline_of
+from ontogeny.trajectories.timeline import Floats, Ints, Timeline
+
+
+def multi_bootstrap(sums: Floats, sizes: Ints, resamples: int, generator: np.random.Generator) -> Floats:
+    """(resamples, steps): means over pairs and seeds, both drawn with replacement, the same draw at every step.
+
+    `sums` is (seeds, steps, clusters), each cluster's sum over its pairs; `sizes` (clusters,) counts the pairs.
+    Whole clusters are drawn, and a draw's mean is its sum over its number of pairs.
+    """
+    seeds, steps, clusters = sums.shape
+    drawn = _counts(clusters, resamples, generator)
+    of_seeds = _counts(seeds, resamples, generator) / seeds
+    per_seed = (drawn @ sums.reshape(-1, clusters).T).reshape(resamples, seeds, steps)
+    return np.asarray(np.einsum("rs,rst->rt", of_seeds, per_seed) / (drawn @ sizes)[:, None])
+
+
+def binomial_bootstrap(accuracy: Floats, n: int, resamples: int, generator: np.random.Generator) -> Floats:
+    """(resamples, steps): what is left of the Multi-Bootstrap where only accuracies (seeds, steps) are known.
+
+    Seeds are drawn with replacement; the n pairs add the normal approximation of a binomial error, the same for all
+    seeds and steps, as the same pairs are read everywhere.  The true error is smaller wherever averaging over seeds
+    and checkpoints helps.
+    """
+    of_seeds = _counts(len(accuracy), resamples, generator) / len(accuracy)
+    mean = of_seeds @ accuracy
+    error = np.sqrt(np.clip(mean * (1 - mean), 0, None) / n) * generator.standard_normal((resamples, 1))
+    return np.asarray(np.clip(mean + error, 0, 1))
+
+
+def cluster_sums(values: Floats, clusters: Ints) -> tuple[Floats, Ints]:
+    """Sums of `values` (..., pairs) over the pairs of each cluster, (..., clusters), and the clusters' sizes."""
+    order = np.argsort(clusters, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(clusters[order]) != 0])
+    return np.add.reduceat(values[..., order], starts, axis=-1), np.diff(np.r_[starts, len(order)])
+
+
+def resampled_curves(case: Case, thresholds: Thresholds) -> Floats:
+    """(resamples, steps): the paradigm's accuracy in each resample, from its pairs or, without them, binomially."""
+    generator = case.generator(thresholds.seed, "bootstrap")
+    if case.pairs is None:
+        return binomial_bootstrap(case.accuracy["sum"], case.n, thresholds.resamples, generator)
+    sums, sizes = cluster_sums(case.pairs.outcome, case.pairs.contrast)
+    return multi_bootstrap(sums, sizes, thresholds.resamples, generator)
+
+
+def percentiles(resampled: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Ends of the percentile interval along the first axis."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def intervals(
+    curves: pl.DataFrame,
+    thresholds: Thresholds,
+    pairs_of: PairsOf | None = None,
+    timeline: Timeline | None = None,
+) -> pl.DataFrame:
+    """Accuracy and mean margin of each paradigm at each step with Multi-Bootstrap intervals over seeds x contrasts.
+
+    Columns: paradigm, step, accuracy, low, high, margin, margin_low, margin_high (nats; null without pairs).  Raises
+    as `cases` does.
+    """
+    timeline = timeline or timeline_of(curves)
+    return pl.concat(
+        _intervals_of(case, thresholds, timeline) for case in cases(curves, timeline, thresholds, pairs_of)
+    )
+
+
+def _intervals_of(case: Case, thresholds: Thresholds, timeline: Timeline) -> pl.DataFrame:
+    low, high = percentiles(resampled_curves(case, thresholds), thresholds.confidence)
+    columns = {"step": np.array(timeline.steps), "accuracy": case.curve(), "low": low, "high": high}
+    frame = pl.DataFrame(columns).select(pl.lit(case.paradigm).alias("paradigm"), pl.all())
+    if case.pairs is None:
+        return frame.with_columns(
+            pl.lit(None, pl.Float64).alias(name) for name in ("margin", "margin_low", "margin_high")
+        )
+    sums, sizes = cluster_sums(case.pairs.margin, case.pairs.contrast)
+    drawn = multi_bootstrap(sums, sizes, thresholds.resamples, case.generator(thresholds.seed, "bootstrap"))
+    ends = percentiles(drawn, thresholds.confidence)
+    return frame.with_columns(
+        margin=pl.Series(case.pairs.margin.mean(axis=(0, 2))),
+        margin_low=pl.Series(ends[0]),
+        margin_high=pl.Series(ends[1]),
+    )
+
+
+def _counts(size: int, resamples: int, generator: np.random.Generator) -> Floats:
+    """(resamples, size): how often each of `size` things is drawn when as many are drawn with replacement."""
+    drawn = generator.integers(0, size, (resamples, size)) + size * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(float)

@@ -1,0 +1,162 @@
+"""One paradigm at a time: its curves by seed and, where they are known, its pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+
+from ontogeny.recipe import Thresholds
+from ontogeny.records import OntogenyError
+from ontogeny.trajectories.bands import enough_pairs, upper_edge
+from ontogeny.trajectories.curves import (
+    grid,
+    margin,
+    matrices,
+    need,
+    outcome,
+    outcome_per_token,
+)
+from ontogeny.trajectories.significance import equivalence_p, largest_sd
+from ontogeny.trajectories.timeline import Floats, Ints, Timeline, Windows
+
+PairsOf = Callable[[str], pl.DataFrame]
+PAIR_COLUMNS = (
+    "seed",
+    "step",
+    "pair",
+    "contrast",
+    "logp_good",
+    "logp_bad",
+    "tokens_good",
+    "tokens_bad",
+)
+SCORINGS = ("sum", "per token")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairScores:
+    """The pairs of a paradigm at every seed and step, sorted by pair."""
+
+    outcome: Floats  # (seeds, steps, pairs): 1, 0 or 1/2
+    per_token: Floats  # the same from per-token means
+    margin: Floats  # the same shape, nats
+    contrast: Ints  # (pairs,): number of the cluster of pairs that share a critical contrast
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One paradigm: what `judge` judges."""
+
+    paradigm: str
+    n: int  # pairs
+    hi: float  # accuracy that makes state +1
+    enough: bool  # pairs enough for any verdict
+    accuracy: dict[str, Floats]  # by scoring (sum, per token): (seeds, steps)
+    length: float | None  # accuracy of the length-only scorer
+    pairs: PairScores | None
+
+    def curve(self, scoring: str = "sum") -> Floats:
+        """Mean over seeds, one number a step."""
+        return np.asarray(self.accuracy[scoring].mean(axis=0))
+
+    def late_scores(self, windows: Windows, scoring: str = "sum") -> Floats | None:
+        """(seeds, pairs): each pair's outcome averaged over the late window; None where pairs are not known."""
+        if self.pairs is None:
+            return None
+        outcomes = self.pairs.outcome if scoring == "sum" else self.pairs.per_token
+        return np.asarray(np.einsum("stp,t->sp", outcomes, windows.late_weights))
+
+    def equivalence(self, windows: Windows, margin: float, scoring: str = "sum", seed: int | None = None) -> float:
+        """The p of two one-sided tests that the late mean is one half within `margin`, over pairs.
+
+        Of one seed (its index) or of the mean over seeds.  Where pairs are not known their largest possible spread
+        stands in.
+        """
+        rows = slice(None) if seed is None else slice(seed, seed + 1)
+        mean = float((self.accuracy[scoring][rows] @ windows.late_weights).mean())
+        scores = self.late_scores(windows, scoring)
+        if scores is None or self.n < 2:
+            return equivalence_p(mean, largest_sd(mean, self.n), self.n, margin)
+        return equivalence_p(mean, float(scores[rows].mean(axis=0).std(ddof=1)), self.n, margin)
+
+    def generator(self, seed: int, purpose: str) -> np.random.Generator:
+        """A generator of this paradigm's own, so that no draw depends on which other paradigms there are."""
+        return np.random.default_rng([seed, crc32(self.paradigm.encode()), crc32(purpose.encode())])
+
+
+def cases(
+    curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs_of: PairsOf | None = None
+) -> Iterator[Case]:
+    """The paradigms of a table of curves in alphabetical order; `pairs_of` is asked for one at a time.
+
+    Raises OntogenyError for curves that are no complete grid (see `grid`), fewer than two checkpoints, steps that are
+    not the timeline's, and pairs that do not give the curves' accuracies.
+    """
+    seeds, steps, paradigms = grid(curves)
+    if len(steps) < 2:
+        raise OntogenyError(f"one checkpoint (step {steps[0]}) is no trajectory: at least two are needed")
+    if tuple(steps) != timeline.steps:
+        differing = sorted(set(steps) ^ set(timeline.steps))
+        raise OntogenyError(
+            f"the curves' steps are not the timeline's: they differ in {', '.join(map(str, differing[:5]))}"
+        )
+    by_scoring = {"sum": matrices(curves)} | _per_token(curves)
+    lengths = _lengths(curves)
+    sizes = dict(curves.select("paradigm", "n").unique().iter_rows())
+    for paradigm in paradigms:
+        accuracy = {scoring: table[paradigm] for scoring, table in by_scoring.items()}
+        pairs = None if pairs_of is None else arrange(pairs_of(paradigm), paradigm, seeds, steps, thresholds.tie)
+        n = int(sizes[paradigm])
+        if pairs is not None:
+            _agree(pairs, accuracy["sum"], n, paradigm)
+            accuracy = {"sum": pairs.outcome.mean(axis=2), "per token": pairs.per_token.mean(axis=2)}
+        hi, enough = upper_edge(n, len(paradigms), thresholds), enough_pairs(n, len(paradigms), thresholds)
+        yield Case(paradigm, n, hi, enough, accuracy, lengths.get(paradigm), pairs)
+
+
+def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[int], tie: float) -> PairScores:
+    """The rows of one paradigm's pairs as arrays.
+
+    Raises OntogenyError unless every seed and step has every pair once.
+    """
+    need(frame, PAIR_COLUMNS, f"the pairs of {paradigm}")
+    if frame["seed"].unique().sort().to_list() != seeds or frame["step"].unique().sort().to_list() != steps:
+        raise OntogenyError(f"the pairs of {paradigm} have other seeds or steps than its curve")
+    table = frame.sort("seed", "step", "pair").select(
+        code=pl.col("pair").rank("dense").cast(pl.Int64) - 1,
+        cluster=pl.col("contrast").rank("dense").cast(pl.Int64) - 1,
+        outcome=outcome(tie),
+        per_token=outcome_per_token(tie),
+        margin=margin(),
+    )
+    n = frame["pair"].n_unique()
+    shape = (len(seeds), len(steps), n)
+    if len(table) != len(seeds) * len(steps) * n or (table["code"].to_numpy().reshape(-1, n) != np.arange(n)).any():
+        raise OntogenyError(f"the pairs of {paradigm} are not the same at every seed and step")
+    clusters = table["cluster"].fill_null(-1).to_numpy().reshape(-1, n)
+    if (clusters != clusters[0]).any() or (clusters < 0).any():
+        raise OntogenyError(f"the contrasts of {paradigm} are missing, or differ between seeds or steps")
+    columns = {name: table[name].to_numpy().reshape(shape) for name in ("outcome", "per_token", "margin")}
+    return PairScores(contrast=clusters[0], **columns)
+
+
+def _per_token(curves: pl.DataFrame) -> dict[str, dict[str, Floats]]:
+    if "accuracy_per_token" not in curves.columns or curves["accuracy_per_token"].null_count():
+        return {}
+    return {"per token": matrices(curves, "accuracy_per_token")}
+
+
+def _lengths(curves: pl.DataFrame) -> dict[str, float]:
+    if "accuracy_length" not in curves.columns:
+        return {}
+    known = curves.drop_nulls("accuracy_length").group_by("paradigm").agg(pl.col("accuracy_length").mean())
+    return dict(known.iter_rows())
+
+
+def _agree(pairs: PairScores, accuracy: Floats, n: int, paradigm: str) -> None:
+    if pairs.outcome.shape[2] != n or np.abs(pairs.outcome.mean(axis=2) - accuracy).max() > 1e-6:
+        raise OntogenyError(f"the pairs of {paradigm} do not give the accuracies of its curve: one of the two is stale")

@@ -1,0 +1,195 @@
+"""From the scores of pairs to one accuracy a paradigm and checkpoint, and to the mean over a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+
+from ontogeny.records import OntogenyError
+from ontogeny.registry import nearest
+from ontogeny.trajectories.timeline import Floats, Timeline
+
+MEASURES = ("accuracy", "margin", "logp_good", "logp_bad", "ties", "accuracy_per_token", "accuracy_length")
+
+
+def curve(scores: pl.DataFrame, tie: float = 1e-5) -> pl.DataFrame:
+    """One checkpoint's row for each paradigm, sorted by paradigm.
+
+    `scores` has one row a pair: paradigm, pair, logp_good, logp_bad (sums, nats), tokens_good, tokens_bad.  Returns
+    paradigm, n, accuracy (a margin of at most `tie` nats counts one half), margin (mean, nats), logp_good and
+    logp_bad (means, nats), ties (pairs), accuracy_per_token (from per-token means), accuracy_length (the sentence of
+    fewer tokens wins, equal is one half). Raises OntogenyError for missing columns, no rows, scores that are no
+    number, sentences without tokens and pairs scored twice.
+    """
+    need(scores, ("paradigm", "pair", "logp_good", "logp_bad", "tokens_good", "tokens_bad"), "the scores")
+    _check_scores(scores, ["paradigm", "pair"])
+    return (
+        scores.group_by("paradigm")
+        .agg(
+            pl.len().alias("n"),
+            outcome(tie).mean().alias("accuracy"),
+            margin().mean().alias("margin"),
+            pl.col("logp_good", "logp_bad").mean(),
+            (margin().abs() <= tie).sum().alias("ties"),
+            outcome_per_token(tie).mean().alias("accuracy_per_token"),
+            outcome_length().mean().alias("accuracy_length"),
+        )
+        .sort("paradigm")
+    )
+
+
+def margin() -> pl.Expr:
+    """LL(good) - LL(bad) in nats."""
+    return pl.col("logp_good").cast(pl.Float64) - pl.col("logp_bad").cast(pl.Float64)
+
+
+def outcome(tie: float) -> pl.Expr:
+    """1 where the good sentence wins by more than `tie` nats, 0 where it loses by more, 1/2 between."""
+    return _half_at_ties(margin(), pl.lit(tie))
+
+
+def outcome_per_token(tie: float) -> pl.Expr:
+    """As `outcome` from per-token means.
+
+    A tie is `tie` over the longer length, so that equal lengths give `outcome` again.
+    """
+    good, bad = pl.col("tokens_good"), pl.col("tokens_bad")
+    difference = pl.col("logp_good").cast(pl.Float64) / good - pl.col("logp_bad").cast(pl.Float64) / bad
+    equal = pl.when(good == bad).then(margin() / good).otherwise(difference)
+    return _half_at_ties(equal * pl.max_horizontal(good, bad), pl.lit(tie))
+
+
+def outcome_length() -> pl.Expr:
+    """1 where the good sentence has fewer tokens, 0 where it has more, 1/2 where as many: what length alone
+    decides."""
+    return _half_at_ties(pl.col("tokens_bad").cast(pl.Int64) - pl.col("tokens_good").cast(pl.Int64), pl.lit(0))
+
+
+def _half_at_ties(difference: pl.Expr, tie: pl.Expr) -> pl.Expr:
+    return pl.when(difference > tie).then(1.0).when(difference < -tie).then(0.0).otherwise(0.5)
+
+
+def overall(curves: pl.DataFrame, phenomena: Mapping[str, str] | None = None) -> pl.DataFrame:
+    """A suite's accuracy at each seed and step.
+
+    Columns: seed, step, accuracy (mean of paradigms), accuracy_phenomena (mean of the phenomena's means).
+
+    `phenomena` maps paradigm to phenomenon; left out: the frame's own `phenomenon` column, else accuracy_phenomena is
+    null. Raises OntogenyError for a paradigm without a phenomenon, no rows, or seeds that differ in their
+    checkpoints.
+    """
+    grid(curves)
+    if phenomena is not None:
+        missing = sorted(set(curves["paradigm"]) - set(phenomena))
+        if missing:
+            raise OntogenyError(f"no phenomenon is known for paradigm {', '.join(missing)}")
+        curves = curves.with_columns(
+            phenomenon=pl.col("paradigm").replace_strict(dict(phenomena), return_dtype=pl.String)
+        )
+    mean = curves.group_by("seed", "step").agg(pl.col("accuracy").mean())
+    if "phenomenon" not in curves.columns:
+        return mean.with_columns(accuracy_phenomena=pl.lit(None, pl.Float64)).sort("seed", "step")
+    of_phenomena = (
+        curves.group_by("seed", "step", "phenomenon")
+        .agg(pl.col("accuracy").mean())
+        .group_by("seed", "step")
+        .agg(pl.col("accuracy").mean().alias("accuracy_phenomena"))
+    )
+    return mean.join(of_phenomena, on=["seed", "step"]).sort("seed", "step")
+
+
+def timeline_of(curves: pl.DataFrame, total: int | None = None) -> Timeline:
+    """What a bare table of curves says about time: its steps, the last of them the end unless `total` is given."""
+    need(curves, ("step",), "the curves")
+    steps = tuple(sorted(curves["step"].unique().to_list()))
+    if not steps:
+        raise OntogenyError("the curves have no rows")
+    return Timeline(steps=steps, total=steps[-1] if total is None else total)
+
+
+def grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]]:
+    """Seeds, steps and paradigms of a table of curves, each sorted, once every combination is known to be there once.
+
+    Raises OntogenyError for missing columns, several suites, no rows, accuracies outside 0 to 1, doubled and missing
+    rows.
+    """
+    need(curves, ("seed", "step", "paradigm", "n", "accuracy"), "the curves")
+    if curves.is_empty():
+        raise OntogenyError("the curves have no rows")
+    if "suite" in curves.columns and curves["suite"].n_unique() > 1:
+        raise OntogenyError(
+            f"one suite at a time: the curves hold {', '.join(sorted(map(str, curves['suite'].unique())))}"
+        )
+    check_accuracies(curves)
+    check_doubled(curves, ["paradigm", "seed", "step"])
+    return _checked_grid(curves)
+
+
+def matrices(curves: pl.DataFrame, column: str = "accuracy") -> dict[str, Floats]:
+    """`column` of each paradigm as an array of seeds x steps, both ascending.  Raises as `grid` does."""
+    seeds, steps, paradigms = grid(curves)
+    values = curves.sort("paradigm", "seed", "step")[column].cast(pl.Float64).to_numpy()
+    return dict(zip(paradigms, values.reshape(len(paradigms), len(seeds), len(steps)), strict=True))
+
+
+def need(frame: pl.DataFrame, columns: Iterable[str], what: str) -> None:
+    """Raises OntogenyError naming the first column that `frame` lacks, and the nearest that it has."""
+    for column in columns:
+        if column not in frame.columns:
+            raise OntogenyError(f"{what} have no column {column!r}; {nearest(column, frame.columns)}")
+
+
+def check_accuracies(frame: pl.DataFrame) -> None:
+    """Raises OntogenyError for the first accuracy that is null, not a number or outside 0 to 1."""
+    wrong = frame.filter(pl.col("accuracy").is_null() | ~pl.col("accuracy").is_between(0, 1))
+    if len(wrong):
+        row = wrong.row(0, named=True)
+        hint = " (are these percent?)" if (frame["accuracy"].max() or 0) > 1 else ""  # type: ignore[operator]
+        raise OntogenyError(
+            f"accuracy {row['accuracy']} of {row['paradigm']}, seed {row['seed']}, step {row['step']} "
+            f"is not from 0 to 1{hint}"
+        )
+
+
+def check_doubled(frame: pl.DataFrame, key: Sequence[str]) -> None:
+    """Raises OntogenyError for the first combination of `key` that has several rows."""
+    doubled = frame.group_by(key).len().filter(pl.col("len") > 1).sort(key)
+    if len(doubled):
+        row = doubled.row(0, named=True)
+        raise OntogenyError(f"{row.pop('len')} rows for {', '.join(f'{name} {value}' for name, value in row.items())}")
+
+
+def _check_scores(scores: pl.DataFrame, key: Sequence[str]) -> None:
+    if scores.is_empty():
+        raise OntogenyError("the scores have no rows")
+    check_doubled(scores, key)
+    finite = pl.col("logp_good").is_finite() & pl.col("logp_bad").is_finite()
+    tokens = (pl.col("tokens_good") > 0) & (pl.col("tokens_bad") > 0)
+    wrong = scores.filter(~(finite & tokens).fill_null(False))
+    if len(wrong):
+        row = wrong.row(0, named=True)
+        raise OntogenyError(
+            f"{', '.join(f'{k} {row[k]}' for k in key)}: a score is no number, or a sentence has no tokens"
+        )
+
+
+def _checked_grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]]:
+    seeds, steps, paradigms = (curves[name].unique().sort().to_list() for name in ("seed", "step", "paradigm"))
+    by_seed = {seed: set(group["step"]) for (seed,), group in curves.group_by("seed")}
+    for seed in seeds:
+        if absent := sorted(set(steps) - by_seed[seed]):
+            have = [other for other in seeds if absent[0] in by_seed[other]]
+            raise OntogenyError(
+                f"seeds differ in their checkpoints: seed {seed} has no step {', '.join(map(str, absent[:5]))}"
+                f"{' ...' if len(absent) > 5 else ''}, which seed {have[0]} has"
+            )
+    if len(curves) != len(seeds) * len(steps) * len(paradigms):
+        counts = curves.group_by("paradigm").len().filter(pl.col("len") < len(seeds) * len(steps)).sort("paradigm")
+        raise OntogenyError(
+            f"paradigm {counts['paradigm'][0]} lacks some of the {len(seeds)} seeds x {len(steps)} steps"
+        )
+    sizes = curves.group_by("paradigm").agg(pl.col("n").n_unique()).filter(pl.col("n") > 1).sort("paradigm")
+    if len(sizes):
+        raise OntogenyError(f"paradigm {sizes['paradigm'][0]} has different numbers of pairs at different checkpoints")
+    return seeds, steps, paradigms

@@ -1,0 +1,106 @@
+"""What stands beside a verdict: since when, for how long, by how much, and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ontogeny.trajectories.bands import States
+from ontogeny.trajectories.timeline import Floats, Timeline, Windows
+from ontogeny.trajectories.verdicts import History, stretches, weighted_mean
+
+SPEAKS_OF = {  # the state that a verdict is about
+    "entrenched": -1,
+    "forgotten": 1,
+    "late-wrong": -1,
+    "late recovery": 1,
+    "u-shaped": 1,
+    "learned": 1,
+    "escaped": -1,
+}
+
+REASONS = {
+    "unobserved": "{early_checkpoints} early and {late_checkpoints} late checkpoints of {n} pairs are too few",
+    "entrenched": "wrong early ({early_mean:.2f}), wrong late ({late_mean:.2f}), and no run right in between",
+    "forgotten": "right in a run from step {onset_step}, but {late_mean:.2f} late",
+    "late-wrong": "wrong late ({late_mean:.2f}), lastingly from step {onset_step}, but not early",
+    "late recovery": "wrong first, right late ({late_mean:.2f}), lastingly from step {onset_step}",
+    "u-shaped": "right, then wrong, then right again from step {onset_step} ({late_mean:.2f} late)",
+    "learned": "right late ({late_mean:.2f}), lastingly from step {onset_step}, without a run wrong before",
+    "escaped": "wrong from step {onset_step} but no longer: {late_mean:.2f} late",
+    "never separated": "no run right or wrong, and {late_mean:.2f} late is equivalent to chance",
+    "undecided": "{late_mean:.2f} late: neither right nor wrong for long enough, nor shown to be chance",
+}
+
+
+def reason(name: str, facts: Mapping[str, Any]) -> str:
+    """One plain line that says why the verdict `name` was given."""
+    return REASONS[name].format(**facts)
+
+
+def onset(name: str, sequence: States, told: History, view: Windows, lasting: int) -> int | None:
+    """Index of the first checkpoint of the separation that the verdict speaks of; None for those that speak of none.
+
+    entrenched: the first -1.  escaped: that of the first run at -1, or the first -1.  forgotten: that of the first
+    run at +1.  The others: the first state of theirs that lasts (after the first -1 in late recovery, after the run
+    at -1 when u-shaped).
+    """
+    state = SPEAKS_OF.get(name)
+    if state is None:
+        return None
+    if name in ("escaped", "forgotten") and told.has(state):
+        return next(run.first for run in told.runs if run.state == state)
+    if name in ("entrenched", "escaped"):
+        return first_lasting(sequence, view, state, lasting=1)
+    after = -1
+    if name == "late recovery":
+        after = first_lasting(sequence, view, -1, lasting=1) or 0
+    if name == "u-shaped":
+        right = next(run.first for run in told.runs if run.state == 1)
+        after = next(run.last for run in told.runs if run.state == -1 and run.first > right)
+    return first_lasting(sequence, view, state, lasting, after)
+
+
+def first_lasting(sequence: States, view: Windows, state: int, lasting: int, after: int = -1) -> int | None:
+    """Index of the first checkpoint, past `after`, of a stretch at `state` that lasts; None if there is none.
+
+    Lasts: `lasting` trained checkpoints, or to the end.
+    """
+    final = int(np.flatnonzero(view.trained)[-1]) if view.trained.any() else -1
+    for sign, first, last in stretches(sequence, view):
+        if sign == state and first > after and (last - first + 1 >= lasting or last == final):
+            return first
+    return None
+
+
+def extent(name: str, sequence: States, accuracy: Floats, view: Windows) -> dict[str, float | None]:
+    """How long and how far.
+
+    sustained_share: share of the trained steps in the state that the verdict speaks of; separation: mean accuracy -
+    .5 there.
+
+    Verdicts that speak of no state have no share, and the separation of their late mean.
+    """
+    state = SPEAKS_OF.get(name)
+    if state is None:
+        late = weighted_mean(accuracy, view.late_weights)
+        return {"sustained_share": None, "separation": None if late is None else late - 0.5}
+    weights = np.where(sequence == state, view.weights, 0.0)
+    share = float(weights.sum())
+    return {"sustained_share": share, "separation": float(weights @ accuracy) / share - 0.5 if share else None}
+
+
+def recovery(
+    name: str, sequence: States, view: Windows, timeline: Timeline, start: int | None
+) -> dict[str, float | None]:
+    """The cost of having been stuck: from the first -1 to the first lasting +1 (`start`), in steps, tokens and words.
+
+    All None unless the verdict is late recovery.
+    """
+    steps = None
+    if name == "late recovery" and start is not None:
+        wrong = first_lasting(sequence, view, -1, lasting=1)
+        steps = None if wrong is None else int(view.steps[start] - view.steps[wrong])
+    return {"recovery_steps": steps, "recovery_tokens": timeline.tokens(steps), "recovery_words": timeline.words(steps)}

@@ -1,0 +1,74 @@
+"""How often a verdict would be given to pairs whose good and bad sentences are exchanged by the toss of a coin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ontogeny.recipe import Thresholds
+from ontogeny.records import OntogenyError
+from ontogeny.trajectories.bands import states
+from ontogeny.trajectories.cases import Case, PairsOf, cases
+from ontogeny.trajectories.significance import upper_limit
+from ontogeny.trajectories.timeline import Bools, Floats, Timeline, Windows, windows
+from ontogeny.trajectories.verdicts import history, verdict
+
+FALSE_ALARMS = ("entrenched", "learned")
+LARGEST_LIMIT = 0.10  # of the share of false alarms; verdicts whose null exceeds it are not to be trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """What swapping good and bad at random leaves of the verdicts."""
+
+    swaps: int
+    entrenched: int  # swaps in which any paradigm came out entrenched
+    learned: int  # ... learned
+    either: int
+    share: float  # either / swaps
+    limit: float  # exact one-sided upper limit of the share, at the wanted confidence
+
+    @property
+    def holds(self) -> bool:
+        """Whether the limit is .10 or less."""
+        return self.limit <= LARGEST_LIMIT
+
+
+def null(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> Null:
+    """Swaps good and bad of each pair with probability one half, `thresholds.swaps` times, and counts false alarms.
+
+    A swap holds at every checkpoint and for every seed, so that what a pair does over time stays as it was.  Raises
+    OntogenyError where no swaps are asked for, and as `cases` does.
+    """
+    if thresholds.swaps < 1:
+        raise OntogenyError("verdicts.swaps is 0: the null needs swaps")
+    view = windows(timeline, thresholds)
+    alarms = np.zeros((len(FALSE_ALARMS), thresholds.swaps), dtype=np.bool_)
+    for case in cases(curves, timeline, thresholds, pairs_of):
+        alarms |= _alarms(case, view, thresholds)
+    either = int(alarms.any(axis=0).sum())
+    counts = dict(zip(FALSE_ALARMS, alarms.sum(axis=1).tolist(), strict=True))
+    limit = upper_limit(either, thresholds.swaps, thresholds.confidence)
+    return Null(thresholds.swaps, **counts, either=either, share=either / thresholds.swaps, limit=limit)
+
+
+def swapped_curves(outcomes: Floats, swaps: int, generator: np.random.Generator) -> Floats:
+    """(swaps, steps): accuracy after each swap, which makes 1 - x of x; `outcomes` (steps, pairs) are means over
+    seeds."""
+    signs = generator.integers(0, 2, (swaps, outcomes.shape[1])).astype(float) * 2 - 1
+    return np.asarray(0.5 + signs @ (outcomes - 0.5).T / outcomes.shape[1])
+
+
+def _alarms(case: Case, view: Windows, thresholds: Thresholds) -> Bools:
+    """(entrenched or learned, swaps): which swaps gave this paradigm which of the two."""
+    assert case.pairs is not None
+    curves = swapped_curves(case.pairs.outcome.mean(axis=0), thresholds.swaps, case.generator(thresholds.seed, "swaps"))
+    sequences = states(curves, case.hi)
+    alarms = np.zeros((len(FALSE_ALARMS), thresholds.swaps), dtype=np.bool_)
+    for swap in np.flatnonzero(sequences[:, view.late].any(axis=1)):  # both verdicts need a late state
+        name = verdict(history(sequences[swap], curves[swap], view, thresholds, enough=case.enough))
+        if name in FALSE_ALARMS:
+            alarms[FALSE_ALARMS.index(name), swap] = True
+    return alarms

@@ -1,0 +1,129 @@
+"""Numbers that describe a learning curve: age of acquisition, forgetting, breakthrough, change points.
+
+Each function takes the trained checkpoints only: `steps` and `accuracy`, one entry a checkpoint, in order of time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import ruptures
+from scipy.interpolate import make_smoothing_spline
+from scipy.optimize import brentq
+
+from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints
+
+MOST_CHECKPOINTS = 256  # change points take quadratic time; smoothing thousands of points is numerically unsound
+CHANGE_RESAMPLES = 200  # of the bootstrap, for the intervals of change points
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """Where a curve's level changes."""
+
+    step: int  # the first checkpoint at the new level
+    shift: float  # new level minus old
+    low: int | None  # bootstrap interval of the step
+    high: int | None
+
+
+def acquired_halfway(steps: Ints, accuracy: Floats, hi: float) -> float | None:
+    """Step at which the smoothed curve first passes halfway from chance (.5) to its best (Chang, Tu & Bergen 2024).
+
+    Smoothed over log10 step by a cubic spline whose penalty generalised cross-validation chooses; below five
+    checkpoints the points are joined by lines.  None where accuracy never reaches `hi`.  The first checkpoint's step
+    means "no later than".  Of more than 256 checkpoints 256 are used, evenly in log time.
+    """
+    kept = _thinned(steps)
+    kept = kept[steps[kept] > 0]
+    x, y = np.log10(steps[kept]), accuracy[kept]
+    if not len(x) or y.max() < hi - ROUNDING:
+        return None
+    smooth = make_smoothing_spline(x, y) if len(x) >= 5 else lambda at: np.interp(at, x, y)
+    values = smooth(x)
+    half = (0.5 + values.max()) / 2
+    first = int(np.argmax(values >= half))
+    if first == 0:
+        return float(steps[kept][0])
+    return float(10 ** brentq(lambda at: float(smooth(at)) - half, x[first - 1], x[first]))
+
+
+def acquired_lasting(steps: Ints, accuracy: Floats, hi: float, lasting: int) -> int | None:
+    """First step at or above `hi` that stays there for `lasting` checkpoints in all; None if there is none."""
+    above = (accuracy >= hi - ROUNDING).astype(int)
+    if len(above) < lasting:
+        return None
+    whole = np.flatnonzero(np.convolve(above, np.ones(lasting, dtype=int), mode="valid") == lasting)
+    return int(steps[whole[0]]) if len(whole) else None
+
+
+def variability(late: Floats) -> float | None:
+    """Standard deviation (n - 1) over the late checkpoints; None for fewer than two."""
+    return float(late.std(ddof=1)) if len(late) > 1 else None
+
+
+def forgetting(accuracy: Floats) -> float | None:
+    """The best accuracy so far minus the last; 0 where the last is the best."""
+    return float(accuracy.max() - accuracy[-1]) if len(accuracy) else None
+
+
+def breakthrough(steps: Ints, accuracy: Floats, least: float = 0.0) -> float | None:
+    """Step of the largest second difference on a log-time axis: where the curve turns upward most sharply.
+
+    The curve is read off, by lines between checkpoints, at doublings of the step counted back from the last, as
+    checkpoints that lie close together in log time would turn noise into curvature.  None for fewer than three
+    doublings, or where no second difference is larger than `least`.
+    """
+    kept = steps > 0
+    if not kept.any():
+        return None
+    x = np.log2(steps[kept])
+    at = np.arange(x[-1], x[0] - ROUNDING, -1.0)[::-1]
+    if len(at) < 3:
+        return None
+    turns = np.diff(np.interp(at, x, accuracy[kept]), 2)
+    return float(2 ** at[1 + int(np.argmax(turns))]) if turns.max() > least + ROUNDING else None
+
+
+def change_points(
+    steps: Ints, accuracy: Floats, n: int, resampled: Floats | None = None, confidence: float = 0.95
+) -> list[ChangePoint]:
+    """Changes of level by penalised Gaussian likelihood (PELT, Killick et al. 2012, from ruptures), in order of time.
+
+    The variance is a coin's, .25 / n, so that a change counts if n fresh pairs could show it; each change point costs
+    `2 log(checkpoints)` on the scale of -2 log likelihood (BIC: a place and a level).  Levels last at least two
+    checkpoints. `resampled` (resamples, checkpoints): as many changes are placed in each of the first 200, and the
+    interval is of their places.  Of more than 256 checkpoints 256 are used, evenly in log time.
+    """
+    kept = _thinned(steps)
+    steps, accuracy = steps[kept], accuracy[kept]
+    if len(steps) < 4:
+        return []
+    ends = _segment(accuracy).predict(pen=2 * 0.25 / n * math.log(len(steps)))
+    if len(ends) < 2:
+        return []
+    levels = [float(piece.mean()) for piece in np.split(accuracy, ends[:-1])]
+    places = ends[:-1]
+    intervals: list[tuple[int | None, int | None]] = [(None, None)] * len(places)
+    if resampled is not None:
+        drawn = np.array([_segment(row[kept]).predict(n_bkps=len(places))[:-1] for row in resampled[:CHANGE_RESAMPLES]])
+        tail = (1 - confidence) / 2
+        low, high = (
+            np.quantile(drawn, tail, axis=0, method="lower"),
+            np.quantile(drawn, 1 - tail, axis=0, method="higher"),
+        )
+        intervals = [(int(steps[a]), int(steps[b])) for a, b in zip(low, high, strict=True)]
+    return [ChangePoint(int(steps[place]), levels[i + 1] - levels[i], *intervals[i]) for i, place in enumerate(places)]
+
+
+def _segment(accuracy: Floats) -> ruptures.KernelCPD:
+    return ruptures.KernelCPD(kernel="linear", min_size=2).fit(np.ascontiguousarray(accuracy, dtype=float))
+
+
+def _thinned(steps: Ints) -> Ints:
+    if len(steps) <= MOST_CHECKPOINTS:
+        return np.arange(len(steps))
+    even = np.geomspace(max(int(steps[0]), 1), int(steps[-1]), MOST_CHECKPOINTS)
+    return np.unique(np.searchsorted(steps, even - 0.5).clip(0, len(steps) - 1))

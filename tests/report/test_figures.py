@@ -1,0 +1,151 @@
+"""Figures: what they draw, what they refuse, and the files they are saved as."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from synthetic_run import curves_of, losses_of, paradigm_names, verdicts_of
+
+from ontogeny.records import OntogenyError
+from ontogeny.report import figures
+from ontogeny.report.axes import span_rows, step_ticks, taken_apart
+from ontogeny.report.paradigm_map import window_of
+from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS
+from ontogeny.report.training import thinned
+
+SPANS = pl.DataFrame(
+    {
+        "window": ["untrained", "early", "late", "warm-up"],
+        "start": [0.0, 256, 5280, 0],
+        "end": [256.0, 660, 6600, 330],
+    }
+)
+CURVES = curves_of(paradigm_names(6))
+ONE = CURVES.filter(pl.col("paradigm") == CURVES["paradigm"][0])
+
+
+def text(chart: Any) -> str:
+    spec, tables = taken_apart(chart)
+    return json.dumps([spec, tables])
+
+
+def test_the_map_has_a_cell_for_every_paradigm_and_checkpoint_and_every_verdict() -> None:
+    verdicts = verdicts_of(CURVES)
+    _, tables = taken_apart(figures.accuracy_map(CURVES, verdicts, SPANS))
+    assert {(row["paradigm"], row["step"]) for row in tables["cells"]} == set(
+        CURVES.select("paradigm", "step").unique().iter_rows()
+    )
+    first = next(row for row in tables["cells"] if row["step"] == 6600)
+    both = CURVES.filter((pl.col("paradigm") == first["paradigm"]) & (pl.col("step") == 6600))
+    assert first["accuracy"] == pytest.approx(both["accuracy"].mean())
+    assert {row["window"] for row in tables["cells"]} == {"untrained", "early", "middle", "late"}
+    words = next(rows for rows in tables.values() if rows and set(rows[0]) == {"paradigm", "verdict"})
+    assert dict(verdicts.select("paradigm", "verdict").iter_rows()) == {r["paradigm"]: r["verdict"] for r in words}
+
+
+def test_windows_of_steps() -> None:
+    steps = pl.DataFrame({"step": [0, 255, 256, 660, 661, 5279, 5280, 6600]})
+    expected = ["untrained", "untrained", "early", "early", "middle", "middle", "late", "late"]
+    assert steps.select(window_of(pl.col("step"), SPANS)).to_series().to_list() == expected
+    assert set(steps.select(window_of(pl.col("step"), None)).to_series()) == {"middle"}
+
+
+def test_a_trajectory_without_interval_length_or_seed_is_drawn() -> None:
+    bare = ONE.filter(pl.col("seed") == 0).select("step", "accuracy")
+    _, tables = taken_apart(figures.trajectory(bare))
+    assert set(tables["curve"][0]) == {"seed", "step", "accuracy"}
+    wide = bare.with_columns(low=pl.col("accuracy") - 0.02, high=pl.col("accuracy") + 0.02)
+    _, tables = taken_apart(figures.trajectory(wide, SPANS, (0.447, 0.553)))
+    assert {"low", "high"} <= set(tables["curve"][0])
+    assert tables["band"] == [{"lo": 0.447, "hi": 0.553, "chance": 0.5}]
+
+
+def test_likelihood_has_both_sides_at_every_step() -> None:
+    _, tables = taken_apart(figures.likelihood(ONE))
+    assert len(tables["curve"]) == 2 * len(ONE)
+    assert {row["sentences"] for row in tables["curve"]} == {"good", "bad"}
+
+
+def test_axes_say_their_units() -> None:
+    training = figures.training_curves(losses_of(0, 700), None, 6.1, SPANS)
+    assert "nats per token" in text(training) and "learning rate" in text(training)
+    assert "unigram entropy" in text(training) and "end of warm-up" in text(training)
+    assert "(nats)" in text(figures.likelihood(ONE))
+    for chart in (training, figures.likelihood(ONE), figures.trajectory(ONE), figures.overall_accuracy(CURVES)):
+        assert "step (log scale)" in text(chart)
+
+
+def test_a_single_checkpoint_can_be_drawn(tmp_path: Path) -> None:
+    last = CURVES.filter(pl.col("step") == 6600)
+    for name, chart in {
+        "map": figures.accuracy_map(last),
+        "overall": figures.overall_accuracy(last),
+        "zero": figures.trajectory(CURVES.filter(pl.col("step") == 0), SPANS),
+    }.items():
+        assert figures.save(chart, tmp_path / f"{name}.svg").stat().st_size > 1000
+
+
+def test_missing_columns_and_rows_are_named() -> None:
+    with pytest.raises(OntogenyError, match="needs a column 'accuracy'"):
+        figures.accuracy_map(CURVES.drop("accuracy"))
+    with pytest.raises(OntogenyError, match="no rows"):
+        figures.overall_accuracy(CURVES.clear())
+    with pytest.raises(OntogenyError, match="logp_good"):
+        figures.likelihoods(CURVES.drop("logp_good"))
+    with pytest.raises(OntogenyError, match="nothing to draw"):
+        figures.loss_curve(None, None)
+
+
+def test_files_of_every_kind(tmp_path: Path) -> None:
+    chart = figures.accuracy_map(CURVES, verdicts_of(CURVES), SPANS, width=500)
+    png = figures.save(chart, tmp_path / "map.png", scale=1).read_bytes()
+    assert png.startswith(b"\x89PNG") and len(png) > 5000
+    svg = figures.save(chart, tmp_path / "map.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<svg") and all(name in svg for name in CURVES["paradigm"])
+    assert "entrenched" in svg
+    spec = json.loads(figures.save(chart, tmp_path / "map.json").read_text(encoding="utf-8"))
+    assert spec["datasets"]["cells"]
+    page = figures.save(figures.trajectory(ONE), tmp_path / "one.html").read_text(encoding="utf-8")
+    assert 'src="http' not in page
+    with pytest.raises(OntogenyError, match=r"\.png, \.svg, \.html or \.json"):
+        figures.save(chart, tmp_path / "map.gif")
+
+
+def test_small_multiples_name_every_paradigm(tmp_path: Path) -> None:
+    svg = figures.save(figures.likelihoods(CURVES), tmp_path / "l.svg").read_text(encoding="utf-8")
+    assert all(name in svg for name in CURVES["paradigm"])
+
+
+def test_thinning_keeps_few_points_and_the_mean() -> None:
+    steep = pl.DataFrame({"seed": 0, "step": range(1, 100_001), "loss": 2.0})
+    thin = thinned(steep, "loss", points=50)
+    assert len(thin) <= 51
+    assert set(thin["loss"]) == {2.0}
+
+
+def test_ticks_and_names_of_windows() -> None:
+    assert step_ticks(0) == [0, 1]
+    assert step_ticks(6600) == [0, 1, 10, 100, 1000]
+    named = {row["window"]: row["name"] for row in span_rows(SPANS, 6600)}
+    assert named == {"untrained": "untrained", "early": "early", "late": "late"}
+    assert span_rows(None, 6600) == [] == span_rows(SPANS, 0)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_words_stand_out_from_the_paper(place: int) -> None:
+    palette = (LIGHT, DARK)[place]
+    words = [pair[place] for pair in VERDICT_COLOURS.values()] + [palette.ink, palette.quiet, palette.good]
+    assert min(contrast(colour, palette.paper) for colour in words) >= 4.5  # WCAG 2.2, AA

@@ -1,0 +1,134 @@
+"""A suite of one's own reads the same from each format, and a faulty row is named."""
+
+import csv
+import json
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ontogeny.records import OntogenyError, Pair
+from ontogeny.suites.table import Table
+
+sentences = st.text(st.characters(exclude_characters="\r\0", exclude_categories=("Cs",))).filter(str.strip)
+tables = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=6)
+
+
+def pairs(file: Path, content: str = "") -> list[Pair]:
+    if content:
+        file.write_text(content)
+    return list(Table(path=file).pairs())
+
+
+def refusal(file: Path, content: str = "") -> str:
+    with pytest.raises(OntogenyError) as error:
+        pairs(file, content)
+    return str(error.value)
+
+
+@given(tables)
+def test_pairs_written_are_pairs_read_whatever_the_format(written):
+    rows = [{"paradigm": "p", "good": good, "bad": bad} for good, bad in written]
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"suite.{extension}") for extension in ("jsonl", "csv", "tsv", "parquet")]
+        files[0].write_text("\n".join(map(json.dumps, rows)))
+        for file, separator in ((files[1], ","), (files[2], "\t")):
+            with file.open("w", newline="") as stream:
+                writer = csv.DictWriter(stream, list(rows[0]), delimiter=separator)
+                writer.writeheader()
+                writer.writerows(rows)
+        pq.write_table(pa.Table.from_pylist(rows), files[3])
+        expected = [Pair("p", str(number), good, bad) for number, (good, bad) in enumerate(written, 1)]
+        for file in files:
+            assert pairs(file) == expected
+
+
+def test_every_column_is_read(tmp_path):
+    header = "paradigm,good,bad,pair,phenomenon,field,one_prefix,two_prefix,note"
+    found = pairs(tmp_path / "a.csv", f"{header}\np,g,b,7,agreement,syntax,TRUE,,x\n")
+    assert found == [Pair("p", "7", "g", "b", "agreement", "syntax", True, False)]
+
+
+def test_blimps_own_names_serve(tmp_path):
+    row = {"UID": "p", "sentence_good": "g", "sentence_bad": "b", "pairID": 3, "one_prefix_method": True}
+    row |= {"linguistics_term": "agreement", "field": None, "two_prefix_method": False}
+    assert pairs(tmp_path / "a.jsonl", json.dumps(row)) == [Pair("p", "3", "g", "b", "agreement", "", True, False)]
+
+
+def test_the_name_is_the_label_or_the_files(tmp_path):
+    assert Table(path=tmp_path / "my pairs.v2.csv").name == "my-pairs.v2"
+    assert Table(path=tmp_path / "a.csv", label="clams").name == "clams"
+    for label in ("a/b", "..", ""):
+        with pytest.raises(ValidationError):
+            Table(path=tmp_path / "a.csv", label=label)
+
+
+def test_the_fingerprint_is_the_contents(tmp_path):
+    content = '{"paradigm": "p", "good": "g", "bad": "b"}\n'
+    (tmp_path / "a.jsonl").write_text(content)
+    (tmp_path / "b.jsonl").write_text(content)
+    (tmp_path / "c.jsonl").write_text(content * 2)
+    a, b, c = (Table(path=tmp_path / f"{name}.jsonl").fingerprint() for name in "abc")
+    assert a == b != c
+    assert Table(path=tmp_path / "a.jsonl").human() == {}
+
+
+def test_the_same_id_may_stand_in_two_paradigms(tmp_path):
+    found = pairs(tmp_path / "a.csv", "paradigm,pair,good,bad\np,1,g,b\nq,1,g,b\n")
+    assert [(pair.paradigm, pair.pair) for pair in found] == [("p", "1"), ("q", "1")]
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("paradigm,godo,bad\np,g,b\n", 2, "no column 'good' (or 'sentence_good'); did you mean 'godo'?"),
+        ("paradigm,good,sentence_good,bad\np,g,g,b\n", 2, "both 'good' and 'sentence_good' are there"),
+        ("paradigm,good,good\np,g,b\n", 1, "two columns are called 'good'"),
+        ("paradigm,good,bad\np,g,b\np,,b\n", 3, "'good' is empty; a sentence is expected"),
+        ("paradigm,good,bad\n,g,b\n", 2, "'paradigm' is empty; every pair needs one"),
+        ("paradigm,good,bad\n\np,g\n", 3, "2 fields under 3 columns; quote a field with ','"),
+        ("paradigm,good,bad\np,Well, yes,b\n", 2, "4 fields under 3 columns"),
+        ('paradigm,good,bad\np,"g\nh",b\np,"g"h,b\n', 4, "',' expected after '\"'"),
+        ('paradigm,good,bad\np,"g,b\n', 2, "unexpected end of data"),
+        ("paradigm,pair,good,bad\np,1,g,b\np,1,g,b\n", 3, "pair '1' of p was already at"),
+        ("paradigm,good,bad,one_prefix\np,g,b,maybe\n", 2, "'one_prefix' is 'maybe'; true or false is expected"),
+    ],
+)
+def test_a_faulty_row_of_csv_is_named(tmp_path, content, line, message):
+    assert f"{tmp_path}/a.csv:{line}: {message}" in refusal(tmp_path / "a.csv", content)
+
+
+def test_a_row_is_named_by_the_line_it_begins_on(tmp_path):
+    content = 'paradigm\tgood\tbad\np\t"one\ntwo"\tb\np\t"one\ntwo"\t \n'
+    assert "a.tsv:4: 'bad' is empty" in refusal(tmp_path / "a.tsv", content)
+
+
+def test_a_faulty_row_of_jsonl_or_parquet_is_named(tmp_path):
+    content = '{"paradigm": "p", "good": "g", "bad": "b"}\n{"paradigm": ["p"], "good": "g", "bad": "b"}\n'
+    assert refusal(tmp_path / "a.jsonl", content) == f"{tmp_path}/a.jsonl:2: 'paradigm' is list, not text"
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"paradigm": ["p"], "good": ["g"], "bad": [None]}), file)
+    assert refusal(file) == f"{file}: row 1: 'bad' is null, not a sentence"
+    assert refusal(file, "no parquet").startswith(f"{file}: cannot be read as parquet")
+
+
+def test_a_table_without_pairs_is_an_error(tmp_path):
+    for name, content in (("a.csv", "paradigm,good,bad\n"), ("b.jsonl", "\n"), ("c.tsv", "\n")):
+        assert refusal(tmp_path / name, content).endswith(
+            "holds no pair; a row for each is expected, with paradigm, good, bad"
+        )
+
+
+def test_a_file_that_is_missing_or_no_table_is_named(tmp_path):
+    (tmp_path / "pairs.csv").write_text("")
+    assert refusal(tmp_path / "pair.csv").endswith("did you mean 'pairs.csv'?")
+    assert "is not a table; one file of these is wanted: .jsonl, .csv, .tsv, .parquet" in refusal(tmp_path)
+    assert "notes.txt is not a table" in refusal(tmp_path / "notes.txt", "x")

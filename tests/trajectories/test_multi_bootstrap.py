@@ -1,0 +1,75 @@
+from itertools import product
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ontogeny.recipe import Thresholds
+from ontogeny.trajectories import intervals
+from ontogeny.trajectories.bootstrap import binomial_bootstrap, cluster_sums, multi_bootstrap, percentiles
+
+
+def test_cluster_sums_by_hand():
+    sums, sizes = cluster_sums(np.array([[1.0, 2.0, 4.0, 8.0], [0.0, 1.0, 0.0, 1.0]]), np.array([2, 0, 2, 5]))
+    assert sums.tolist() == [[2.0, 5.0, 8.0], [1.0, 0.0, 1.0]] and sizes.tolist() == [1, 2, 1]
+
+
+def test_two_seeds_and_two_clusters_against_every_possible_draw():
+    sums, sizes = np.array([[[1.0, 6.0]], [[0.0, 3.0]]]), np.array([1, 8])
+    draws = [
+        (sums[list(seeds)][..., list(clusters)].sum() / 2) / sizes[list(clusters)].sum()
+        for seeds in product((0, 1), repeat=2)
+        for clusters in product((0, 1), repeat=2)
+    ]
+    got = multi_bootstrap(sums, sizes, 40_000, np.random.default_rng(0))[:, 0]
+    assert set(np.round(got, 9)) == set(np.round(draws, 9))
+    assert got.mean() == pytest.approx(np.mean(draws), abs=0.01) and got.std() == pytest.approx(np.std(draws), abs=0.01)
+
+
+def test_seeds_and_clusters_add_their_variances():
+    # x = a of the seed + b of the cluster: a resample's mean has variance var(a) / seeds + var(b) / clusters
+    a, b = np.array([0.0, 0.1, 0.5, 0.2, 0.3]), np.random.default_rng(1).random(40)
+    sums = (a[:, None] + b)[:, None, :]
+    got = multi_bootstrap(sums, np.ones(40, dtype=int), 20_000, np.random.default_rng(2))[:, 0]
+    assert got.var() == pytest.approx(a.var() / 5 + b.var() / 40, rel=0.04)
+    assert got.mean() == pytest.approx(a.mean() + b.mean(), abs=0.003)
+
+
+def test_whole_clusters_are_drawn():
+    # ten clusters of ten equal pairs are ten observations, not a hundred
+    values = np.repeat(np.array([0.0, 1.0] * 5), 10)
+    drawn = {}
+    for name, clusters in {"pairs": np.arange(100), "clusters": np.repeat(np.arange(10), 10)}.items():
+        sums, sizes = cluster_sums(values[None, None], clusters)
+        drawn[name] = multi_bootstrap(sums, sizes, 20_000, np.random.default_rng(0)).std()
+    assert drawn["pairs"] == pytest.approx(0.05, rel=0.05) and drawn["clusters"] == pytest.approx(
+        0.5 / 10**0.5, rel=0.05
+    )
+
+
+def test_the_same_draw_at_every_step_and_no_spread_of_a_constant():
+    sums = np.random.default_rng(0).random((3, 1, 20)).repeat(2, axis=1)
+    got = multi_bootstrap(sums, np.ones(20, dtype=int), 50, np.random.default_rng(0))
+    assert got[:, 0] == pytest.approx(got[:, 1])
+    sizes = np.arange(1, 21)
+    assert multi_bootstrap(
+        0.3 * sizes[None, None] * np.ones((2, 1, 1)), sizes, 50, np.random.default_rng(0)
+    ) == pytest.approx(0.3)
+
+
+def test_without_pairs_seeds_and_a_binomial_error_add_up():
+    accuracy = np.array([[0.5], [0.7], [0.6], [0.6]])
+    got = binomial_bootstrap(accuracy, 400, 20_000, np.random.default_rng(0))[:, 0]
+    assert got.var() == pytest.approx(accuracy.var() / 4 + 0.24 / 400, rel=0.05)
+    low, high = percentiles(binomial_bootstrap(np.full((1, 1), 0.5), 1000, 20_000, np.random.default_rng(0)), 0.95)
+    assert (float(low[0]), float(high[0])) == pytest.approx((0.469, 0.531), abs=0.001)
+
+
+def test_intervals_hold_the_accuracy_and_do_not_depend_on_other_paradigms():
+    rows = [(p, s, t, 100, 0.4 + 0.1 * s) for p in ("a", "b") for s in (0, 1) for t in (0, 10, 20)]
+    table = pl.DataFrame(rows, schema=["paradigm", "seed", "step", "n", "accuracy"], orient="row")
+    got = intervals(table, Thresholds(resamples=200))
+    assert got.columns == ["paradigm", "step", "accuracy", "low", "high", "margin", "margin_low", "margin_high"]
+    assert (got["low"] < got["accuracy"]).all() and (got["accuracy"] < got["high"]).all() and len(got) == 6
+    alone = intervals(table.filter(pl.col("paradigm") == "b"), Thresholds(resamples=200))
+    assert alone.equals(got.filter(pl.col("paradigm") == "b"))
