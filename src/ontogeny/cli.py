@@ -37,7 +37,7 @@ def run(
     """Text to verdicts: tokens, training, scores at every checkpoint, verdicts, report.  Goes on where it was left."""
     here = _begin(recipe, settings, root)
     here.train(jobs)
-    here.score()
+    here.score(jobs=jobs)
     _conclude(here)
 
 
@@ -65,6 +65,7 @@ def score(
     again: Annotated[list[int], typer.Option(help="Score the checkpoint at this step once more.")] = [],  # noqa: B006
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
+    jobs: Jobs = 1,
 ) -> None:
     """Score every checkpoint of a run that has no scores yet, or one folder that `from_pretrained` opens."""
     from ontogeny.display import Display
@@ -73,7 +74,7 @@ def score(
     if (folder / "lineage.json").exists():
         if suite or suite_path:
             raise OntogenyError("a run's suites stand in its recipe; --suite is for a single folder")
-        Run(folder, Display()).score(again)
+        Run(folder, Display()).score(again, jobs)
     elif suite is None:
         raise OntogenyError(f"{folder} is no run's folder; to score it as a single model say --suite, for example --suite blimp")
     else:

@@ -32,6 +32,7 @@ class Display:
         self.quiet = quiet
         self.plain = plain
         self._console: Any = None
+        self._progress: Any = None  # the live display, while a bar is shown
 
     @property
     def console(self) -> Any:
@@ -51,61 +52,51 @@ class Display:
         self.say(f"! {text}", "yellow")
 
     @contextmanager
-    def bar(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Callable[..., None]]:
-        """A bar; yields `advance(n, note="")`.  Without a terminal: a line now and then, so that a log stays readable."""
+    def bar(self, title: str, total: int | None = None, unit: str = "", begun: int = 0) -> Iterator[Callable[..., None]]:
+        """A bar; yields `advance(n, note="")`.  Bars may stand inside one another: training waits while a checkpoint is read.
+
+        Without a terminal: a line now and then, so that a log stays readable.
+        """
         if self.quiet:
             yield lambda n, note="": None
         elif self.console.is_terminal and not self.plain:
-            yield from self._live(title, total, unit)
+            with self._live() as progress:
+                yield from _task(progress, title, total, unit, begun)
         else:
-            yield from self._log(title, total, unit)
+            yield from self._log(title, total, unit, begun)
 
-    def _live(self, title: str, total: float | None, unit: str) -> Iterator[Callable[..., None]]:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+    @contextmanager
+    def _live(self) -> Iterator[Any]:
+        """The one live display: rich allows no second, so inner bars are further lines of it."""
+        if self._progress is not None:
+            yield self._progress
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        rate = TextColumn("{task.fields[rate]}")
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            rate,
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        started, done = time.monotonic(), 0.0
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=self.console, transient=False) as progress:
-            task = progress.add_task(title, total=total, rate="", note="")
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[rate]}", TimeElapsedColumn())
+        with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=self.console) as progress:
+            self._progress = progress
+            try:
+                yield progress
+            finally:
+                self._progress = None
 
-            def advance(n: float, note: str = "") -> None:
-                nonlocal done
-                done += n
-                rate = done / max(1e-9, time.monotonic() - started)
-                progress.update(task, advance=n, note=note, rate=f"{rate:,.3g} {unit}/s" if rate < 100 else f"{rate:,.0f} {unit}/s")
-
-            yield advance
-
-    def _log(self, title: str, total: float | None, unit: str, every: float = 30.0) -> Iterator[Callable[..., None]]:
+    def _log(self, title: str, total: int | None, unit: str, begun: int, every: float = 30.0) -> Iterator[Callable[..., None]]:
         started = said = time.monotonic()
-        done = 0.0
+        done = 0
 
-        def advance(n: float, note: str = "") -> None:
+        def advance(n: int, note: str = "") -> None:
             nonlocal done, said
             done += n
             now = time.monotonic()
             if now - said >= every:
                 said, rate = now, done / (now - started)
-                left = f", {(total - done) / rate:,.0f} s left" if total and rate else ""
-                self.say(f"{title}: {done:,.0f}{f' of {total:,.0f}' if total else ''} {unit}, {rate:,.1f}/s{left} {note}")
+                left = f", {(total - begun - done) / rate:,.0f} s left" if total and rate else ""
+                of = f" of {total:,}" if total else ""
+                self.say(f"{title}: {begun + done:,}{of} {unit}, {rate:,.1f}/s{left} {note}".rstrip())
 
         yield advance
-        self.say(f"{title}: {done:,.0f} {unit} in {time.monotonic() - started:,.1f} s")
+        self.say(f"{title}: {done:,} {unit} in {time.monotonic() - started:,.1f} s")
 
     def verdicts(self, table: pl.DataFrame) -> None:
         """The table of verdicts, on standard output."""
@@ -130,6 +121,25 @@ class Display:
             verdict = f"[{COLOURS[row['verdict']]}]{row['verdict']}[/]" if row["verdict"] in COLOURS else row["verdict"]
             drawn.add_row(row["paradigm"], verdict, _share(row["early_mean"]), _share(row["late_mean"]), interval, agree)
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(drawn)
+
+
+def _task(progress: Any, title: str, total: int | None, unit: str, begun: int) -> Iterator[Callable[..., None]]:
+    """One line of the live display; it goes when it is done, unless it is the first."""
+    task = progress.add_task(title, total=total, completed=begun, rate="", note="")
+    inner = len(progress.tasks) > 1
+    started, done = time.monotonic(), 0
+
+    def advance(n: int, note: str = "") -> None:
+        nonlocal done
+        done += n
+        rate = done / max(1e-9, time.monotonic() - started)
+        progress.update(task, advance=n, note=note, rate=f"{rate:,.1f} {unit}/s" if rate < 100 else f"{rate:,.0f} {unit}/s")
+
+    try:
+        yield advance
+    finally:
+        if inner:
+            progress.remove_task(task)
 
 
 def _share(value: float | None) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -46,7 +47,7 @@ def run(recipe: Recipe | Path | str, root: Path | str = "runs", display: Display
     recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     here = Run.begin(recipe, root, display)
     here.train(jobs)  # scores each checkpoint as it appears, unless scoring.live is off
-    here.score()
+    here.score(jobs=jobs)
     here.judge()
     here.write_report()
     return here
@@ -65,7 +66,10 @@ class Run:
 
     @classmethod
     def begin(cls, recipe: Observation, root: Path | str = "runs", display: Display = QUIET) -> Run:
-        """A run's folder with this recipe, new or as it was left.  Raises OntogenyError if one is there that differs in what it trains."""
+        """A run's folder with this recipe, new or as it was left.
+
+        Raises OntogenyError if a run is there that was trained in another way.
+        """
         folder = RunFolder(Path(root) / recipe.name)
         with folder.writing():
             if folder.recipe.exists():
@@ -96,7 +100,7 @@ class Run:
             self._announce(self.outlook(jobs), jobs)
             todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(jobs))]
             if jobs > 1 and len(todo) > 1:
-                side_by_side([(self.folder.path, seed) for seed in todo], jobs)
+                side_by_side(_train_seed, [(self.folder.path, seed) for seed in todo], jobs)
             else:
                 for seed in todo:
                     self.train_seed(seed)
@@ -106,8 +110,9 @@ class Run:
         from ontogeny.training.session import train_seed
 
         recipe, plan = self._own(), self.outlook()
-        with self.display.bar(f"training, seed {seed}", plan.steps, "steps") as advance:
-            before = 0
+        newest = self.folder.newest_state(seed)
+        before = store.step_of(newest) if newest else 0
+        with self.display.bar(f"training, seed {seed}", plan.steps, "steps", before) as advance:
 
             def watch(step: int, loss: float) -> None:
                 nonlocal before
@@ -118,23 +123,33 @@ class Run:
                 if recipe.scoring.live:
                     self._read(seed, checkpoint)
 
-    def score(self, again: Sequence[int] = ()) -> None:
-        """Reads every checkpoint that has not been read; those at the steps in `again` once more.
+    def score(self, again: Sequence[int] = (), jobs: int = 1) -> None:
+        """Reads every checkpoint that has not been read, those at the steps in `again` once more; `jobs` seeds side by side.
 
         Raises OntogenyError that names the checkpoints that could not be read, after reading all others.
         """
-        troubles = []
         with self.folder.writing():
-            for seed in self.folder.seeds():
-                for checkpoint in self.folder.checkpoints(seed):
-                    try:
-                        self._read(seed, checkpoint, again=checkpoint.step in again)
-                    except OntogenyError as error:
-                        self.display.warn(str(error))
-                        troubles.append(str(error))
+            seeds = self.folder.seeds()
+            if jobs > 1 and len(seeds) > 1:
+                work = [(self.folder.path, seed, tuple(again), jobs) for seed in seeds]
+                found = side_by_side(_score_seed, work, jobs)
+            else:
+                found = [self.score_seed(seed, again) for seed in seeds]
+            troubles = [trouble for troubles in found for trouble in troubles]
             self.folder.note(warnings=troubles)
         if troubles:
             raise OntogenyError("\n".join(troubles))
+
+    def score_seed(self, seed: int, again: Sequence[int] = ()) -> list[str]:
+        """Reads one seed's checkpoints and returns what went wrong; whoever calls this holds the run's one writer's place."""
+        troubles = []
+        for checkpoint in self.folder.checkpoints(seed):
+            try:
+                self._read(seed, checkpoint, again=checkpoint.step in again)
+            except OntogenyError as error:
+                self.display.warn(str(error))
+                troubles.append(str(error))
+        return troubles
 
     def judge(self) -> pl.DataFrame:
         """Trajectories and verdicts of every suite, over all seeds; written to the run's folder and returned."""
@@ -225,13 +240,17 @@ class Run:
                 "checkpoints": len(plan.checkpoints),
             },
         )
+        engine, each = plan.engine, f" for each of {jobs} seeds at a time" if jobs > 1 else ""
         self.display.say(
-            f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in {len(text.train):,} tokens, "
-            f"{plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, seeds {list(recipe.seeds)}\n"
+            f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in "
+            f"{len(text.train):,} tokens, {plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, "
+            f"seeds {list(recipe.seeds)}\n"
             f"{len(plan.checkpoints)} checkpoints a seed, {store.human_size(need)} of disk for all seeds "
             f"({store.human_size(store.free_space(self.folder.path))} free)\n"
-            f"{plan.engine.device}, {plan.engine.threads} threads{f' for each of {jobs} seeds at a time' if jobs > 1 else ''}, {plan.engine.precision}, {'compiled' if plan.engine.compile else 'not compiled'}"
+            f"{engine.device}, {engine.threads} threads{each}, {engine.precision}, {'' if engine.compile else 'not '}compiled"
         )
+        if text.train.facts["unknown"]:
+            self.display.say(f"{text.train.facts['unknown']:,} tokens of the training text are unknown to the tokenizer (<unk>)")
         if known is None and need > store.free_space(self.folder.path):
             raise store.disk_full(self.folder.path, need)
 
@@ -306,20 +325,31 @@ def score_one(
     return "; ".join([f"{out}: {len(frame)} pairs, mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}", *left])
 
 
-def side_by_side(work: list[tuple[Path, int]], jobs: int) -> None:
-    """Trains seeds in processes of their own, `jobs` at a time.  Raises the first error, after the others have ended."""
+def side_by_side(function: Callable[..., Any], work: list[tuple[Any, ...]], jobs: int) -> list[Any]:
+    """What `function` returns for each piece of work, done in processes of their own, `jobs` at a time.
+
+    Raises the first error, after the others have ended.
+    """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_train_seed, path, seed) for path, seed in work]
+        running = [pool.submit(function, *piece) for piece in work]
         errors = [error for future in running if (error := future.exception())]
     if errors:
         raise errors[0]
+    return [future.result() for future in running]
 
 
 def _train_seed(path: Path, seed: int) -> None:
     Run(path, Display(plain=True)).train_seed(seed)
+
+
+def _score_seed(path: Path, seed: int, again: tuple[int, ...], jobs: int) -> list[str]:
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    return Run(path, Display(plain=True)).score_seed(seed, again)
 
 
 def _same_training(old: Observation, new: Observation, folder: RunFolder) -> None:
@@ -330,7 +360,8 @@ def _same_training(old: Observation, new: Observation, folder: RunFolder) -> Non
     fixed = [name for name in ("corpus", "dev", "held_out", "tokenizer", "model", "training", "bos") if name in before]
     if folder.seeds() and (differ := [d for name in fixed for d in _differences(name, before[name], after[name])]):
         raise OntogenyError(
-            f"{folder.path} was trained with another recipe: {'; '.join(differ)}. Use --set name=..., or delete the folder to start again"
+            f"{folder.path} was trained with another recipe: {'; '.join(differ)}. "
+            "Use --set name=..., or delete the folder to start again"
         )
 
 
@@ -343,8 +374,6 @@ def _differences(name: str, old: Any, new: Any) -> list[str]:
 
 
 def _hardware() -> dict[str, Any]:
-    import os
-
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

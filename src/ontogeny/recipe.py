@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -18,7 +27,9 @@ from ontogeny.records import OntogenyError
 class Part(BaseModel):
     """A frozen, strict piece of a recipe: an unknown field is an error, never ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True, allow_inf_nan=False
+    )
 
 
 class Kind(Part):
@@ -36,7 +47,7 @@ def _from_registry(table: str) -> Any:
         if "kind" not in fields:
             raise ValueError(f"needs a kind, one of: {', '.join(registry.names(table))}")
         try:
-            part = registry.load(table, fields["kind"])
+            part = registry.load(table, str(fields["kind"]))
         except OntogenyError as error:
             raise ValueError(str(error)) from error
         return part.model_validate(fields)
@@ -104,6 +115,12 @@ class Schedule(Part):
     steps: tuple[int, ...] = ()
     """The steps of kind: steps."""
 
+    @model_validator(mode="after")
+    def _steps_are_meant(self) -> Schedule:
+        if self.steps and self.kind != "steps":
+            raise ValueError(f"lists steps, but its kind is {self.kind}; set kind: steps, or leave the steps out")
+        return self
+
 
 class Scoring(Part):
     """How checkpoints are read on minimal pairs."""
@@ -124,7 +141,7 @@ class Thresholds(Part):
     confidence: float = Field(0.95, gt=0, lt=1)
     """Family-wise confidence of the band of states, and of every interval."""
     hi: float | None = Field(None, gt=0.5, le=1)
-    """State +1 at or above; left out: .5 + z sqrt(.25 / N) with z Bonferroni-corrected over the paradigms (.553 for 67 of 1,000)."""
+    """State +1 at or above; left out: .5 + z sqrt(.25 / N), z Bonferroni-corrected over the paradigms (.553 for 67 of 1,000)."""
     early: Annotated[float, Field(gt=0, lt=1)] | Literal["warmup"] = 0.10
     """End of the early window, a share of the steps, or the end of warm-up."""
     late: float = Field(0.20, gt=0, lt=1)
@@ -171,6 +188,11 @@ class Observation(Part):
     bos: bool = True
     """Training stream and sentences begin with BOS: BOS doc BOS doc ...; off: documents follow one another without a mark."""
 
+    @field_validator("suites")
+    @classmethod
+    def _suites_differ(cls, suites: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _no_doubles(suites, [str(suite.name) for suite in suites])  # a suite's name is its folder
+
 
 class Recipe(Observation):
     """A run, from text to verdicts."""
@@ -192,6 +214,17 @@ class Recipe(Observation):
     checkpoints: Schedule = Schedule()
     """When it is read."""
 
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        return _no_doubles(seeds, [str(seed) for seed in seeds])
+
+
+def _no_doubles(values: tuple[Any, ...], names: list[str]) -> tuple[Any, ...]:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"has {twice} twice; each may be there once")
+    return values
+
 
 # --- reading and writing ------------------------------------------------------------------------------------------
 
@@ -209,12 +242,15 @@ def load(path: Path | str, settings: Sequence[str] = ()) -> Recipe:
         raise OntogenyError(f"no recipe at {path}" + (f"; {registry.nearest(str(path), near)}" if near else "")) from None
     except UnicodeDecodeError as error:
         raise OntogenyError(f"{path} is not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise OntogenyError(f"{path} cannot be read as a recipe: {error.strerror}") from None
     return parse(text, str(path), settings)
 
 
 def parse(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Recipe:
     """Reads a recipe from YAML text; `source` is what errors call it.  Raises OntogenyError as `load` does."""
-    return build(Recipe, plain(text, source, settings), source)
+    found: Recipe = build(Recipe, plain(text, source, settings), source)
+    return found
 
 
 def plain(text: str, source: str, settings: Sequence[str] = ()) -> dict[str, Any]:
@@ -265,7 +301,12 @@ def override(raw: dict[str, Any], setting: str) -> None:
 
 def _entry(place: Any, name: str, setting: str) -> Any:
     if isinstance(place, list):
-        return place[_index(place, name, setting)]
+        index = _index(place, name, setting)
+        if isinstance(place[index], str):
+            place[index] = {"kind": place[index]}  # `- micro-english` is short for kind: micro-english
+        if not isinstance(place[index], dict):
+            raise OntogenyError(f"--set {setting}: {place[index]!r} has no fields")
+        return place[index]
     if not isinstance(place.get(name), dict | list):
         kind = place.get(name)
         place[name] = {"kind": kind} if isinstance(kind, str) else {}  # `model: opt` is short for kind: opt
@@ -273,11 +314,11 @@ def _entry(place: Any, name: str, setting: str) -> Any:
 
 
 def _index(entries: list[Any], name: str, setting: str) -> int:
-    kinds = [entry.get("kind", "") if isinstance(entry, dict) else str(entry) for entry in entries]
+    kinds = [str(entry.get("kind", "") if isinstance(entry, dict) else entry) for entry in entries]
+    if name.isdecimal() and int(name) < len(entries):
+        return int(name)
     if name in kinds:
         return kinds.index(name)
-    if name.isdigit() and int(name) < len(entries):
-        return int(name)
     raise OntogenyError(f"--set {setting}: no entry {name!r} in this list; it has {', '.join(kinds)} (or 0 to {len(entries) - 1})")
 
 
@@ -290,53 +331,56 @@ def _yaml(text: str, source: str) -> Any:
         raise OntogenyError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
 
 
+TABLE_OF = {"corpus": "corpus", "dev": "corpus", "tokenizer": "tokenizer", "model": "architecture", "suites": "suite"}
+
+
 def _mistakes(error: ValidationError, raw: Any, source: str, part: type[Any]) -> list[str]:
-    found = []
-    for detail in error.errors():
-        inner = detail.get("ctx", {}).get("error")
-        place = tuple(detail["loc"])
-        if isinstance(inner, ValidationError):  # a registry part's own mistakes, one level down
-            found += [_say(d, (*place, *d["loc"]), raw, source, _class_at(raw, place, part)) for d in inner.errors()]
-        else:
-            found.append(_say(detail, place, raw, source, part))
-    return found
+    details = error.errors()
+    return [_say(detail, raw, source, part) for detail in details if not _follows(detail["loc"], detail["type"], details)]
 
 
-def _say(detail: Any, place: tuple[Any, ...], raw: Any, source: str, part: type[Any] | None) -> str:
-    names = [p for p in place if not (isinstance(p, str) and "[" in p)]
+def _follows(place: tuple[Any, ...], kind: str, details: Sequence[Any]) -> bool:
+    """True for a list that is called too short only because its entries were refused."""
+    return kind == "too_short" and any(len(d["loc"]) > len(place) and d["loc"][: len(place)] == place for d in details)
+
+
+def _say(detail: Any, raw: Any, source: str, part: type[Any]) -> str:
+    place, kind = detail["loc"], detail["type"]
+    names = place if kind == "missing" else _there(raw, place)
     where = _line(raw, names)
-    dotted = ".".join(str(p) for p in names)
     message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        known = _fields(part, detail["loc"])
-        message = f"is not known here; {registry.nearest(str(names[-1]), known)}"
-    elif detail["type"] == "missing":
+    if kind == "extra_forbidden":
+        message = f"is not known here; {registry.nearest(str(names[-1]), _fields(part, place[:-1], raw))}"
+    elif kind == "missing":
         message = "is missing"
-    else:
-        message = f"{message[0].lower()}{message[1:]} (got {detail['input']!r})" if detail["type"] != "value_error" else message
-    return f"{source}{f':{where}' if where else ''}: {dotted} {message}"
+    elif kind != "value_error":
+        message = f"{message[0].lower()}{message[1:]} (got {detail['input']!r})"
+    return f"{source}{f':{where}' if where else ''}: {'.'.join(map(str, names))} {message}"
 
 
-def _class_at(raw: Any, place: tuple[Any, ...], part: type[Any]) -> type[Any] | None:
-    tables = {"corpus": "corpus", "dev": "corpus", "tokenizer": "tokenizer", "model": "architecture", "suites": "suite"}
+def _there(raw: Any, place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The names in `place` that the values have: pydantic adds others, for the alternatives of a type."""
+    for count, name in enumerate(place):
+        if not (isinstance(raw, dict) and name in raw) and not (isinstance(raw, list) and isinstance(name, int)):
+            return place[:count]
+        raw = raw[name]
+    return place
+
+
+def _fields(part: type[Any], place: tuple[Any, ...], raw: Any) -> list[str]:
+    """Valid names at `place`."""
+    if place and place[0] in TABLE_OF:
+        for name in place:
+            raw = raw[name]
+        return list(registry.load(TABLE_OF[place[0]], raw["kind"]).model_fields)
     for name in place:
-        raw = raw[name] if isinstance(raw, dict | list) else raw
-    kind = raw.get("kind") if isinstance(raw, dict) else raw
-    table = tables.get(str(place[0]))
-    return registry.load(table, kind) if table and isinstance(kind, str) else part
+        annotation = part.model_fields[name].annotation
+        options = [annotation, *get_args(annotation)]
+        part = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return list(part.model_fields)
 
 
-def _fields(part: type[Any] | None, place: tuple[Any, ...]) -> list[str]:
-    """Valid names beside the unknown one at `place`."""
-    for name in place[:-1]:
-        field = part.model_fields.get(name) if part and isinstance(name, str) else None
-        if field is not None:
-            options = [field.annotation, *get_args(field.annotation)]
-            part = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-    return list(part.model_fields) if part else []
-
-
-def _line(raw: Any, place: list[Any]) -> int | None:
+def _line(raw: Any, place: Sequence[Any]) -> int | None:
     """1-based line of the last name in `place` that the file has; None for values that came from --set or Python."""
     line = None
     for name in place:

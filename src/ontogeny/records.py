@@ -31,8 +31,8 @@ class Pair:
     bad: str
     phenomenon: str = ""
     field: str = ""
-    one_prefix: bool = False  # BLiMP's one-prefix method is possible: same critical word, different prefixes
-    two_prefix: bool = False  # BLiMP's two-prefix method is possible: same prefix, different critical words
+    one_prefix: bool = False  # BLiMP's one-prefix method is possible: one prefix, two critical words
+    two_prefix: bool = False  # BLiMP's two-prefix method is possible: two prefixes, one critical word
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Whatever is written here appears whole or not at all: into a temporary name besi
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -71,18 +72,24 @@ def atomic(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    remove(temporary)
+    for left_over in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        remove(left_over)  # by a process that was killed while it wrote
     try:
         yield temporary
         if temporary.is_dir() and target.exists():
             remove(target)  # a folder cannot be renamed over a full one; DONE inside makes a half state visible
         temporary.replace(target)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except Exception as error:
+        if _says_full(error):
             raise disk_full(target) from error
         raise
     finally:
         remove(temporary)
+
+
+def _says_full(error: Exception) -> bool:
+    """True for a full disk, of which safetensors and polars speak in errors of their own."""
+    return getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
 
 
 def remove(path: Path) -> None:
@@ -154,14 +161,22 @@ def read_table(path: Path) -> pl.DataFrame:
     except FileNotFoundError:
         raise OntogenyError(f"{path} does not exist") from None
     except pl.exceptions.ComputeError as error:
-        raise OntogenyError(f"{path} cannot be read as parquet ({error}); delete it and it is made again") from None
+        raise _broken_table(path, error) from None
 
 
 def table_metadata(path: Path) -> dict[str, str]:
     """The metadata that `write_table` stored."""
     import polars as pl
 
-    return {key: value for key, value in pl.read_parquet_metadata(path).items() if not key.startswith("ARROW")}
+    try:
+        found = pl.read_parquet_metadata(path)
+    except pl.exceptions.ComputeError as error:
+        raise _broken_table(path, error) from None
+    return {key: value for key, value in found.items() if not key.startswith("ARROW")}
+
+
+def _broken_table(path: Path, error: Exception) -> OntogenyError:
+    return OntogenyError(f"{path} cannot be read as parquet ({error}); delete it and it is made again")
 
 
 def step_name(step: int) -> str:
@@ -357,7 +372,7 @@ class RunFolder:
 
     def scored(self, seed: int, suite: str) -> list[int]:
         """Steps that have scores, in order."""
-        return sorted(_step(p) for p in (self.seed(seed) / "scores" / suite).glob("step-*.parquet"))
+        return sorted(step_of(p) for p in (self.seed(seed) / "scores" / suite).glob("step-*.parquet"))
 
     def scan_scores(self, suite: str) -> pl.LazyFrame | None:
         """All scores of a suite with columns `seed` and `step`, lazily; None if there are none."""
@@ -395,7 +410,7 @@ class RunFolder:
             for path in sorted((self.seed(seed) / "readings").glob("step-*.parquet")):
                 for row in read_table(path).iter_rows(named=True):
                     if (row["instrument"], row["key"]) == (instrument, key):
-                        values[seed, _step(path)] = row["value"]
+                        values[seed, step_of(path)] = row["value"]
         return values
 
     # training
@@ -420,5 +435,6 @@ class RunFolder:
                 remove(path)
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
+    """The step that a file's or folder's name tells."""
     return int(path.stem.split("-")[1])

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 from synthetic_run import STEPS, make_run, paradigm_names
 
-from ontogeny.report import write_report
+from ontogeny.records import OntogenyError
+from ontogeny.report import figure, write_report
+from ontogeny.report.axes import taken_apart
 from ontogeny.report.embed import Charts, columns, script_safe
 from ontogeny.report.examples import examples, marked
 from ontogeny.report.gather import gather
@@ -44,6 +46,9 @@ def test_page_and_figures_are_written(run: RunFolder, page: str) -> None:
     written = {path.name for path in (run.report.parent / "figures").iterdir()}
     assert written == {"map.svg", "map.png", "overall.svg", "likelihoods.svg", "training.svg"}
     assert not list(run.report.parent.glob("*.tmp"))
+    drawn = (run.report.parent / "figures" / "map.svg").read_text(encoding="utf-8")
+    assert all(paradigm in drawn for paradigm, _ in paradigm_names(6))
+    assert "entrenched" in drawn and len((run.report.parent / "figures" / "map.png").read_bytes()) > 20_000
 
 
 def test_the_page_asks_the_network_for_nothing(page: str) -> None:
@@ -131,7 +136,7 @@ def test_a_single_checkpoint(tmp_path: Path, step: int) -> None:
 def test_nothing_scored_yet(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "new")
     run.note(created="today")
-    assert "Nothing has been scored yet" in write_report(run).read_text(encoding="utf-8")
+    assert "Nothing has been scored yet." in write_report(run).read_text(encoding="utf-8")
 
 
 def test_two_suites_have_a_section_each(tmp_path: Path) -> None:
@@ -158,6 +163,12 @@ def test_broken_checkpoints_and_missing_seeds_are_seen(tmp_path: Path) -> None:
     notes = " ".join(gather(run).notes)
     assert "A checkpoint is broken" in notes and "has 3 bytes instead of 7" in notes
     assert "of 30 checkpoints, seed 1 has 8. Means are over the seeds that are there." in notes
+
+
+def test_a_model_that_never_learned_its_unigrams_is_called_untrained(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "untrained", count=2, verdicts=False)
+    run.note(timeline={"trained_from": 6601})
+    assert any("untrained at every checkpoint" in note for note in gather(run).notes)
 
 
 def test_windows_that_cannot_be_had_are_a_note(tmp_path: Path) -> None:
@@ -190,12 +201,34 @@ def test_tables_by_column() -> None:
     assert json.loads(Charts().json()) == {"specs": {}, "tables": {}, "charts": {}}
 
 
+def test_figures_by_name(run: RunFolder) -> None:
+    paradigm = paradigm_names(6)[0][0]
+    for name in ("map", "overall", "likelihoods", "training"):
+        assert taken_apart(figure(run, name))[1]
+    assert taken_apart(figure(run, "likelihood", paradigm=paradigm))[1]["curve"]
+    band = taken_apart(figure(run, "trajectory", paradigm=paradigm, width=200))[1]["band"]
+    assert band[0]["lo"] < 0.5 < band[0]["hi"]
+    with pytest.raises(OntogenyError, match="did you mean 'map'"):
+        figure(run, "maps")
+    with pytest.raises(OntogenyError, match="did you mean"):
+        figure(run, "trajectory", paradigm=paradigm[:-1])
+    with pytest.raises(OntogenyError, match="say which"):
+        figure(run, "trajectory")
+
+
+def test_the_null_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "null", count=2)
+    run.note(nulls={"blimp": {"swaps": 200, "either": 3, "limit": 0.0382}})
+    assert "came out learned or entrenched in 3 of 200 tries (upper limit of the share: 0.038)." in render(gather(run))
+
+
 def test_lineage_as_tables(run: RunFolder) -> None:
-    assert flattened({"train": {"words": 1_000_000, "share": 0.25}, "compiled": False, "none": None}) == [
+    assert flattened({"train": {"words": 1_000_000, "share": 0.25}, "compiled": False, "none": None, "key": "x", "at": [0, 1]}) == [
         ("train, words", "1,000,000"),
         ("train, share", "0.25"),
         ("compiled", "no"),
         ("none", "not known"),
+        ("at", "0, 1"),
     ]
     titles = [table["title"] for table in tables({"odd_thing": {"a": 1}, "versions": {"b": "2"}, "created": "now"})]
     assert titles == ["Versions", "Odd thing", "Other"]

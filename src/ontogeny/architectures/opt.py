@@ -75,7 +75,10 @@ class OPT(Kind):
                 f"model.options.max_position_embeddings is {settings['max_position_embeddings']}, "
                 f"but training.context is {context} tokens; make the first at least as large"
             )
-        return OPTForCausalLM(OPTConfig(**settings))
+        try:
+            return OPTForCausalLM(OPTConfig(**settings))
+        except (ValueError, TypeError) as error:
+            raise OntogenyError(f"model.options cannot be built: {str(error).strip().splitlines()[-1].strip()}") from error
 
 
 def check_vocabulary(rows: int, vocabulary: int) -> None:

@@ -74,9 +74,7 @@ class Hub(Kind):
     def _folder(self) -> Path | None:
         path = Path(self.name).expanduser()
         if path.is_file():
-            raise OntogenyError(
-                f"corpus: {path} is a file; read it with --set corpus.kind=text --set corpus.path={path}"
-            )
+            raise OntogenyError(f"corpus: {path} is a file; read it with --set corpus.kind=text --set corpus.path={path}")
         if not path.is_dir() and (self.name.startswith((".", "/", "~")) or self.name.count("/") > 1):
             raise missing(path)
         return path if path.is_dir() else None
@@ -142,9 +140,7 @@ def _datasets() -> Any:
         import datasets
         import datasets.packaged_modules
     except ImportError as error:
-        raise OntogenyError(
-            f'corpus: kind hub needs the package `datasets` ({error}); pip install "ontogeny[hub]"'
-        ) from None
+        raise OntogenyError(f'corpus: kind hub needs the package `datasets` ({error}); pip install "ontogeny[hub]"') from None
     return datasets
 
 

@@ -72,8 +72,9 @@ def tips(*names: str) -> list[Any]:
 
 
 def step_ticks(last: int) -> list[int]:
-    """Ticks of a log axis that begins at 0: 0, 1, 10, 100 ... up to `last`."""
-    return [0, *(10**power for power in range(int(math.log10(max(last, 1))) + 1))]
+    """Ticks of a log axis that begins at 0: 0, 1, 10, 100 ... up to `last`, or powers of two in a short training."""
+    base = 10 if last >= 200 else 2
+    return [0, *(base**power for power in range(int(math.log(max(last, 1), base) + 1e-9) + 1))]
 
 
 def step_scale(last: int) -> Any:

@@ -84,6 +84,20 @@ def entry(table: Mapping[str, Any], *keys: str) -> Any:
     return value
 
 
+def verdicts_of(material: Material, suite: str) -> pl.DataFrame | None:
+    """The verdicts of one suite, or None where there are none."""
+    if material.verdicts is None:
+        return None
+    part = material.verdicts.filter(suite=suite) if "suite" in material.verdicts.columns else material.verdicts
+    return None if part.is_empty() else part
+
+
+def entropy(material: Material) -> float | None:
+    """Unigram entropy of the training text in nats per token, where it is known."""
+    value = material.section("tokens", "train", "unigram_entropy")
+    return float(value) if value is not None else None
+
+
 def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
@@ -113,7 +127,7 @@ def _spans(timeline: Timeline | None, settings: Mapping[str, Any], *, adopted: b
         start, early, late = boundaries(timeline, Thresholds.model_validate(settings.get("verdicts") or {}))
     except (OntogenyError, ValidationError) as error:
         return None, [f"The windows of training are not marked: {str(error).splitlines()[0]}."]
-    rows = [("untrained", 0.0, start), ("early", min(start, early), early), ("late", late, float(timeline.total))]
+    rows = [("untrained", 0.0, start), ("early", min(start, early), early), ("late", max(start, late), float(timeline.total))]
     rows += [("warm-up", 0.0, float(timeline.warmup))] if timeline.warmup else []
     kept = [row for row in rows if row[2] > row[1]]
     return pl.DataFrame(kept, schema={"window": pl.String, "start": pl.Float64, "end": pl.Float64}, orient="row"), []
@@ -149,8 +163,13 @@ def _strings(value: Any) -> list[str]:
 def _gaps(curves: pl.DataFrame, verdicts: pl.DataFrame | None, timeline: Timeline | None) -> list[str]:
     """What is not there yet."""
     if curves.is_empty():
-        return ["Nothing has been scored yet."]
+        return []
     notes = []
+    if timeline is not None and timeline.trained_from is not None and timeline.trained_from > timeline.steps[-1]:
+        notes.append(
+            "The model counts as untrained at every checkpoint: its dev loss never fell below the unigram entropy "
+            "of the training text. Let it train for longer."
+        )
     if timeline is not None and (last := timeline.steps[-1]) < timeline.total:
         notes.append(f"Training has not been read to its end: the last checkpoint is step {last:,} of {timeline.total:,}.")
     if verdicts is None:

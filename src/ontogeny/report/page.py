@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ontogeny.report import accuracy, likelihood, paradigm_map, training
 from ontogeny.report.axes import VEGA_LITE, known, save
 from ontogeny.report.embed import Charts, script_safe
-from ontogeny.report.gather import Material, gather
+from ontogeny.report.gather import Material, entropy, gather, verdicts_of
 from ontogeny.report.headline import MEANINGS, first_sentence
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.sections import anchor, suite_section
@@ -71,27 +71,16 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
     for place, suite in enumerate(material.suites):
         curves = material.curves.filter(pl.col("suite") == suite)
         suffix = f"-{suite}" if place else ""
-        drawn = paradigm_map.accuracy_map(curves, _verdicts(material, suite), material.spans)
-        written += [save(drawn, folder / f"map{suffix}.{ending}") for ending in ("svg", "png")]
+        drawn = paradigm_map.accuracy_map(curves, verdicts_of(material, suite), material.spans)
+        written += [save(drawn, folder / f"map{suffix}.{ending}", scale=1.5) for ending in ("svg", "png")]
         overall = accuracy.overall_accuracy(curves, material.spans)
         written.append(save(overall, folder / f"overall{suffix}.svg"))
         if known(curves, "logp_good", "logp_bad"):
             written.append(save(likelihood.likelihoods(curves), folder / f"likelihoods{suffix}.svg"))
     if material.losses is not None or material.dev is not None:
-        drawn = training.training_curves(material.losses, material.dev, _entropy(material), material.spans)
+        drawn = training.training_curves(material.losses, material.dev, entropy(material), material.spans)
         written.append(save(drawn, folder / "training.svg"))
     return written
-
-
-def _verdicts(material: Material, suite: str) -> pl.DataFrame | None:
-    if material.verdicts is None:
-        return None
-    return material.verdicts.filter(pl.col("suite") == suite) if "suite" in material.verdicts.columns else material.verdicts
-
-
-def _entropy(material: Material) -> float | None:
-    value = material.section("tokens", "train", "unigram_entropy")
-    return float(value) if value is not None else None
 
 
 def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
@@ -100,9 +89,9 @@ def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
         return None
     rate = losses is not None and known(losses, "learning_rate")
     return {
-        "loss": charts.add(training.loss_curve(losses, dev, _entropy(material), spans, width="container")),
+        "loss": charts.add(training.loss_curve(losses, dev, entropy(material), spans, width="container")),
         "rate": charts.add(training.rate_curve(losses, spans, width="container")) if rate and losses is not None else None,
-        "entropy": _entropy(material),
+        "entropy": entropy(material),
     }
 
 

@@ -16,7 +16,9 @@ TITLES = {
     "versions": "Versions",
     "timeline": "Timeline",
 }
-APART = ("command", "notes", "warnings")  # said elsewhere on the page
+APART = ("command", "notes", "warnings", "nulls")  # said elsewhere on the page
+INSIDE = ("human", "identical_in", "key")  # of a section: long, or said elsewhere
+MOST = 12  # parts of a list that are written out
 LONGEST = 400  # characters of a value
 
 
@@ -35,6 +37,8 @@ def flattened(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
     """Rows of a nested table, in its own order: ("train, words", "19,800,000")."""
     rows: list[tuple[str, str]] = []
     for key, value in table.items():
+        if key in INSIDE:
+            continue
         name = f"{prefix}{str(key).replace('_', ' ')}"
         rows += flattened(value, f"{name}, ") if isinstance(value, Mapping) else [(name, _said(value))]
     return rows
@@ -47,7 +51,10 @@ def _said(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.6g}"
-    text = ", ".join(map(_said, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        shown = ", ".join(map(_said, value[:MOST]))
+        return shown if len(value) <= MOST else f"{shown} … ({len(value)} in all)"
+    text = str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} characters; all of it is in lineage.json)"
 
 

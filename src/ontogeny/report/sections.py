@@ -13,7 +13,7 @@ from ontogeny.report import accuracy, likelihood, paradigm_map
 from ontogeny.report.axes import known, last_step
 from ontogeny.report.embed import Charts
 from ontogeny.report.examples import examples
-from ontogeny.report.gather import Material, entry
+from ontogeny.report.gather import Material, entry, verdicts_of
 from ontogeny.report.headline import (
     MEANINGS,
     Facts,
@@ -35,7 +35,7 @@ CELL = {1: "right", -1: "wrong", 0: "neither"}
 def suite_section(material: Material, suite: str, charts: Charts) -> dict[str, Any]:
     """The template's variables for one suite; its charts are added to `charts`."""
     curves = material.curves.filter(pl.col("suite") == suite)
-    verdicts = _of_suite(material.verdicts, suite)
+    verdicts = verdicts_of(material, suite)
     order = _order(curves)
     rows = [] if verdicts is None else [_row(row, suite, material) for row in _sorted(verdicts, order)]
     return {
@@ -53,6 +53,7 @@ def suite_section(material: Material, suite: str, charts: Charts) -> dict[str, A
         "single": curves["step"].n_unique() == 1,
         "several_seeds": "seed" in curves.columns and curves["seed"].n_unique() > 1,
         "excluded": _excluded(material, suite),
+        "null": _null(material, suite),
         "published": PUBLISHED.get(suite, {}),
     }
 
@@ -69,7 +70,7 @@ def anchor(*parts: str) -> str:
 def sentences(material: Material, suite: str) -> list[str]:
     """The three sentences of a suite; those with nothing to say are left out."""
     curves = material.curves.filter(pl.col("suite") == suite)
-    verdicts = _of_suite(material.verdicts, suite)
+    verdicts = verdicts_of(material, suite)
     named = [] if verdicts is None else [(row["paradigm"], row["verdict"]) for row in _most_wrong_first(verdicts)]
     facts = _facts(material, suite, curves)
     found = [
@@ -90,11 +91,16 @@ def _facts(material: Material, suite: str, curves: pl.DataFrame) -> Facts:
         seeds=curves["seed"].n_unique() if "seed" in curves.columns else 1,
         total=None if material.timeline is None else material.timeline.total,
         words=_words_at(material, last_step(curves)),
-        model=f"the {kind.upper() if len(kind) <= 4 else kind} model" if isinstance(kind, str) else None,
+        model=f"the {kind.upper() if len(kind) <= 4 else kind} model" if isinstance(kind, str) else _opened(material),
         parameters=int(parameters) if parameters else None,
         corpus=_corpus(material.settings.get("corpus")),
         accuracy=curves.filter(pl.col("step") == last_step(curves)).select(pl.col("accuracy").mean()).item(),
     )
+
+
+def _opened(material: Material) -> str | None:
+    source = material.section("opened", "from")
+    return PurePath(source).name or None if isinstance(source, str) else None
 
 
 def _corpus(corpus: Any) -> str | None:
@@ -240,13 +246,6 @@ def _phenomenon_names(curves: pl.DataFrame) -> set[str]:
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
-def _of_suite(verdicts: pl.DataFrame | None, suite: str) -> pl.DataFrame | None:
-    if verdicts is None:
-        return None
-    part = verdicts.filter(pl.col("suite") == suite) if "suite" in verdicts.columns else verdicts
-    return None if part.is_empty() else part
-
-
 def _sorted(verdicts: pl.DataFrame, order: Mapping[str, str]) -> list[dict[str, Any]]:
     places = {paradigm: place for place, paradigm in enumerate(order)}
     return sorted(verdicts.to_dicts(), key=lambda row: places.get(row["paradigm"], len(places)))
@@ -331,3 +330,13 @@ def _excluded(material: Material, suite: str) -> list[str]:
         if isinstance(found.get(key), int):
             said.append(f"{count(found[key], 'pair') if found[key] else 'No pair'} {why}.")
     return said
+
+
+def _null(material: Material, suite: str) -> str | None:
+    """How often chance alone would have given a verdict, from the lineage."""
+    found = material.section("nulls", suite)
+    if not isinstance(found, Mapping) or not found.get("swaps"):
+        return None
+    alarms, swaps, limit = found.get("either", 0), found["swaps"], found.get("limit")
+    said = f"With good and bad exchanged at random, some paradigm came out learned or entrenched in {alarms} of {swaps} tries"
+    return f"{said}{'' if limit is None else f' (upper limit of the share: {limit:.3f})'}."

@@ -132,9 +132,7 @@ class Warstadt(ParadigmFolder):
         for line, row in rows(file):
             place = f"{file}:{line}"
             if value(row, "UID", place) != paradigm:
-                raise OntogenyError(
-                    f"{place}: UID is {row['UID']!r} in the file of {paradigm!r}; every line has the file's"
-                )
+                raise OntogenyError(f"{place}: UID is {row['UID']!r} in the file of {paradigm!r}; every line has the file's")
             phenomenon, field = _labels(row, paradigm, place)
             yield (
                 line,
@@ -167,7 +165,5 @@ def _labels(row: dict[str, Any], paradigm: str, place: str) -> tuple[str, str]:
     said = str(value(row, "linguistics_term", place)), str(value(row, "field", place))
     if SPELLINGS.get(said, said) != PHENOMENON[paradigm]:
         ours = PHENOMENON[paradigm]
-        raise OntogenyError(
-            f"{place}: linguistics_term {said[0]!r}, field {said[1]!r}; {paradigm} has {ours[0]!r}, {ours[1]!r}"
-        )
+        raise OntogenyError(f"{place}: linguistics_term {said[0]!r}, field {said[1]!r}; {paradigm} has {ours[0]!r}, {ours[1]!r}")
     return PHENOMENON[paradigm]

@@ -82,9 +82,7 @@ class Table(Kind):
         if not file.exists():
             raise missing(file, self.kind)
         if file.is_dir() or file.suffix.lower() not in READERS:
-            raise OntogenyError(
-                f"suite table: {file} is not a table; one file of these is wanted: {', '.join(READERS)}"
-            )
+            raise OntogenyError(f"suite table: {file} is not a table; one file of these is wanted: {', '.join(READERS)}")
         return file
 
 
@@ -163,9 +161,7 @@ def _separated(file: Path, separator: str) -> Rows:
         if not names:
             names = _header(fields, place)
         elif len(fields) != len(names):
-            raise OntogenyError(
-                f"{place}: {len(fields)} fields under {len(names)} columns; quote a field with {separator!r}"
-            )
+            raise OntogenyError(f"{place}: {len(fields)} fields under {len(names)} columns; quote a field with {separator!r}")
         else:
             yield place, dict(zip(names, fields, strict=True))
 

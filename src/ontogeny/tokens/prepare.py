@@ -13,7 +13,7 @@ from ontogeny.recipe import Recipe
 from ontogeny.records import Corpus, Document, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
-from ontogeny.tokens.pretrained import open_tokenizer
+from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 from ontogeny.tokens.token_store import TokenStore
 
 if TYPE_CHECKING:
@@ -42,11 +42,12 @@ def silent(title: str) -> AbstractContextManager[token_store.Progress]:
 
 
 def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> Text:
-    """Tokenizer and token stores of a recipe, made or opened.  Raises OntogenyError if the corpus or the tokenizer cannot be had."""
+    """Tokenizer and token stores of a recipe, made or opened.  Raises OntogenyError if corpus or tokenizer cannot be had."""
     train, dev = splits(recipe)
     corpus, held_out = cast(Corpus, recipe.corpus), cast(Corpus, recipe.dev)
     fingerprints = [corpus.fingerprint(), held_out.fingerprint() if held_out else recipe.held_out]
-    key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos)
+    inside = recipe.tokenizer.contents() if isinstance(recipe.tokenizer, Pretrained) else []
+    key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos, *inside)
     tokenizer = _tokenizer(folder, recipe, key, train, bar)
 
     def write(name: str, documents: Callable[[], Iterable[Document]]) -> TokenStore:

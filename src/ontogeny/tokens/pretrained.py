@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
+from ontogeny.store import file_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+FILES = ("tokenizer*", "special_tokens*", "added_tokens*", "vocab*", "merges*", "*.model")  # where a folder keeps a tokenizer
 
 
 class Pretrained(Kind):
@@ -25,6 +28,11 @@ class Pretrained(Kind):
     def make(self, documents: Iterable[Document]) -> PreTrainedTokenizerBase:
         """Opens the tokenizer; the documents are not read."""
         return open_tokenizer(self.name, self.revision)
+
+    def contents(self) -> list[str]:
+        """Hashes of the tokenizer's files where it is a folder: what is in it may change under the same name."""
+        folder = Path(self.name).expanduser()
+        return [file_hash(file) for file in sorted({file for pattern in FILES for file in folder.glob(pattern)}) if file.is_file()]
 
 
 def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:

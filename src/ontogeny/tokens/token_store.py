@@ -31,13 +31,8 @@ class TokenStore:
     def __init__(self, folder: Path, name: str):
         self.path = folder / f"{name}.bin"
         self.facts: dict[str, Any] = store.read_json(folder / f"{name}.json")
-        self.ids: NDArray[Any] = np.memmap(self.path, dtype=self.facts["dtype"], mode="r")
-        self.documents: NDArray[Any] = np.memmap(folder / f"{name}.idx", dtype=ROW, mode="r")
-        if len(self.ids) != self.facts["tokens"]:
-            raise OntogenyError(
-                f"{self.path} holds {len(self.ids):,} tokens, its description says {self.facts['tokens']:,}: "
-                "it was cut or changed; delete it and it is made again"
-            )
+        self.ids: NDArray[Any] = _mapped(self.path, np.dtype(self.facts["dtype"]), self.facts["tokens"])
+        self.documents: NDArray[Any] = _mapped(folder / f"{name}.idx", ROW, self.facts["documents"])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +46,7 @@ class TokenStore:
         return np.stack([self.ids[i * context : (i + 1) * context + 1] for i in indices]).astype(np.int64)
 
     def words_at(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Whitespace words before each token position.  A cut document counts by its share of tokens, so sums over all are exact."""
+        """Whitespace words before each token position.  A cut document counts by its share of tokens; sums are exact."""
         rows = np.searchsorted(self.documents["start"], positions, side="right") - 1
         starts, words = self.documents["start"], self.documents["words"]
         last = len(starts) - 1
@@ -63,6 +58,16 @@ class TokenStore:
     def words_in(self, indices: NDArray[np.int64], context: int) -> float:
         """Whitespace words in these blocks."""
         return float((self.words_at((indices + 1) * context) - self.words_at(indices * context)).sum())
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
+    size = path.stat().st_size if path.exists() else 0
+    if size != rows * dtype.itemsize:
+        raise OntogenyError(
+            f"{path} has {size:,} bytes, its description says {rows * dtype.itemsize:,}: it was cut or changed; "
+            "delete it and it is made again"
+        )
+    return np.memmap(path, dtype=dtype, mode="r")
 
 
 def write(
@@ -120,7 +125,8 @@ def write(
 def open_or_write(folder: Path, name: str, key: str, make: Callable[[], TokenStore]) -> TokenStore:
     """The store with this content key if it is there, else what `make` writes."""
     facts = folder / f"{name}.json"
-    if facts.exists() and store.read_json(facts)["key"] == key:
+    whole = all((folder / f"{name}{suffix}").exists() for suffix in (".json", ".bin", ".idx"))
+    if whole and store.read_json(facts)["key"] == key:
         return TokenStore(folder, name)
     store.remove(facts)  # it describes another stream than the one that is about to be written
     return make()

@@ -79,5 +79,5 @@ def find_device(name: str) -> torch.device:
 def bfloat16_pays(device: torch.device) -> bool:
     """True where bfloat16 has instructions of its own; elsewhere it is emulated, and an order of magnitude slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -27,7 +27,7 @@ def batch(seed: int, step: int, size: int, blocks: int) -> NDArray[np.int64]:
 def permute(places: NDArray[np.int64], blocks: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Images of `places` under the permutation of 0 .. blocks-1 that belongs to (seed, epoch)."""
     half = max(1, ((blocks - 1).bit_length() + 1) // 2)
-    keys = np.random.SeedSequence([seed, epoch]).generate_state(ROUNDS, np.uint64)
+    keys = np.random.SeedSequence([seed, epoch]).generate_state(ROUNDS, np.uint64).astype(np.uint64)
     image = _feistel(places.astype(np.uint64), half, keys)
     while (outside := image >= blocks).any():
         image[outside] = _feistel(image[outside], half, keys)

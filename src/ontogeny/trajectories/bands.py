@@ -38,6 +38,4 @@ def enough_pairs(n: int, paradigms: int, thresholds: Thresholds) -> bool:
 
 def states(accuracy: Floats, hi: float) -> States:
     """+1 where accuracy >= hi, -1 where <= 1 - hi, else 0; any shape."""
-    return ((accuracy >= hi - ROUNDING).astype(np.int8) - (accuracy <= 1 - hi + ROUNDING).astype(np.int8)).astype(
-        np.int8
-    )
+    return ((accuracy >= hi - ROUNDING).astype(np.int8) - (accuracy <= 1 - hi + ROUNDING).astype(np.int8)).astype(np.int8)

@@ -72,9 +72,7 @@ def intervals(
     as `cases` does.
     """
     timeline = timeline or timeline_of(curves)
-    return pl.concat(
-        _intervals_of(case, thresholds, timeline) for case in cases(curves, timeline, thresholds, pairs_of)
-    )
+    return pl.concat(_intervals_of(case, thresholds, timeline) for case in cases(curves, timeline, thresholds, pairs_of))
 
 
 def _intervals_of(case: Case, thresholds: Thresholds, timeline: Timeline) -> pl.DataFrame:
@@ -82,9 +80,7 @@ def _intervals_of(case: Case, thresholds: Thresholds, timeline: Timeline) -> pl.
     columns = {"step": np.array(timeline.steps), "accuracy": case.curve(), "low": low, "high": high}
     frame = pl.DataFrame(columns).select(pl.lit(case.paradigm).alias("paradigm"), pl.all())
     if case.pairs is None:
-        return frame.with_columns(
-            pl.lit(None, pl.Float64).alias(name) for name in ("margin", "margin_low", "margin_high")
-        )
+        return frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("margin", "margin_low", "margin_high"))
     sums, sizes = cluster_sums(case.pairs.margin, case.pairs.contrast)
     drawn = multi_bootstrap(sums, sizes, thresholds.resamples, case.generator(thresholds.seed, "bootstrap"))
     ends = percentiles(drawn, thresholds.confidence)

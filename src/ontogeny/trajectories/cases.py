@@ -88,9 +88,7 @@ class Case:
         return np.random.default_rng([seed, crc32(self.paradigm.encode()), crc32(purpose.encode())])
 
 
-def cases(
-    curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs_of: PairsOf | None = None
-) -> Iterator[Case]:
+def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs_of: PairsOf | None = None) -> Iterator[Case]:
     """The paradigms of a table of curves in alphabetical order; `pairs_of` is asked for one at a time.
 
     Raises OntogenyError for curves that are no complete grid (see `grid`), fewer than two checkpoints, steps that are
@@ -101,9 +99,7 @@ def cases(
         raise OntogenyError(f"one checkpoint (step {steps[0]}) is no trajectory: at least two are needed")
     if tuple(steps) != timeline.steps:
         differing = sorted(set(steps) ^ set(timeline.steps))
-        raise OntogenyError(
-            f"the curves' steps are not the timeline's: they differ in {', '.join(map(str, differing[:5]))}"
-        )
+        raise OntogenyError(f"the curves' steps are not the timeline's: they differ in {', '.join(map(str, differing[:5]))}")
     by_scoring = {"sum": matrices(curves)} | _per_token(curves)
     lengths = _lengths(curves)
     sizes = dict(curves.select("paradigm", "n").unique().iter_rows())

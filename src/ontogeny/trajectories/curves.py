@@ -84,9 +84,7 @@ def overall(curves: pl.DataFrame, phenomena: Mapping[str, str] | None = None) ->
         missing = sorted(set(curves["paradigm"]) - set(phenomena))
         if missing:
             raise OntogenyError(f"no phenomenon is known for paradigm {', '.join(missing)}")
-        curves = curves.with_columns(
-            phenomenon=pl.col("paradigm").replace_strict(dict(phenomena), return_dtype=pl.String)
-        )
+        curves = curves.with_columns(phenomenon=pl.col("paradigm").replace_strict(dict(phenomena), return_dtype=pl.String))
     mean = curves.group_by("seed", "step").agg(pl.col("accuracy").mean())
     if "phenomenon" not in curves.columns:
         return mean.with_columns(accuracy_phenomena=pl.lit(None, pl.Float64)).sort("seed", "step")
@@ -118,9 +116,7 @@ def grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]]:
     if curves.is_empty():
         raise OntogenyError("the curves have no rows")
     if "suite" in curves.columns and curves["suite"].n_unique() > 1:
-        raise OntogenyError(
-            f"one suite at a time: the curves hold {', '.join(sorted(map(str, curves['suite'].unique())))}"
-        )
+        raise OntogenyError(f"one suite at a time: the curves hold {', '.join(sorted(map(str, curves['suite'].unique())))}")
     check_accuracies(curves)
     check_doubled(curves, ["paradigm", "seed", "step"])
     return _checked_grid(curves)
@@ -147,8 +143,7 @@ def check_accuracies(frame: pl.DataFrame) -> None:
         row = wrong.row(0, named=True)
         hint = " (are these percent?)" if (frame["accuracy"].max() or 0) > 1 else ""  # type: ignore[operator]
         raise OntogenyError(
-            f"accuracy {row['accuracy']} of {row['paradigm']}, seed {row['seed']}, step {row['step']} "
-            f"is not from 0 to 1{hint}"
+            f"accuracy {row['accuracy']} of {row['paradigm']}, seed {row['seed']}, step {row['step']} is not from 0 to 1{hint}"
         )
 
 
@@ -169,9 +164,7 @@ def _check_scores(scores: pl.DataFrame, key: Sequence[str]) -> None:
     wrong = scores.filter(~(finite & tokens).fill_null(False))
     if len(wrong):
         row = wrong.row(0, named=True)
-        raise OntogenyError(
-            f"{', '.join(f'{k} {row[k]}' for k in key)}: a score is no number, or a sentence has no tokens"
-        )
+        raise OntogenyError(f"{', '.join(f'{k} {row[k]}' for k in key)}: a score is no number, or a sentence has no tokens")
 
 
 def _checked_grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]]:
@@ -186,9 +179,7 @@ def _checked_grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]
             )
     if len(curves) != len(seeds) * len(steps) * len(paradigms):
         counts = curves.group_by("paradigm").len().filter(pl.col("len") < len(seeds) * len(steps)).sort("paradigm")
-        raise OntogenyError(
-            f"paradigm {counts['paradigm'][0]} lacks some of the {len(seeds)} seeds x {len(steps)} steps"
-        )
+        raise OntogenyError(f"paradigm {counts['paradigm'][0]} lacks some of the {len(seeds)} seeds x {len(steps)} steps")
     sizes = curves.group_by("paradigm").agg(pl.col("n").n_unique()).filter(pl.col("n") > 1).sort("paradigm")
     if len(sizes):
         raise OntogenyError(f"paradigm {sizes['paradigm'][0]} has different numbers of pairs at different checkpoints")

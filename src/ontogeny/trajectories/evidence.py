@@ -92,9 +92,7 @@ def extent(name: str, sequence: States, accuracy: Floats, view: Windows) -> dict
     return {"sustained_share": share, "separation": float(weights @ accuracy) / share - 0.5 if share else None}
 
 
-def recovery(
-    name: str, sequence: States, view: Windows, timeline: Timeline, start: int | None
-) -> dict[str, float | None]:
+def recovery(name: str, sequence: States, view: Windows, timeline: Timeline, start: int | None) -> dict[str, float | None]:
     """The cost of having been stuck: from the first -1 to the first lasting +1 (`start`), in steps, tokens and words.
 
     All None unless the verdict is late recovery.

@@ -81,21 +81,11 @@ def judge(
     """
     thresholds = thresholds or Thresholds()
     view, by_early = windows(timeline, thresholds), views(timeline, thresholds)
-    rows = [
-        _judged(case, timeline, view, by_early, thresholds) for case in cases(curves, timeline, thresholds, pairs_of)
-    ]
-    table = pl.DataFrame(
-        rows, schema={name: kind for name, kind in SCHEMA.items() if name != "p_adjusted"}, orient="row"
-    )
+    rows = [_judged(case, timeline, view, by_early, thresholds) for case in cases(curves, timeline, thresholds, pairs_of)]
+    table = pl.DataFrame(rows, schema={name: kind for name, kind in SCHEMA.items() if name != "p_adjusted"}, orient="row")
     table = _adjust(table).select(*SCHEMA)
     kept = [name for name in ("suite", "field", "phenomenon") if name in curves.columns]
-    return (
-        curves.select("paradigm", *kept)
-        .unique("paradigm")
-        .join(table, on="paradigm")
-        .sort("paradigm")
-        .select(*kept, *SCHEMA)
-    )
+    return curves.select("paradigm", *kept).unique("paradigm").join(table, on="paradigm").sort("paradigm").select(*kept, *SCHEMA)
 
 
 def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thresholds: Thresholds) -> dict[str, Any]:
@@ -166,9 +156,7 @@ def _summarised(case: Case, accuracy: Floats, view: Windows, thresholds: Thresho
     steps, trained = view.steps[view.trained], accuracy[view.trained]
     drawn = resampled_curves(case, thresholds)
     alone = case.pairs is None and len(case.accuracy["sum"]) < 2  # then resamples differ in level only
-    found = summaries.change_points(
-        steps, trained, case.n, None if alone else drawn[:, view.trained], thresholds.confidence
-    )
+    found = summaries.change_points(steps, trained, case.n, None if alone else drawn[:, view.trained], thresholds.confidence)
     low, high = percentiles(drawn @ view.late_weights, thresholds.confidence)
     late = view.late.any()
     return {

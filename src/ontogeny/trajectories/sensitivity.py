@@ -69,9 +69,7 @@ def stability(found: list[Variant], own: str, thresholds: Thresholds) -> dict[st
     }
 
 
-def sensitivity(
-    curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs_of: PairsOf | None = None
-) -> pl.DataFrame:
+def sensitivity(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs_of: PairsOf | None = None) -> pl.DataFrame:
     """One row a paradigm and combination: paradigm, hi, early, cover, scoring, verdict (null: could not be judged).
 
     Per-token scoring needs the curves' `accuracy_per_token` or pairs.  Raises as `cases` does.

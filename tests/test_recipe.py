@@ -1,0 +1,188 @@
+"""Recipes: read back as written, every mistake named with its line, settings laid over."""
+
+import pytest
+
+from ontogeny import recipe
+from ontogeny.recipe import Recipe
+from ontogeny.records import OntogenyError
+
+RECIPE = """\
+name: small
+corpus:
+  kind: text
+  path: text.txt
+tokenizer: word
+model:
+  kind: opt
+  options: {dropout: 1e-1, layerdrop: 0}
+suites:
+  - kind: blimp
+    path: blimp
+  - micro-english
+training:
+  learning_rate: 1e-4
+"""
+
+
+def error(text, *settings):
+    with pytest.raises(OntogenyError) as caught:
+        recipe.parse(text, "r.yaml", settings)
+    return str(caught.value)
+
+
+def changed(old, new):
+    assert old in RECIPE
+    return RECIPE.replace(old, new)
+
+
+def test_a_recipe_is_read_back_as_it_was_written(tmp_path):
+    settings = ("seeds=[3, 1]", "dev.kind=micro-english", "verdicts.early=warmup", "training.warmup=7", "checkpoints.share=0.1")
+    written = recipe.parse(RECIPE, settings=settings)
+    file = tmp_path / "r.yaml"
+    file.write_text(recipe.dump(written), encoding="utf-8")
+    read = recipe.load(file)
+    assert read == written
+    assert recipe.dump(read) == recipe.dump(written)
+    assert isinstance(read.training.warmup, int)  # 7 steps, which 7.0 would be as well, but a share is below 1
+
+
+def test_an_observation_is_read_back_as_it_was_written():
+    written = recipe.build(recipe.Observation, {"name": "o", "suites": ["micro-english"]}, "here")
+    assert recipe.build(recipe.Observation, recipe.plain(recipe.dump(written), "here"), "here") == written
+
+
+def test_1e_4_is_a_number():
+    read = recipe.parse(RECIPE)
+    assert read.training.learning_rate == 0.0001
+    assert read.model.options["dropout"] == 0.1
+    assert recipe.parse(RECIPE, settings=["training.learning_rate=3e-5"]).training.learning_rate == 0.00003
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("name: small\n", "name: small\nsedes: [1]\n", 2, "sedes is not known here; did you mean 'seeds'?"),
+        ("learning_rate", "lerning_rate", 14, "training.lerning_rate is not known here; did you mean 'learning_rate'?"),
+        ("path: text.txt", "pth: text.txt", 4, "corpus.pth is not known here; did you mean 'path'?"),
+        ("path: blimp", "pth: blimp", 11, "suites.0.pth is not known here; did you mean 'path'?"),
+        ("kind: opt\n", "kind: opt\n  sizes: opt-1m\n", 8, "model.sizes is not known here; did you mean 'size'?"),
+        ("kind: text", "kind: txt", 2, "corpus no corpus is called 'txt'; did you mean 'text'?"),
+        ("kind: blimp", "kind: blmp", 10, "suites.0 no suite is called 'blmp'; did you mean 'blimp'?"),
+        ("kind: blimp", "kind: 7", 10, "suites.0 no suite is called '7'; known: blimp"),
+        ("tokenizer: word", "tokenizer: wrod", 5, "tokenizer no tokenizer is called 'wrod'; did you mean 'word'?"),
+        ("kind: text\n  ", "", 2, "corpus needs a kind, one of: text, hub"),
+        ("kind: blimp\n    path: blimp", "path: blimp", 10, "suites.0 needs a kind, one of: blimp"),
+        ("tokenizer: word", "tokenizer: 5", 5, "(got 5)"),
+        ("  learning_rate: 1e-4", "  batch: many", 14, "training.batch input should be a valid integer"),
+        ("  learning_rate: 1e-4", "  batch: many", 14, "(got 'many')"),
+        ("  learning_rate: 1e-4", "  batch: 0", 14, "training.batch input should be greater than or equal to 1 (got 0)"),
+        ("  learning_rate: 1e-4", "  epochs: .inf", 14, "training.epochs input should be a finite number (got inf)"),
+        ("  learning_rate: 1e-4", "  warmup: long", 14, "training.warmup input should be a valid number"),
+        ("  learning_rate: 1e-4", "  schedule: cosin", 14, "'constant', 'linear' or 'cosine' (got 'cosin')"),
+        ("name: small", "name: a/b", 1, "(got 'a/b')"),
+        ("name: small\n", "name: small\nseeds: [2, 2]\n", 2, "seeds has 2 twice"),
+        ("- micro-english", "- {kind: blimp, path: elsewhere}", 9, "suites has blimp twice"),
+        ("tokenizer: word\n", "tokenizer: word\ncheckpoints: {steps: [5]}\n", 6, "set kind: steps"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_the_nearest_word(old, new, line, said):
+    found = [text for text in error(changed(old, new)).splitlines() if said in text]
+    assert len(found) == 1
+    assert found[0].startswith(f"r.yaml:{line}: ")
+
+
+def test_a_mistake_in_an_entry_of_a_list_does_not_bring_another_about_the_list():
+    assert error(changed("kind: blimp", "kind: blmp")).count("\n") == 0
+
+
+def test_every_mistake_is_named():
+    text = changed("learning_rate", "lerning_rate").replace("name: small", "nam: small")
+    assert {line.split(": ")[1].split()[0] for line in error(text).splitlines()} == {"nam", "name", "training.lerning_rate"}
+
+
+def test_a_missing_field_is_named():
+    assert error(changed("  path: text.txt\n", "")) == "r.yaml:2: corpus.path is missing"
+    assert error(changed("name: small\n", "")) == "r.yaml: name is missing"
+
+
+@pytest.mark.parametrize(
+    ("setting", "field", "value"),
+    [
+        ("training.batch=64", lambda r: r.training.batch, 64),
+        ("suites.0.path=elsewhere", lambda r: str(r.suites[0].path), "elsewhere"),
+        ("suites.blimp.path=elsewhere", lambda r: str(r.suites[0].path), "elsewhere"),
+        ("suites.micro-english.seed=5", lambda r: r.suites[1].seed, 5),
+        ("suites.1.seed=5", lambda r: r.suites[1].seed, 5),
+        ("suites.0=zorro", None, "path is missing"),
+        ("suites=[micro-english]", lambda r: len(r.suites), 1),
+        ("tokenizer.vocab_size=99", lambda r: (r.tokenizer.kind, r.tokenizer.vocab_size), ("word", 99)),
+        ("tokenizer.kind=bpe", lambda r: r.tokenizer.kind, "bpe"),
+        ("corpus.kind=micro-english", lambda r: r.corpus.kind, "micro-english"),  # `path` goes with the old kind
+        ("corpus.kind=text", lambda r: str(r.corpus.path), "text.txt"),
+        ("model.options.dropout=0.5", lambda r: r.model.options, {"dropout": 0.5, "layerdrop": 0}),
+        ("verdicts.hi=0.6", lambda r: r.verdicts.hi, 0.6),
+        ("dev=micro-english", lambda r: r.dev.kind, "micro-english"),
+    ],
+)
+def test_a_setting_is_laid_over_the_file(setting, field, value):
+    if field is None:
+        assert value in error(RECIPE, setting)
+    else:
+        assert field(recipe.parse(RECIPE, settings=[setting])) == value
+
+
+def test_an_entry_of_a_list_of_numbers_is_named_by_its_place():
+    assert recipe.parse("seeds: [1, 0]\n" + RECIPE, settings=["seeds.0=7"]).seeds == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("training.batch", "expected name=value, for example training.batch=64"),
+        ("training.batch=[1", "not valid YAML"),
+        ("suites.zorro.path=x", "no entry 'zorro' in this list; it has blimp, micro-english"),
+        ("suites.2.path=x", "no entry '2' in this list"),
+        ("training.bach=3", "training.bach is not known here; did you mean 'batch'?"),
+        ("name.first=x", "name input should be a valid string"),
+        ("suites.0.path.x=3", "suites.0.path"),
+    ],
+)
+def test_a_bad_setting_is_named(setting, said):
+    assert said in error(RECIPE, setting)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [1", "r.yaml:1: not valid YAML"),
+        ("name: a\nname: b\n", "r.yaml:2: not valid YAML"),
+        ("- name", "a recipe is a list of `name: value` lines"),
+        ("", "a recipe is a list of `name: value` lines"),
+        ("name: \x00", "not valid YAML"),
+    ],
+)
+def test_what_is_no_recipe_is_said(text, said):
+    assert said in error(text)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "good.yaml").write_text(RECIPE)
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
+    with pytest.raises(OntogenyError, match=r"no recipe at .*god\.yaml; did you mean '.*good\.yaml'"):
+        recipe.load(tmp_path / "god.yaml")
+    with pytest.raises(OntogenyError, match="no recipe at"):
+        recipe.load(tmp_path / "nowhere" / "r.yaml")
+    with pytest.raises(OntogenyError, match=r"latin\.yaml is not UTF-8 at byte 9"):
+        recipe.load(tmp_path / "latin.yaml")
+    with pytest.raises(OntogenyError, match="cannot be read as a recipe"):
+        recipe.load(tmp_path)
+
+
+def test_a_part_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.parse(RECIPE).training.batch = 3
+
+
+@pytest.mark.parametrize("part", [Recipe, recipe.Training, recipe.Schedule, recipe.Scoring, recipe.Thresholds])
+def test_every_setting_says_what_it_means(part):
+    assert [name for name, field in part.model_fields.items() if not field.description] == []

@@ -1,0 +1,294 @@
+"""What is on disk is whole or not there, keyed by its content, and has one writer."""
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import tiny
+from filelock import FileLock
+
+from ontogeny import store
+from ontogeny.records import Checkpoint, OntogenyError, Pair, Reading
+from ontogeny.store import RunFolder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+# --- atomic writes
+
+
+@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt(), OSError(errno.EACCES, "no")])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(type(failure)), store.atomic(target) as temporary:
+        temporary.write_text("half")
+        assert target.read_text() == "old"
+        raise failure
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_write_that_fails_leaves_the_old_folder_and_nothing_else(tmp_path):
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "a").write_text("old")
+    with pytest.raises(ValueError, match="no"), store.atomic(target) as temporary:
+        temporary.mkdir()
+        (temporary / "b").write_text("half")
+        raise ValueError("no")
+    assert names(tmp_path) == ["folder"]
+    assert names(target) == ["a"]
+
+
+def test_a_write_that_succeeds_replaces_files_and_folders_and_leaves_nothing_else(tmp_path):
+    for text in ("old", "new"):
+        with store.atomic(tmp_path / "deep" / "file") as temporary:
+            temporary.write_text(text)
+        with store.atomic(tmp_path / "deep" / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / text).touch()
+    assert (tmp_path / "deep" / "file").read_text() == "new"
+    assert names(tmp_path / "deep") == ["file", "folder"]
+    assert names(tmp_path / "deep" / "folder") == ["new"]
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
+    (tmp_path / ".file.1.tmp").mkdir()
+    (tmp_path / ".another.1.tmp").touch()
+    with store.atomic(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+    assert names(tmp_path) == [".another.1.tmp", "file"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors' words
+        pl.exceptions.ComputeError("underlying IO error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_said_with_sizes(tmp_path, failure):
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(OntogenyError, match=r"the disk is full: writing .*file \([\d.]+ \w?B free\); make room"):  # noqa: SIM117
+        with store.atomic(target) as temporary:
+            temporary.write_text("half")
+            raise failure
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_while_a_table_is_written(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    with pytest.raises(OntogenyError, match="the disk is full"):
+        store.write_table(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
+    assert names(tmp_path) == []
+
+
+def test_the_error_for_a_full_disk_says_what_is_needed(tmp_path):
+    assert "1.5 GB needed" in str(store.disk_full(tmp_path / "not" / "there", 1_500_000_000))
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (123_456_789, "123 MB"), (2e9, "2 GB"), (5e12, "5.0 TB")]
+)
+def test_sizes_as_people_say_them(size, said):
+    assert store.human_size(size) == said
+
+
+# --- content keys
+
+
+def test_a_content_key_changes_with_any_part():
+    pair = Pair("p", "0", "a b", "b a")
+    parts = [("a", 1, [pair], tiny.recipe())]
+    parts += [("b", *parts[0][1:]), ("a", 2, *parts[0][2:]), ("a", 1, [], parts[0][3]), ("a", 1, [pair, pair], parts[0][3])]
+    parts += [("a", 1, [replace(pair, bad="a  b")], parts[0][3]), ("a", 1, [pair], tiny.recipe("training.clip=0.5"))]
+    keys = [store.content_key(*p) for p in parts]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == store.content_key("a", 1, [replace(pair)], tiny.recipe())
+    assert store.content_key({"a": 1, "b": 2}) == store.content_key({"b": 2, "a": 1})
+
+
+def test_a_file_hash_is_of_its_bytes(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")
+    assert store.file_hash(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(OntogenyError, match="does not exist"):
+        store.file_hash(tmp_path / "g")
+
+
+# --- JSON and tables
+
+
+def test_json_that_is_broken_or_missing_is_named(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": 1,\n}')
+    with pytest.raises(OntogenyError, match=r"a\.json:2: not valid JSON"):
+        store.read_json(tmp_path / "a.json")
+    with pytest.raises(OntogenyError, match=r"b\.json does not exist"):
+        store.read_json(tmp_path / "b.json")
+
+
+def test_a_table_keeps_its_metadata(tmp_path):
+    frame = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
+    store.write_table(tmp_path / "t.parquet", frame, {"weights": "é", "key": "2"})
+    assert store.read_table(tmp_path / "t.parquet").equals(frame)
+    assert store.table_metadata(tmp_path / "t.parquet") == {"weights": "é", "key": "2"}
+
+
+def test_a_table_that_is_cut_or_missing_is_named(tmp_path):
+    file = tmp_path / "t.parquet"
+    store.write_table(file, pl.DataFrame({"a": [1, 2]}))
+    file.write_bytes(file.read_bytes()[:-20])
+    for read in (store.read_table, store.table_metadata):
+        with pytest.raises(OntogenyError, match=r"t\.parquet cannot be read as parquet"):
+            read(file)
+    with pytest.raises(OntogenyError, match="does not exist"):
+        store.read_table(tmp_path / "u.parquet")
+
+
+# --- checkpoints
+
+
+def write(run: RunFolder, seed: int, step: int, **facts) -> Path:
+    run.write_checkpoint(seed, step, lambda place: (place / "model.safetensors").write_bytes(b"weights"), **facts)
+    return run.checkpoint(seed, step)
+
+
+def test_a_sealed_checkpoint_has_no_fault(tmp_path):
+    folder = write(RunFolder(tmp_path), 0, 5)
+    assert store.fault(folder) is None
+    done = json.loads((folder / "DONE").read_text())
+    assert done["weights"] == store.file_hash(folder / "model.safetensors")
+    assert done["sizes"]["model.safetensors"] == 7
+
+
+def test_a_checkpoint_that_was_cut_or_lost_files_is_faulty(tmp_path):
+    run = RunFolder(tmp_path)
+    cut, gone, open_ = (write(run, 0, step) for step in (1, 2, 3))
+    (cut / "model.safetensors").write_bytes(b"wei")
+    (gone / "model.safetensors").unlink()
+    (open_ / "DONE").unlink()
+    assert f"{cut / 'model.safetensors'} has 3 bytes instead of 7" in store.fault(cut)
+    assert store.fault(gone) == f"{gone / 'model.safetensors'} is missing"
+    assert "has no DONE marker" in store.fault(open_)
+    assert [c.step for c in run.checkpoints(0)] == [1, 2]
+    assert not run.has_checkpoint(0, 3)
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path):
+    run = RunFolder(tmp_path)
+
+    def fail(place):
+        (place / "model.safetensors").write_bytes(b"wei")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OntogenyError, match="the disk is full"):
+        run.write_checkpoint(0, 1, fail)
+    assert names(tmp_path / "seed-0" / "checkpoints") == []
+
+
+def test_the_hash_of_shards_is_of_them_all(tmp_path):
+    with pytest.raises(OntogenyError, match="holds no weights"):
+        store.weights_hash(tmp_path)
+    (tmp_path / "model-00001.safetensors").write_bytes(b"a")
+    one = store.weights_hash(tmp_path)
+    assert one == store.file_hash(tmp_path / "model-00001.safetensors")
+    (tmp_path / "model-00002.safetensors").write_bytes(b"b")
+    two = store.weights_hash(tmp_path)
+    (tmp_path / "model-00002.safetensors").write_bytes(b"c")
+    assert len({one, two, store.weights_hash(tmp_path)}) == 3
+
+
+def test_checkpoints_scores_and_states_are_in_the_order_of_their_steps(tmp_path):
+    run = RunFolder(tmp_path)
+    steps = [1000, 9, 0, 10, 2, 123_456]
+    for step in steps:
+        write(run, 3, step, tokens=step * 10, words=step / 2)
+        store.write_table(run.scores(3, "s", step), pl.DataFrame({"a": [step]}))
+        run.state(3, step).parent.mkdir(exist_ok=True)
+        run.state(3, step).touch()
+    assert run.checkpoints(3) == [Checkpoint(s, run.checkpoint(3, s), s * 10, s / 2) for s in sorted(steps)]
+    assert run.scored(3, "s") == sorted(steps)
+    assert run.newest_state(3) == run.state(3, 123_456)
+    run.keep_only_state(3, 123_456)
+    assert names(tmp_path / "seed-3" / "state") == ["step-00123456.safetensors"]
+    scores = run.scan_scores("s").collect()
+    assert scores["a"].to_list() == scores["step"].to_list() == sorted(steps)
+    assert set(scores["seed"]) == {3}
+
+
+def test_seeds_are_in_order_and_nothing_else_is_a_seed(tmp_path):
+    for name in ("seed-10", "seed-9", "seed-x", "seed-", "seeds"):
+        (tmp_path / name).mkdir()
+    assert RunFolder(tmp_path).seeds() == [9, 10]
+
+
+def test_adopted_checkpoints_are_given_back(tmp_path):
+    run = RunFolder(tmp_path)
+    theirs = [Checkpoint(1_000_000_000, Path("/models/a"), None, 1e9), Checkpoint(5, Path("/models/b"), 7, None, 2.5)]
+    assert not run.adopted()
+    run.adopt(2, theirs)
+    assert run.adopted()
+    assert run.checkpoints(2) == theirs
+
+
+# --- lineage and readings
+
+
+def test_notes_are_merged_one_level_deep(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.lineage() == {}
+    run.note(a={"x": {"deep": 1}, "y": 2}, b=[1])
+    run.note(a={"x": {"other": 3}, "z": 4}, b=[2], c="ü")
+    assert run.lineage() == {"a": {"x": {"other": 3}, "y": 2, "z": 4}, "b": [2], "c": "ü"}
+
+
+def test_readings_of_one_instrument_and_key_are_replaced(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_readings(0, 4, [Reading("loss", "dev", 3.0), Reading("loss", "other", 1.0)], "w1")
+    run.write_readings(0, 4, [Reading("loss", "dev", 2.0)], "w2")
+    run.write_readings(1, 4, [Reading("loss", "dev", 5.0)], "w3")
+    assert run.reading("loss", "dev") == {(0, 4): 2.0, (1, 4): 5.0}
+    assert run.reading("loss", "other") == {(0, 4): 1.0}
+    assert store.table_metadata(run.readings(0, 4))["weights"] == "w2"
+
+
+def test_a_folder_that_is_no_run_is_said_with_the_runs_beside_it(tmp_path):
+    RunFolder(tmp_path / "one").note(kind="trained")
+    with pytest.raises(OntogenyError, match=r"two is not a run's folder .*runs in .*: one"):
+        RunFolder.existing(tmp_path / "two")
+    with pytest.raises(OntogenyError, match="is not a run's folder"):
+        RunFolder.existing(tmp_path / "one" / "two")
+
+
+# --- one writer
+
+
+def test_a_second_writer_is_refused_at_once(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"):
+        with pytest.raises(OntogenyError, match="another process is writing to"), run.writing():
+            pass
+    with run.writing(), pytest.raises(OntogenyError, match="another process is writing to"), RunFolder(run.path).writing():
+        pass
+    with run.writing():  # free again
+        pass
+
+
+def test_the_place_is_given_up_when_a_writer_fails(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match="no"), run.writing():
+        raise ValueError("no")
+    with run.writing():
+        pass

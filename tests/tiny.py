@@ -1,0 +1,64 @@
+"""The smallest recipe, model and tokenizer that can be trained and scored."""
+
+from pathlib import Path
+
+from ontogeny import recipe as recipes
+from ontogeny.recipe import Recipe
+from ontogeny.records import Document, Pair
+
+TRAINED = [0, 1, 2, 8, 16, 20, 24]  # the checkpoints of RECIPE
+RECIPE = """
+name: tiny
+seeds: [0, 1]
+corpus: {kind: micro-english, words: 2000}
+dev: {kind: micro-english, words: 300, seed: 9}
+tokenizer: word
+model:
+  kind: opt
+  size: opt-1m
+  options: {hidden_size: 16, word_embed_proj_dim: 16, num_hidden_layers: 1, num_attention_heads: 2, ffn_dim: 32, dropout: 0.1}
+training:
+  {context: 16, batch: 4, steps: 24, learning_rate: 1e-2, threads: 1, compile: "off", precision: float32, device: cpu}
+checkpoints: {kind: steps, steps: [1, 2, 8, 16, 20]}
+suites:
+  - {kind: micro-english, pairs_per_paradigm: 10}
+scoring: {device: cpu}
+verdicts: {resamples: 20, swaps: 20}
+"""
+
+
+def recipe(*settings: str) -> Recipe:
+    return recipes.parse(RECIPE, settings=settings)
+
+
+def documents(*texts: str) -> list[Document]:
+    return [Document(text, "test", line) for line, text in enumerate(texts, 1)]
+
+
+def pairs(*sentences: tuple[str, str], paradigm: str = "toy") -> list[Pair]:
+    return [Pair(paradigm, str(number), good, bad) for number, (good, bad) in enumerate(sentences)]
+
+
+def words(*texts: str):
+    """A word tokenizer trained on these texts."""
+    from ontogeny.tokens.trained import Word
+
+    return Word().make(documents(*texts))
+
+
+def opt(vocabulary: int, context: int = 16, seed: int = 0, **options):
+    """An untrained one-layer OPT of width 16 in float32, ready to be read; its weights are wide enough to have opinions."""
+    import torch
+
+    from ontogeny.architectures.opt import OPT
+
+    torch.manual_seed(seed)
+    size = {"hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 32}
+    model = OPT(size="opt-1m", options={**size, "init_std": 0.3, **options}).build(vocabulary, context, 2, 1)
+    return model.eval()
+
+
+def save(model, tokenizer, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

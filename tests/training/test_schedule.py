@@ -1,0 +1,99 @@
+"""Checkpoints and learning rates, worked out on paper."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ontogeny.recipe import Schedule, Training
+from ontogeny.records import OntogenyError
+from ontogeny.training.schedule import checkpoint_steps, learning_rate, total_steps, warmup_steps
+
+
+def test_the_default_schedule_of_6600_steps():
+    powers = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    assert checkpoint_steps(Schedule(), 6600, 4096) == [0, *powers, *range(330, 6601, 330)]
+
+
+def test_the_default_schedule_with_tenths():
+    assert checkpoint_steps(Schedule(share=0.1), 100, 1) == [0, 1, 2, 4, 8, *range(10, 101, 10)]
+    assert checkpoint_steps(Schedule(share=0.3), 100, 1) == [0, 1, 2, 4, 8, 16, 30, 60, 90, 100]
+    assert checkpoint_steps(Schedule(share=1), 10, 1) == [0, 1, 2, 4, 8, 10]
+
+
+def test_the_words_schedule_is_babylms():
+    """4,096 tokens a step at .8 words a token over 30M words: the nearest step to each mark, 9,155 steps in all."""
+    words_per_step = 4096 * 0.8
+    steps = round(30e6 / words_per_step)
+    marks = [*range(1, 10), 10, 20, 30]
+    assert checkpoint_steps(Schedule(kind="words"), steps, words_per_step) == [
+        0,
+        *(round(mark * 1e6 / words_per_step) for mark in marks),
+    ]
+
+
+def test_the_words_schedule_goes_to_a_billion():
+    found = checkpoint_steps(Schedule(kind="words"), 2000, 1e6)
+    assert found == [0, *range(1, 10), *range(10, 100, 10), *range(100, 1001, 100), 2000]
+    assert checkpoint_steps(Schedule(kind="words"), 3, 1e9) == [0, 1, 3]  # many marks, one step
+
+
+def test_listed_steps_are_kept_with_the_first_and_the_last():
+    assert checkpoint_steps(Schedule(kind="steps", steps=(7, 3, 3)), 10, 1) == [0, 3, 7, 10]
+    assert checkpoint_steps(Schedule(kind="steps"), 10, 1) == [0, 10]
+
+
+@pytest.mark.parametrize("step", [11, -1])
+def test_a_step_outside_of_training_is_refused(step):
+    with pytest.raises(OntogenyError, match=f"checkpoints.steps has {step}, but training ends at step 10"):
+        checkpoint_steps(Schedule(kind="steps", steps=(3, step)), 10, 1)
+
+
+@given(st.integers(1, 10**6), st.floats(0.001, 1), st.floats(1, 1e6), st.sampled_from(["default", "words"]))
+def test_the_first_and_the_last_step_are_always_kept_and_steps_go_up(steps, share, words, kind):
+    found = checkpoint_steps(Schedule(kind=kind, share=share), steps, words)
+    assert found[0] == 0
+    assert found[-1] == steps
+    assert all(a < b for a, b in zip(found, found[1:], strict=False))
+
+
+def test_steps_of_a_training():
+    assert total_steps(Training(batch=10, epochs=2), 105) == 21
+    assert total_steps(Training(batch=10, epochs=2.5), 101) == 25
+    assert total_steps(Training(batch=10, steps=7), 1) == 7
+    with pytest.raises(OntogenyError, match="9 blocks of 128 tokens, fewer than one batch of 10"):
+        total_steps(Training(batch=10), 9)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "steps", "expected"), [(0.05, 6600, 330), (0, 100, 0), (1, 100, 1), (5000, 100, 5000), (0.001, 100, 0)]
+)
+def test_warm_up_is_a_share_below_one_and_else_steps(warmup, steps, expected):
+    assert warmup_steps(Training(warmup=warmup), steps) == expected
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_warm_up_goes_up_evenly_and_reaches_the_peak_at_its_last_step(schedule):
+    training = Training(learning_rate=0.5, warmup=10, schedule=schedule)
+    rates = [learning_rate(training, step, 100) for step in range(11)]
+    assert rates[:10] == pytest.approx([0.05 * k for k in range(1, 11)])
+    assert rates[10] == pytest.approx(0.5)
+
+
+def test_constant_stays_linear_and_cosine_go_to_their_end():
+    def rate(schedule, step, final_share=0.0):
+        training = Training(learning_rate=1.0, warmup=20, schedule=schedule, final_share=final_share)
+        return learning_rate(training, step, 120)
+
+    assert [rate("constant", step, 0.1) for step in (20, 70, 119)] == [1, 1, 1]
+    assert [rate("linear", step) for step in (20, 45, 70, 119)] == pytest.approx([1, 0.75, 0.5, 0.01])
+    assert [rate("linear", step, 0.1) for step in (20, 70, 120)] == pytest.approx([1, 0.55, 0.1])
+    assert [rate("cosine", step) for step in (20, 70, 120)] == pytest.approx([1, 0.5, 0])
+    assert rate("cosine", 45) == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+    assert [rate("cosine", step, 0.1) for step in (20, 70, 120)] == pytest.approx([1, 0.55, 0.1])
+
+
+def test_without_warm_up_training_begins_at_the_peak():
+    assert learning_rate(Training(learning_rate=1.0, warmup=0), 0, 10) == 1
+    assert learning_rate(Training(learning_rate=1.0, warmup=10), 9, 10) == 1  # nothing but warm-up
