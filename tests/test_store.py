@@ -58,14 +58,6 @@ def test_a_write_that_succeeds_replaces_files_and_folders_and_leaves_nothing_els
     assert names(tmp_path / "deep" / "folder") == ["new"]
 
 
-def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
-    (tmp_path / ".file.1.tmp").mkdir()
-    (tmp_path / ".another.1.tmp").touch()
-    with store.atomic(tmp_path / "file") as temporary:
-        temporary.write_text("whole")
-    assert names(tmp_path) == [".another.1.tmp", "file"]
-
-
 @pytest.mark.parametrize(
     "failure",
     [
@@ -292,3 +284,13 @@ def test_the_place_is_given_up_when_a_writer_fails(tmp_path):
         raise ValueError("no")
     with run.writing():
         pass
+
+
+def test_a_writer_clears_away_what_a_killed_process_left_half_written(tmp_path):
+    (tmp_path / "seed-0" / "checkpoints" / ".step-00000001.7.tmp" / "inside").mkdir(parents=True)
+    (tmp_path / ".lineage.json.7.tmp").touch()
+    (tmp_path / "seed-0" / "losses.parquet").touch()
+    with RunFolder(tmp_path).writing():
+        pass
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"] == ["losses.parquet"]
+    assert names(tmp_path / "seed-0" / "checkpoints") == []

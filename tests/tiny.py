@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ontogeny import recipe as recipes
+from ontogeny.display import Display
 from ontogeny.recipe import Recipe
 from ontogeny.records import Document, Pair
 
@@ -62,3 +63,18 @@ def save(model, tokenizer, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+class Heard(Display):
+    """A quiet display that remembers what it would have said."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        return [text for text in self.said if text.startswith("!")]
+
+    def say(self, text, style=None):
+        self.said.append(text)

@@ -15,6 +15,7 @@ from ontogeny.display import Display
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.store import RunFolder
 
 # What the folders of well-known trainers look like.  The clock says what the number counts.
 NAMES: list[tuple[re.Pattern[str], str]] = [
@@ -46,12 +47,25 @@ def adopt(
         recipes.override(raw, setting)
     here = Run.begin(recipes.build(Observation, raw, f"opening {source}"), root, display)
     with here.folder.writing():
+        _same_checkpoints(here.folder, found)
         for seed, checkpoints in found.items():
             here.folder.adopt(seed, checkpoints)
         here.folder.note(opened={"from": str(source), "checkpoints": sum(map(len, found.values()))})
     seeds = f", seeds {sorted(found)}" if len(found) > 1 else ""
     display.say(f"{here.folder.path}: {sum(map(len, found.values()))} checkpoints of {source}{seeds}")
     return here
+
+
+def _same_checkpoints(folder: RunFolder, found: dict[int, list[Checkpoint]]) -> None:
+    """A run's scores belong to its checkpoints: more may come, none may be another or go."""
+    for seed in folder.seeds():
+        new = {checkpoint.step: checkpoint.folder for checkpoint in found.get(seed, [])}
+        for old in folder.checkpoints(seed):
+            if new.get(old.step) != old.folder:
+                raise OntogenyError(
+                    f"{folder.path} is a run around other checkpoints: step {old.step} of seed {seed} was {old.folder}, "
+                    f"now {new.get(old.step, 'nothing')}; use --name for a run of its own"
+                )
 
 
 def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
@@ -67,6 +81,8 @@ def find(source: Path) -> dict[int, list[Checkpoint]]:
         raise OntogenyError(f"{source} does not exist")
     rows = list(_from_table(source) if source.is_file() else _from_folder(source))
     if not rows:
+        if source.is_file():
+            raise OntogenyError(f"{source} has no rows")
         inside = ", ".join(sorted(p.name for p in source.iterdir())[:8]) or "nothing"
         raise OntogenyError(
             f"no checkpoints in {source}: expected folders with a config.json called checkpoint-500, step1000 or chck_10M "
@@ -84,9 +100,15 @@ def find(source: Path) -> dict[int, list[Checkpoint]]:
 
 
 def _from_folder(source: Path) -> Iterator[tuple[int, Checkpoint]]:
-    if (source / "config.json").exists():
-        yield 0, Checkpoint(_step(source.name)[0] or 1, source.resolve(), None, _step(source.name)[1])
-        return
+    """Folders of checkpoints inside; where there is none, the folder itself if it is a model's."""
+    if inside := list(_inside(source)):
+        yield from inside
+    elif (source / "config.json").exists():
+        step, words = _step(source.name)
+        yield 0, Checkpoint(1 if step is None else step, source.resolve(), None, words)
+
+
+def _inside(source: Path) -> Iterator[tuple[int, Checkpoint]]:
     seeds = [p for p in source.iterdir() if re.fullmatch(r"seed[-_]?\d+", p.name) and p.is_dir()]
     for place in seeds or [source]:
         seed = int(re.sub(r"\D", "", place.name)) if seeds else 0
@@ -109,7 +131,10 @@ def _step(name: str) -> tuple[int | None, float | None]:
 def _from_table(source: Path) -> Iterator[tuple[int, Checkpoint]]:
     if source.suffix not in TABLES:
         raise OntogenyError(f"{source}: a table of checkpoints is .csv or .tsv with columns folder, step, words (seed)")
-    table = pl.read_csv(source, separator=TABLES[source.suffix], infer_schema_length=None)
+    try:
+        table = pl.read_csv(source, separator=TABLES[source.suffix], infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        raise OntogenyError(f"{source} cannot be read as a table ({str(error).splitlines()[0]})") from error
     for needed in ("folder", "step"):
         if needed not in table.columns:
             raise OntogenyError(f"{source} has no column {needed!r}; {registry.nearest(needed, table.columns)}")

@@ -52,6 +52,8 @@ def train(
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
 
+    if recipe.is_dir() and settings:
+        raise OntogenyError(f"a run's settings stand in its recipe: {recipe / 'recipe.yaml'}; --set is for a recipe")
     here = Run(recipe, Display()) if recipe.is_dir() else _begin(recipe, settings, root)
     here.train(jobs)
 

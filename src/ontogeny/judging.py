@@ -37,7 +37,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         seeds = _seeds_alike(folder, suite, display)
         if not seeds:
             continue
-        found = curves_of(folder, suite, recipe.verdicts.tie)
+        found = curves_of(folder, suite, recipe)
         time = timeline(folder, found.filter(pl.col("seed").is_in(seeds)))
         pairs_of = _Pairs(folder, suite, seeds)
         own = found.filter(pl.col("seed").is_in(seeds))
@@ -58,14 +58,20 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
     return pl.concat(verdicts)
 
 
-def curves_of(folder: RunFolder, suite: str, tie: float) -> pl.DataFrame:
-    """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself."""
+def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFrame:
+    """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself.
+
+    Raises OntogenyError if a table holds scores of other pairs than the run's.
+    """
+    key = store.score_key(store.table_metadata(folder.pairs(suite)).get("key", ""), recipe.bos)
     about = store.read_table(folder.pairs(suite)).select("paradigm", "phenomenon", "field").unique("paradigm")
     when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
     rows = []
     for seed in folder.seeds():
         for step in folder.scored(seed, suite):
-            known = when.get((seed, step))
+            path, known = folder.scores(seed, suite, step), when.get((seed, step))
+            if store.table_metadata(path).get("key") != key:
+                raise OntogenyError(f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {folder.path}")
             clock = {
                 "suite": pl.lit(suite),
                 "seed": pl.lit(seed, pl.Int64),
@@ -73,7 +79,7 @@ def curves_of(folder: RunFolder, suite: str, tie: float) -> pl.DataFrame:
                 "tokens": pl.lit(known.tokens if known else None, pl.Int64),
                 "words": pl.lit(known.words if known else None, pl.Float64),
             }
-            rows.append(curve(store.read_table(folder.scores(seed, suite, step)), tie).with_columns(**clock))
+            rows.append(curve(store.read_table(path), recipe.verdicts.tie).with_columns(**clock))
     return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
 
 

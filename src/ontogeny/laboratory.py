@@ -72,7 +72,7 @@ class Run:
         """
         folder = RunFolder(Path(root) / recipe.name)
         with folder.writing():
-            if folder.recipe.exists():
+            if folder.lineage():  # a kill may have left a recipe alone
                 _same_training(cls(folder.path).recipe, recipe, folder)
             with store.atomic(folder.recipe) as temporary:
                 temporary.write_text(recipes.dump(recipe), encoding="utf-8")
@@ -122,6 +122,11 @@ class Run:
             for checkpoint in train_seed(self.folder, recipe, self.text, plan, seed, watch):
                 if recipe.scoring.live:
                     self._read(seed, checkpoint)
+        if gone := [step for step in plan.checkpoints if not self.folder.has_checkpoint(seed, step)]:
+            self.display.warn(
+                f"seed {seed} has no checkpoint at steps {gone}, which its training had passed already: they were deleted, or the "
+                "schedule is a new one; to make them, train under another name"
+            )
 
     def score(self, again: Sequence[int] = (), jobs: int = 1) -> None:
         """Reads every checkpoint that has not been read, those at the steps in `again` once more; `jobs` seeds side by side.
@@ -130,6 +135,9 @@ class Run:
         """
         with self.folder.writing():
             seeds = self.folder.seeds()
+            known = {checkpoint.step for seed in seeds for checkpoint in self.folder.checkpoints(seed)}
+            if unknown := sorted(set(again) - known):
+                raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
             if jobs > 1 and len(seeds) > 1:
                 work = [(self.folder.path, seed, tuple(again), jobs) for seed in seeds]
                 found = side_by_side(_score_seed, work, jobs)
@@ -200,8 +208,9 @@ class Run:
     def reader(self) -> Reader:
         """Reads checkpoints."""
         from ontogeny.scoring.reading import Reader
-        from ontogeny.training.engine import find_device
+        from ontogeny.training.engine import find_device, keep_memory
 
+        keep_memory()
         context = self.recipe.training.context if isinstance(self.recipe, Recipe) else None
         return Reader(self.folder, self.recipe, self.asked, find_device(self.recipe.scoring.device), context)
 
@@ -307,11 +316,12 @@ def score_one(
     """
     from ontogeny.adoption import suite_part
     from ontogeny.scoring.reading import ask, score_folder
-    from ontogeny.training.engine import find_device
+    from ontogeny.training.engine import find_device, keep_memory
     from ontogeny.trajectories import curve, overall
 
     observation = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, suite_path)]}, "--suite")
     asked = ask(observation.suites[0], None)
+    keep_memory()
     with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
         frame, plan, weights = score_folder(folder, asked, find_device(device), observation.scoring.batch_tokens, bos, progress)
     store.write_table(out, frame, {"weights": weights, "suite": asked.key, "folder": str(folder)})

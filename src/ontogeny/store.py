@@ -14,7 +14,6 @@ Whatever is written here appears whole or not at all: into a temporary name besi
 from __future__ import annotations
 
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -42,6 +41,11 @@ def content_key(*parts: Any) -> str:
     """16 hex digits that change when any part does: settings, fingerprints, records (anything JSON can say)."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def score_key(pairs: str, bos: bool) -> str:
+    """What a table of scores answers: these pairs (their key), with BOS or without."""
+    return content_key(pairs, bos)
 
 
 def _plain(value: Any) -> Any:
@@ -72,8 +76,7 @@ def atomic(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    for left_over in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        remove(left_over)  # by a process that was killed while it wrote
+    remove(temporary)
     try:
         yield temporary
         if temporary.is_dir() and target.exists():
@@ -290,6 +293,8 @@ class RunFolder:
                 f"another process is writing to {self.path}; wait for it, or use another name for this run"
             ) from None
         try:
+            for left_over in [*self.path.rglob(".*.tmp")]:
+                remove(left_over)  # by a process that was killed while it wrote
             yield
         finally:
             lock.release()

@@ -84,6 +84,14 @@ def test_a_context_longer_than_the_positions_is_refused():
         build("opt-125m", context=4096)
 
 
-def test_settings_that_do_not_go_together_are_refused():
-    with pytest.raises(OntogenyError, match="model"):
-        build(hidden_size=100, num_attention_heads=3)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hidden_size": 100, "num_attention_heads": 3}, "divisible"),
+        ({"dropout": "much"}, "dropout"),
+        ({"activation_function": "rleu"}, "rleu"),
+    ],
+)
+def test_settings_that_cannot_be_built_are_said(options, said):
+    with pytest.raises(OntogenyError, match=f"model.options cannot be built .*{said}"):
+        build(**options)

@@ -58,7 +58,7 @@ def test_seeds_and_epochs_have_orders_of_their_own():
 
 
 def test_every_block_comes_at_every_place_about_equally_often():
-    blocks, draws = 37, 4000
+    blocks, draws = 37, 1000
     places = np.array([whole(blocks, seed) for seed in range(draws)])
     expected = draws / blocks
     for place in range(blocks):

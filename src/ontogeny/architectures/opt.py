@@ -77,8 +77,9 @@ class OPT(Kind):
             )
         try:
             return OPTForCausalLM(OPTConfig(**settings))
-        except (ValueError, TypeError) as error:
-            raise OntogenyError(f"model.options cannot be built: {str(error).strip().splitlines()[-1].strip()}") from error
+        except Exception as error:  # of many kinds: one for each way in which options do not go together
+            said = str(error).strip().splitlines()[-1].strip()
+            raise OntogenyError(f"model.options cannot be built ({type(error).__name__}: {said})") from error
 
 
 def check_vocabulary(rows: int, vocabulary: int) -> None:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.plan import Batch, Plan
 
-Distributions = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (tokens [S, T], nodes [N]) -> logits [N, vocabulary]
+# (tokens [S, T], nodes [N]) -> states [N, width], and states -> logits [N, vocabulary]
+Readout = tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]
+ROWS = 256  # distributions made at a time: few enough to stay in the processor's cache, a quarter faster than all at once
 Progress = Callable[[int], None]  # called with the number of sentences that were just scored
 
 
@@ -31,27 +33,33 @@ def score(
     critical_good, critical_bad (the log-probability of the tokens where the two differ, after their common prefix and before their
     common suffix).  Raises OntogenyError if a log-probability is not a number.
     """
-    distributions = _distributions(model, plan, device)
+    readout = _readout(model, plan, device)
     logps: list[NDArray[np.float64]] = [np.zeros(0)] * len(plan.sentences)
     for batch in plan.batches(batch_tokens):
-        for sentence, row in zip(batch.sentences, token_logps(distributions, batch, device), strict=True):
+        for sentence, row in zip(batch.sentences, token_logps(readout, batch, device), strict=True):
             logps[sentence] = row
         progress(len(batch.sentences))
     return _frame(plan, logps)
 
 
-def token_logps(distributions: Distributions, batch: Batch, device: torch.device) -> NDArray[np.float64]:
+def token_logps(readout: Readout, batch: Batch, device: torch.device) -> NDArray[np.float64]:
     """log p of every token [S, T] of a batch, in nats."""
-    tokens, nodes = torch.from_numpy(batch.tokens).to(device), torch.from_numpy(batch.nodes).to(device)
-    logits = distributions(tokens, nodes)  # [N, vocabulary]
-    node, token = torch.from_numpy(batch.edge_node).to(device), torch.from_numpy(batch.edge_token).to(device)
-    logps = logits[node, token] - torch.logsumexp(logits, dim=-1)[node]
-    if not torch.isfinite(logps).all():
+    body, head = readout
+    states = body(torch.from_numpy(batch.tokens).to(device), torch.from_numpy(batch.nodes).to(device))  # [N, width]
+    order = np.argsort(batch.edge_node, axis=None, kind="stable")  # edges by the node they leave
+    node, token = batch.edge_node.ravel()[order], batch.edge_token.ravel()[order]
+    logps = np.empty(len(order))
+    for first in range(0, len(states), ROWS):
+        rows = slice(*np.searchsorted(node, (first, first + ROWS)))
+        logits = head(states[first : first + ROWS]).float()  # [ROWS, vocabulary]
+        ours = torch.from_numpy(node[rows] - first).to(device), torch.from_numpy(token[rows]).to(device)
+        logps[order[rows]] = (logits[ours] - torch.logsumexp(logits, dim=-1)[ours[0]]).double().cpu().numpy()
+    if not np.isfinite(logps).all():
         raise OntogenyError("the model gives a log-probability that is not a finite number; its weights may be broken")
-    return logps.double().cpu().numpy()
+    return logps.reshape(batch.edge_node.shape)
 
 
-def _distributions(model: Any, plan: Plan, device: torch.device) -> Distributions:
+def _readout(model: Any, plan: Plan, device: torch.device) -> Readout:
     """The cheap way to a model's logits at chosen nodes if it gives the model's own numbers, else the plain way.
 
     Cheap: the output embeddings applied to the last hidden states of the nodes alone.  Some models scale or cap their logits after
@@ -59,21 +67,20 @@ def _distributions(model: Any, plan: Plan, device: torch.device) -> Distribution
     """
 
     def plain(tokens: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
-        return model(input_ids=tokens, use_cache=False).logits.flatten(0, 1)[nodes].float()  # type: ignore[no-any-return]
+        return model(input_ids=tokens, use_cache=False).logits.flatten(0, 1)[nodes]  # type: ignore[no-any-return]
 
     def cheap(tokens: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
         body = getattr(model, model.base_model_prefix)
-        hidden = body(input_ids=tokens, use_cache=False).last_hidden_state.flatten(0, 1)[nodes]
-        return model.get_output_embeddings()(hidden).float()  # type: ignore[no-any-return]
+        return body(input_ids=tokens, use_cache=False).last_hidden_state.flatten(0, 1)[nodes]  # type: ignore[no-any-return]
 
     trial = next(plan.batches(16))
     tokens, nodes = torch.from_numpy(trial.tokens).to(device), torch.from_numpy(trial.nodes).to(device)
-    expected = plain(tokens, nodes)
     try:
-        same = torch.allclose(cheap(tokens, nodes), expected, rtol=1e-4, atol=1e-4)
+        head = model.get_output_embeddings()
+        same = torch.allclose(head(cheap(tokens, nodes)), plain(tokens, nodes), rtol=1e-4, atol=1e-4)
     except (AttributeError, TypeError, RuntimeError):
         same = False
-    return cheap if same else plain
+    return (cheap, head) if same else (plain, torch.nn.Identity())
 
 
 def _frame(plan: Plan, logps: list[NDArray[np.float64]]) -> pl.DataFrame:

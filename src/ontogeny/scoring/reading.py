@@ -86,10 +86,7 @@ class Reader:
 
     def _scored(self, seed: int, checkpoint: Checkpoint, asked: Asked) -> bool:
         path = self.folder.scores(seed, asked.name, checkpoint.step)
-        return path.exists() and store.table_metadata(path).get("key") == self._key(asked)
-
-    def _key(self, asked: Asked) -> str:
-        return store.content_key(asked.key, self.observation.bos)
+        return path.exists() and store.table_metadata(path).get("key") == store.score_key(asked.key, self.observation.bos)
 
     def read(self, seed: int, checkpoint: Checkpoint, suites: list[Asked], bar: Bar) -> str:
         """Scores a checkpoint on the suites and writes the tables.  Returns the hash of the weights that were scored.
@@ -105,7 +102,12 @@ class Reader:
             todo = self.plan(asked, tokenizer, checkpoint.folder, model)
             with bar(f"{asked.name} at step {checkpoint.step:,}", len(todo.sentences)) as progress:
                 frame = _score(model, todo, self.device, self.observation.scoring.batch_tokens, progress, checkpoint.folder)
-            facts = {"key": self._key(asked), "weights": weights, "step": str(checkpoint.step), "seed": str(seed)}
+            facts = {
+                "key": store.score_key(asked.key, self.observation.bos),
+                "weights": weights,
+                "step": str(checkpoint.step),
+                "seed": str(seed),
+            }
             store.write_table(self.folder.scores(seed, asked.name, checkpoint.step), frame, facts)
             told = {"too_long": len(todo.too_long), "unknown_tokens": todo.unknown}
             self.folder.note(suites={asked.name: {**asked.facts(), **told}})
@@ -143,10 +145,18 @@ def open_model(folder: Path) -> Any:
     if not (folder / "config.json").exists():
         raise OntogenyError(f"{folder} is not a model's folder: it has no config.json")
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise OntogenyError(f"{folder} cannot be opened as a causal language model ({first})") from error
+    if lacking := sorted(found["missing_keys"]):
+        raise OntogenyError(
+            f"{folder} is no whole causal language model: {len(lacking)} of its tensors, such as {lacking[0]}, are not in "
+            "its files and would be random numbers"
+        )
+    return model.eval()
 
 
 def context_of(model: Any, trained: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from collections.abc import Callable
@@ -47,8 +48,9 @@ class Engine:
         return cls(find_device(entry["device"]), entry["threads"], entry["precision"], entry["compile"])
 
     def start(self) -> None:
-        """Sets the number of threads."""
+        """Sets the number of threads, and keeps memory between steps."""
         torch.set_num_threads(self.threads)
+        keep_memory()
 
 
 def choose(training: Training, parameters: int, steps: int, jobs: int = 1) -> Engine:
@@ -74,6 +76,22 @@ def find_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OntogenyError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs; set device to cpu or auto")
     return device
+
+
+def keep_memory() -> None:
+    """Tells glibc to keep freed memory.  Elsewhere than on Linux with glibc: nothing.
+
+    By default each tensor above 32 MB goes back to the kernel when it is freed, and every page is zeroed when it is fetched anew:
+    half of the processor's time at a batch of 32 x 128 tokens and a vocabulary of 4,096, measured on two cores.
+    """
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # glibc's malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 2**28)
 
 
 def bfloat16_pays(device: torch.device) -> bool:

@@ -1,0 +1,132 @@
+"""What is asked of a model: every token of every sentence once, and each distinct prefix once a batch."""
+
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ontogeny.records import OntogenyError, Pair
+from ontogeny.scoring import plan
+from ontogeny.scoring.reading import ask
+from ontogeny.suites.table import Table
+
+settle = settings(max_examples=60, deadline=None)
+sentences = st.lists(st.text("abc", min_size=1, max_size=6).map(" ".join), min_size=2, max_size=24)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny.words("a b c d")
+
+
+def made(tokenizer, *texts, first=2, context=100):
+    pairs = tiny.pairs(*zip(texts[::2], texts[1::2], strict=False))
+    return plan.make(pairs, tokenizer, first, context)
+
+
+@settle
+@given(sentences, st.integers(16, 40))
+def test_batches_hold_every_token_of_every_sentence_once(tokenizer, texts, batch_tokens):
+    todo = made(tokenizer, *texts)
+    seen = {}
+    for batch in todo.batches(batch_tokens):
+        assert batch.tokens.size <= max(batch_tokens, batch.tokens.shape[1])
+        for i, sentence in enumerate(batch.sentences):
+            assert sentence not in seen
+            seen[sentence] = (*batch.tokens[i], batch.edge_token[i, -1])
+            assert batch.edge_token[i].tolist() == list(seen[sentence][1:])
+    assert seen == dict(enumerate(todo.sentences))
+
+
+@settle
+@given(sentences)
+def test_a_node_is_a_prefix_and_each_prefix_is_one_node(tokenizer, texts):
+    for batch in made(tokenizer, *texts).batches(4096):
+        flat = [tuple(row[: j + 1]) for row in batch.tokens.tolist() for j in range(len(row))]
+        at_node = [flat[node] for node in batch.nodes]
+        assert len(set(at_node)) == len(at_node) == len(set(flat))
+        for i, row in enumerate(batch.edge_node):
+            assert [at_node[node] for node in row] == flat[i * len(row) : (i + 1) * len(row)]
+
+
+def test_sentences_begin_with_bos_and_one_that_comes_twice_is_there_once(tokenizer):
+    todo = made(tokenizer, "a b", "a c", "a b", "d")
+    a, b, c, d = tokenizer.convert_tokens_to_ids(list("abcd"))
+    assert todo.sentences == sorted([(2, a, b), (2, a, c), (2, d)])
+    assert [todo.sentences[i] for i in todo.good] == [(2, a, b), (2, a, b)]
+    assert [todo.sentences[i] for i in todo.bad] == [(2, a, c), (2, d)]
+    assert made(tokenizer, "a b", "a c", first=None).sentences == sorted([(a, b), (a, c)])
+
+
+def test_a_sentence_longer_than_the_context_is_counted(tokenizer):
+    fits, long = "a b c", "a b c d"  # with BOS, 3 and 4 input tokens: the last is predicted only
+    todo = made(tokenizer, fits, "a", long, "a", "a", long, context=3)
+    assert [pair.good for pair in todo.pairs] == [fits]
+    assert [(pair.good, pair.bad) for pair in todo.too_long] == [(long, "a"), ("a", long)]
+    with pytest.raises(OntogenyError, match="not one of 2 pairs fits into the model's context of 2 tokens"):
+        made(tokenizer, long, "a", "a", long, context=2)
+
+
+def test_unknown_tokens_are_counted(tokenizer):
+    assert made(tokenizer, "a zebra yak", "a b", "a yak", "a b").unknown == 3
+    assert made(tokenizer, "a b", "b a").unknown == 0
+
+
+# --- which pairs
+
+
+def paradigms(*sizes):
+    return [Pair(f"p{n}", str(i), f"a {i}", f"b {i}") for n, size in enumerate(sizes) for i in range(size)]
+
+
+def test_a_sample_is_fixed_nested_and_in_order():
+    pairs = paradigms(50, 30)
+    assert plan.sample(pairs, None) == pairs
+    assert plan.sample(pairs, 100) == pairs
+    samples = [plan.sample(pairs, n) for n in range(1, 31)]
+    for n, found in enumerate(samples, 1):
+        assert found == plan.sample(pairs, n)
+        assert [sum(p.paradigm == name for p in found) for name in ("p0", "p1")] == [n, n]
+        assert found == [p for p in pairs if p in set(found)]
+    assert all(set(few) < set(more) for few, more in zip(samples, samples[1:], strict=False))
+    assert samples[9] != pairs[:10] + pairs[50:60]
+
+
+def test_a_paradigms_sample_does_not_depend_on_the_others():
+    alone = plan.sample([p for p in paradigms(50, 30) if p.paradigm == "p1"], 7)
+    assert [p for p in plan.sample(paradigms(50, 30), 7) if p.paradigm == "p1"] == alone
+    mixed = sorted(paradigms(50, 30), key=lambda p: int(p.pair))
+    assert [p for p in plan.sample(mixed, 7) if p.paradigm == "p1"] == alone
+
+
+def suite(folder, *rows):
+    file = folder / "own.csv"
+    file.write_text("paradigm,good,bad\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    return Table(path=file)
+
+
+def test_identical_pairs_are_left_out_and_said(tmp_path):
+    asked = ask(suite(tmp_path, ("p", "a b", "b a"), ("p", "a b", "a b"), ("q", "c", "c")), None)
+    assert [(p.good, p.bad) for p in asked.pairs] == [("a b", "b a")]
+    assert asked.facts()["identical"] == 2
+    assert asked.facts()["identical_in"] == {"p": 1, "q": 1}
+    assert asked.facts()["paradigms"] == 1
+    with pytest.raises(OntogenyError, match="suite own has no pair whose two sentences differ"):
+        ask(suite(tmp_path, ("p", "a b", "a b")), None)
+
+
+def test_the_key_of_a_suite_changes_with_any_pair(tmp_path):
+    rows = [("p", "a b", "b a"), ("p", "c d", "d c")]
+    key = ask(suite(tmp_path, *rows), None).key
+    assert ask(suite(tmp_path, *rows), None).key == key
+    assert ask(suite(tmp_path, *rows), 1).key != key
+    assert ask(suite(tmp_path, rows[0], ("p", "c d", "d  c")), None).key != key
+    assert ask(suite(tmp_path, *rows[::-1]), None).key != key
+
+
+def test_edges_are_whole_numbers_of_nodes(tokenizer):
+    batch = next(made(tokenizer, "a b", "a c", "b a", "b c").batches(4096))
+    assert (batch.edge_node >= 0).all()
+    assert batch.nodes.tolist() == [0, 1, 5]  # BOS, BOS a, BOS b
+    assert np.bincount(batch.edge_node.ravel()).tolist() == [4, 2, 2]

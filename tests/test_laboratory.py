@@ -1,0 +1,261 @@
+"""A whole run from text to report: all that is promised is there, and nothing is done twice."""
+
+import json
+import shutil
+
+import altair as alt
+import polars as pl
+import pytest
+import tiny
+
+import ontogeny as og
+from ontogeny import laboratory, store
+from ontogeny import recipe as recipes
+from ontogeny.laboratory import Run
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
+
+SUITE = "micro-english"
+
+
+def stamps(folder, *parts):
+    """What changes when a file is written again, for files whose path has all of `parts`."""
+    files = [p for p in folder.rglob("*") if p.is_file() and all(part in p.as_posix() for part in parts)]
+    assert files
+    return {p.relative_to(folder).as_posix(): (p.stat().st_mtime_ns, p.stat().st_ino) for p in files}
+
+
+def begin(folder, *settings, display=None):
+    return Run.begin(tiny.recipe(*settings), folder.parent, display or tiny.Heard())
+
+
+def test_a_run_holds_all_that_is_promised(finished_run):
+    run = RunFolder(finished_run)
+    assert run.seeds() == [0, 1]
+    for seed in run.seeds():
+        assert [c.step for c in run.checkpoints(seed)] == run.scored(seed, SUITE) == tiny.TRAINED
+        for step in tiny.TRAINED:
+            assert store.fault(run.checkpoint(seed, step)) is None
+            assert (run.checkpoint(seed, step) / "config.json").exists()
+        losses = store.read_table(run.losses(seed))
+        assert losses["step"].to_list() == list(range(1, 25))
+        assert losses["tokens"].to_list() == [64 * step for step in range(1, 25)]
+        last = run.checkpoints(seed)[-1]
+        assert (last.tokens, last.words) == (64 * 24, pytest.approx(losses["words"][-1]))
+    for file in (run.recipe, run.verdicts, run.curves, run.sensitivity, run.report, run.pairs(SUITE), run.tokens / "train.bin"):
+        assert file.stat().st_size > 0
+    assert list(finished_run.rglob("*.tmp")) == []
+    assert set(run.reading("loss", "dev")) == {(seed, step) for seed in (0, 1) for step in tiny.TRAINED}
+
+
+def test_its_lineage_says_how_it_was_made(finished_run):
+    lineage = RunFolder(finished_run).lineage()
+    assert lineage["kind"] == "trained"
+    assert {"ontogeny", "torch", "transformers", "python"} <= set(lineage["versions"])
+    assert lineage["engine"] == {"device": "cpu", "threads": 1, "precision": "float32", "compile": False}
+    assert (lineage["training"]["steps"], lineage["training"]["checkpoints"]) == (24, 7)
+    assert lineage["tokens"]["train"]["words"] == 2000
+    assert lineage["suites"][SUITE]["pairs"] == 10 * lineage["suites"][SUITE]["paradigms"]
+    assert lineage["warnings"] == []
+
+
+def test_its_recipe_is_the_one_it_was_given(finished_run):
+    assert recipes.load(finished_run / "recipe.yaml") == tiny.recipe()
+
+
+def test_its_frames_are_to_be_had(finished_run):
+    here = og.open(finished_run)
+    scores = here.scores().collect()
+    paradigms = scores["paradigm"].n_unique()
+    assert len(scores) == 2 * len(tiny.TRAINED) * paradigms * 10
+    assert len(here.curves()) == 2 * len(tiny.TRAINED) * paradigms
+    assert len(here.verdicts()) == paradigms
+    assert len(here.losses()) == len(here.losses(1)) == 24
+    assert isinstance(here.figure("map"), alt.TopLevelMixin)
+    assert here.report.exists()
+    with pytest.raises(OntogenyError, match="has no scores on blimp; run: ontogeny score"):
+        here.scores("blimp")
+
+
+def test_accuracy_is_that_of_the_scores(finished_run):
+    here = Run(finished_run)
+    margin = pl.col("logp_good") - pl.col("logp_bad")
+    won = pl.when(margin.abs() <= 1e-5).then(0.5).otherwise((margin > 0).cast(pl.Float64))
+    keys = ["paradigm", "seed", "step"]
+    by_hand = here.scores().group_by(keys).agg(accuracy=won.mean(), margin=margin.mean()).sort(keys).collect()
+    ours = here.curves().sort(keys)
+    assert ours["accuracy"].to_list() == pytest.approx(by_hand["accuracy"].to_list())
+    assert ours["margin"].to_list() == pytest.approx(by_hand["margin"].to_list())
+
+
+def test_the_same_command_again_does_nothing(own_run):
+    before = stamps(own_run, "seed-") | stamps(own_run, "token")
+    here = begin(own_run)
+    here.train()
+    here.score()
+    assert stamps(own_run, "seed-") | stamps(own_run, "token") == before
+    assert here.display.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("training.learning_rate=0.5", r"training\.learning_rate was 0\.01, now 0\.5"),
+        ("model.options.dropout=0", r"model\.options\.dropout was 0\.1, now 0"),
+        ("corpus.words=3000", r"corpus\.words was 2000, now 3000"),
+        ("tokenizer.kind=character", "tokenizer.kind was 'word', now 'character'"),
+        ("bos=false", "bos was True, now False"),
+        ("dev=", "dev was"),
+    ],
+)
+def test_another_training_in_the_same_folder_is_refused_by_name(own_run, setting, said):
+    before = stamps(own_run)
+    with pytest.raises(OntogenyError, match=rf"was trained with another recipe: .*{said}.*Use --set name="):
+        begin(own_run, setting)
+    assert stamps(own_run) == before
+
+
+def test_what_does_not_change_the_training_may_change(own_run):
+    begin(own_run, "training.save_minutes=1", "verdicts.early=0.2", "scoring.batch_tokens=64", "training.dev_tokens=64")
+    assert Run(own_run).recipe.verdicts.early == 0.2
+
+
+def test_other_pairs_are_scored_anew_and_their_checkpoints_are_kept(own_run):
+    weights = stamps(own_run, "checkpoints/")
+    scores = stamps(own_run, "scores/")
+    here = begin(own_run, "scoring.pairs_per_paradigm=4")
+    here.score()
+    assert stamps(own_run, "checkpoints/") == weights
+    after = stamps(own_run, "scores/")
+    assert set(after) == set(scores)
+    assert not set(after.values()) & set(scores.values())
+    frame = here.scores().collect()
+    assert set(frame.group_by("seed", "step", "paradigm").len()["len"]) == {4}
+    here.judge()
+    assert set(here.curves()["n"]) == {4}
+
+
+def test_a_further_seed_is_added_and_the_others_stay(own_run):
+    before = stamps(own_run, "seed-")
+    begin(own_run, "seeds=[0, 1, 5]").train()
+    assert {path: stamp for path, stamp in stamps(own_run, "seed-").items() if "seed-5" not in path} == before
+    run = RunFolder(own_run)
+    assert run.scored(5, SUITE) == tiny.TRAINED
+    losses = [tuple(store.read_table(run.losses(seed))["loss"]) for seed in (0, 1, 5)]
+    assert len(set(losses)) == 3
+
+
+def test_seeds_side_by_side_have_the_same_losses_and_scores(finished_run, tmp_path):
+    here = Run.begin(tiny.recipe("checkpoints.steps=[16]"), tmp_path)
+    here.train(jobs=2)
+    ours, theirs = here.folder, RunFolder(finished_run)
+    for seed in (0, 1):
+        assert here.losses(seed).drop("seconds").equals(store.read_table(theirs.losses(seed)).drop("seconds"))
+        for step in (0, 16, 24):
+            assert store.weights_hash(ours.checkpoint(seed, step)) == store.weights_hash(theirs.checkpoint(seed, step))
+            one, other = (store.read_table(run.scores(seed, SUITE, step)) for run in (ours, theirs))
+            assert one["logp_good"].to_list() == pytest.approx(other["logp_good"].to_list(), abs=1e-5)
+
+
+def test_scoring_side_by_side_names_what_could_not_be_read(own_run, monkeypatch):
+    file = cut(own_run, 8)
+    shutil.rmtree(own_run / "seed-0" / "scores")
+    shutil.rmtree(own_run / "seed-1" / "scores")
+    # in this process: what is told apart is the work, not where it is done
+    monkeypatch.setattr(laboratory, "side_by_side", lambda function, work, jobs: [function(*piece) for piece in work])
+    with pytest.raises(OntogenyError, match=r"it is not scored") as caught:
+        begin(own_run).score(jobs=2)
+    assert str(caught.value).count(str(file)) == 1
+    run = RunFolder(own_run)
+    assert run.scored(1, SUITE) == tiny.TRAINED
+    assert len(run.scored(0, SUITE)) == len(tiny.TRAINED) - 1
+
+
+def cut(folder, step):
+    file = folder / "seed-0" / "checkpoints" / store.step_name(step) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    return file
+
+
+def test_a_checkpoint_that_was_cut_is_named_and_its_scores_are_kept(own_run):
+    file = cut(own_run, 8)
+    before = stamps(own_run, "scores/")
+    here = begin(own_run)
+    here.score()
+    assert stamps(own_run, "scores/") == before
+    assert len(here.display.warnings) == 1
+    assert str(file) in here.display.warnings[0]
+    assert "its scores are kept, --again 8 would make them anew" in here.display.warnings[0]
+
+
+def test_a_checkpoint_that_was_cut_is_not_scored_and_all_others_are(own_run):
+    file = cut(own_run, 8)
+    shutil.rmtree(own_run / "seed-0" / "scores")
+    here = begin(own_run)
+    with pytest.raises(OntogenyError, match=r"bytes instead of .* it is not scored") as caught:
+        here.score()
+    assert str(file) in str(caught.value)
+    assert RunFolder(own_run).scored(0, SUITE) == [step for step in tiny.TRAINED if step != 8]
+    assert RunFolder(own_run).lineage()["warnings"] == str(caught.value).splitlines()
+
+
+def test_scores_on_other_pairs_are_not_judged_with_the_new_ones(own_run):
+    cut(own_run, 8)
+    here = begin(own_run, "scoring.pairs_per_paradigm=4")
+    with pytest.raises(OntogenyError, match="it is not scored"):
+        here.score()
+    with pytest.raises(OntogenyError, match=r"step-00000008\.parquet was scored on other pairs"):
+        here.judge()
+
+
+def test_scores_that_were_cut_are_named(own_run):
+    file = RunFolder(own_run).scores(1, SUITE, 2)
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(OntogenyError, match=r"scores/micro-english/step-00000002\.parquet cannot be read .* delete it"):
+        begin(own_run).score()
+    file.unlink()
+    begin(own_run).score()
+    assert store.table_metadata(file)["step"] == "2"
+
+
+def test_a_checkpoint_is_scored_again_when_asked(own_run):
+    before = stamps(own_run, "scores/")
+    begin(own_run).score(again=[8])
+    after = stamps(own_run, "scores/")
+    assert {path for path in before if before[path] != after[path]} == {
+        f"seed-{seed}/scores/{SUITE}/step-00000008.parquet" for seed in (0, 1)
+    }
+    with pytest.raises(OntogenyError, match=r"has no checkpoint at step 9; it has \[0, 1, 2, 8, 16, 20, 24\]"):
+        begin(own_run).score(again=[9])
+
+
+def test_a_run_killed_before_its_lineage_was_written_can_begin_again(own_run):
+    (own_run / "lineage.json").unlink()
+    shutil.rmtree(own_run / "seed-0")
+    shutil.rmtree(own_run / "seed-1")
+    assert begin(own_run).folder.lineage()["kind"] == "trained"
+
+
+def test_a_disk_that_is_too_small_is_said_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "free_space", lambda path: 1000)
+    with pytest.raises(OntogenyError, match=r"the disk is full: writing .* needed"):
+        Run.begin(tiny.recipe(), tmp_path).train()
+    assert RunFolder(tmp_path / "tiny").seeds() == []
+
+
+def test_a_run_that_is_not_there_is_said(finished_run):
+    with pytest.raises(OntogenyError, match=r"is not a run's folder .*runs in .*: tiny"):
+        og.open(finished_run.parent / "tniy")
+
+
+def test_nothing_to_judge_is_said(tmp_path):
+    here = Run.begin(tiny.recipe(), tmp_path)
+    with pytest.raises(OntogenyError, match="has no scores to judge; run: ontogeny score"):
+        here.judge()
+
+
+def test_verdicts_are_the_same_twice(own_run):
+    here = Run(own_run)
+    kept = here.verdicts()
+    assert here.judge().equals(kept)
+    assert json.loads((own_run / "lineage.json").read_text())["timeline"]["steps"] == tiny.TRAINED
