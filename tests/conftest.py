@@ -37,6 +37,7 @@ def pytest_runtest_makereport(item, call):
 def finished_run(tmp_path_factory) -> Path:
     """The folder of a tiny run from text to report.  Nothing may change it: `own_run` is a copy to change."""
     import tiny
+
     from ontogeny import laboratory
 
     return laboratory.run(tiny.recipe(), tmp_path_factory.mktemp("runs")).folder.path

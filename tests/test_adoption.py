@@ -7,7 +7,7 @@ import tiny
 
 from ontogeny import adoption, store
 from ontogeny.display import Display
-from ontogeny.laboratory import Run
+from ontogeny.laboratory import Run, suite_part
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
@@ -110,7 +110,7 @@ def test_what_holds_no_checkpoints_is_said_with_what_it_holds(tmp_path):
 
 def test_a_suite_that_is_not_known_is_named():
     with pytest.raises(OntogenyError, match=r"no suite is called 'blmp'; did you mean 'blimp'\?"):
-        adoption.suite_part("blmp", None)
+        suite_part("blmp", None)
 
 
 # --- a run around them
@@ -164,7 +164,7 @@ def test_further_checkpoints_may_come_but_none_may_be_another(theirs, tmp_path):
     with pytest.raises(OntogenyError, match=r"a run around other checkpoints: step 0 of seed 0 was .*few.*use --name"):
         adopt(theirs, tmp_path / "runs", name="mine")
     shutil.rmtree(few / "checkpoint-8")
-    with pytest.raises(OntogenyError, match="step 8 of seed 0 was .*, now nothing"):
+    with pytest.raises(OntogenyError, match=r"step 8 of seed 0 was .*, now nothing"):
         adopt(few, tmp_path / "runs", name="mine")
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from ontogeny import recipe, registry
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"

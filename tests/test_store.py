@@ -269,9 +269,9 @@ def test_a_folder_that_is_no_run_is_said_with_the_runs_beside_it(tmp_path):
 def test_a_second_writer_is_refused_at_once(tmp_path):
     run = RunFolder(tmp_path / "run")
     (tmp_path / "run").mkdir()
-    with FileLock(tmp_path / "run" / ".lock"):
-        with pytest.raises(OntogenyError, match="another process is writing to"), run.writing():
-            pass
+    refused = pytest.raises(OntogenyError, match="another process is writing to")
+    with FileLock(tmp_path / "run" / ".lock"), refused, run.writing():
+        pass
     with run.writing(), pytest.raises(OntogenyError, match="another process is writing to"), RunFolder(run.path).writing():
         pass
     with run.writing():  # free again

@@ -12,7 +12,7 @@ import polars as pl
 from ontogeny import recipe as recipes
 from ontogeny import registry
 from ontogeny.display import Display
-from ontogeny.laboratory import Run
+from ontogeny.laboratory import Run, suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
@@ -66,13 +66,6 @@ def _same_checkpoints(folder: RunFolder, found: dict[int, list[Checkpoint]]) -> 
                     f"{folder.path} is a run around other checkpoints: step {old.step} of seed {seed} was {old.folder}, "
                     f"now {new.get(old.step, 'nothing')}; use --name for a run of its own"
                 )
-
-
-def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
-    """A suite named on the command line, as a recipe would say it."""
-    if suite not in registry.names("suite"):
-        raise OntogenyError(f"no suite is called {suite!r}; {registry.nearest(suite, registry.names('suite'))}")
-    return {"kind": suite} | ({"path": str(path)} if path else {})
 
 
 def find(source: Path) -> dict[int, list[Checkpoint]]:

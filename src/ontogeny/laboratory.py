@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny import recipe as recipes
-from ontogeny import store
+from ontogeny import registry, store
 from ontogeny.display import Display
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError, Reading
@@ -301,6 +301,13 @@ class Run:
         return self.folder.suites()[0] if self.folder.suites() else self.asked[0].name
 
 
+def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
+    """A suite named on the command line, as a recipe would say it."""
+    if suite not in registry.names("suite"):
+        raise OntogenyError(f"no suite is called {suite!r}; {registry.nearest(suite, registry.names('suite'))}")
+    return {"kind": suite} | ({"path": str(path)} if path else {})
+
+
 def score_one(
     folder: Path,
     suite: str,
@@ -314,7 +321,6 @@ def score_one(
 
     Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened.
     """
-    from ontogeny.adoption import suite_part
     from ontogeny.scoring.reading import ask, score_folder
     from ontogeny.training.engine import find_device, keep_memory
     from ontogeny.trajectories import curve, overall

@@ -22,10 +22,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny.records import Checkpoint, OntogenyError, Reading
+from ontogeny.registry import nearest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,6 +56,17 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return str(value)
+
+
+def missing(path: Path, what: str) -> OntogenyError:
+    """The error for a path that is not there: names what is there, at the nearest folder that exists."""
+    absent = path.absolute()
+    while not absent.parent.is_dir():
+        absent = absent.parent
+    beside = sorted(item.name for item in absent.parent.iterdir() if not item.name.startswith("."))
+    likely = get_close_matches(absent.name, beside, n=12, cutoff=0.0)
+    hint = nearest(absent.name, likely) if beside else "that folder is empty"
+    return OntogenyError(f"{what}: {path} does not exist (looked in {absent.parent}); {hint}")
 
 
 def file_hash(path: Path) -> str:

@@ -1,5 +1,7 @@
 """What is asked of a model: every token of every sentence once, and each distinct prefix once a batch."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tiny
@@ -89,7 +91,7 @@ def test_a_sample_is_fixed_nested_and_in_order():
         assert found == plan.sample(pairs, n)
         assert [sum(p.paradigm == name for p in found) for name in ("p0", "p1")] == [n, n]
         assert found == [p for p in pairs if p in set(found)]
-    assert all(set(few) < set(more) for few, more in zip(samples, samples[1:], strict=False))
+    assert all(set(few) < set(more) for few, more in pairwise(samples))
     assert samples[9] != pairs[:10] + pairs[50:60]
 
 

@@ -135,7 +135,7 @@ def test_a_loss_that_is_no_number_ends_training(text):
     state = begin(text, training)
     with torch.no_grad():
         next(state.model.parameters()).fill_(float("nan"))
-    with pytest.raises(OntogenyError, match="the loss is not a number at step 1; a smaller training.learning_rate may help"):
+    with pytest.raises(OntogenyError, match=r"the loss is not a number at step 1; a smaller training\.learning_rate may help"):
         run(text, state=state)
     assert state.step == 0
 

@@ -1,6 +1,7 @@
 """Checkpoints and learning rates, worked out on paper."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ def test_the_first_and_the_last_step_are_always_kept_and_steps_go_up(steps, shar
     found = checkpoint_steps(Schedule(kind=kind, share=share), steps, words)
     assert found[0] == 0
     assert found[-1] == steps
-    assert all(a < b for a, b in zip(found, found[1:], strict=False))
+    assert all(a < b for a, b in pairwise(found))
 
 
 def test_steps_of_a_training():

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from ontogeny.corpora.text import Unit, checked, cut, missing, walk
+from ontogeny.corpora.text import Unit, checked, cut, walk
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash
+from ontogeny.store import content_key, file_hash, missing
 
 PROBE = 5.0  # seconds to wait for the hub's first answer; its own client retries for about half a minute
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -76,7 +76,7 @@ class Hub(Kind):
         if path.is_file():
             raise OntogenyError(f"corpus: {path} is a file; read it with --set corpus.kind=text --set corpus.path={path}")
         if not path.is_dir() and (self.name.startswith((".", "/", "~")) or self.name.count("/") > 1):
-            raise missing(path)
+            raise missing(path, "corpus")
         return path if path.is_dir() else None
 
     def _rows(self) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Any, Literal, cast
 
@@ -17,7 +16,7 @@ from pydantic import BeforeValidator
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash
+from ontogeny.store import content_key, file_hash, missing
 
 Unit = Literal["line", "file"]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
@@ -65,7 +64,7 @@ class Text(Kind):
         """Relative path to file, sorted.  Raises OntogenyError if there is none, or if they cannot all be meant."""
         root = self.path.expanduser()
         if not root.exists():
-            raise missing(root)
+            raise missing(root, "corpus")
         everything = {root.name: root} if root.is_file() else dict(walk(root))
         names = sorted(name for name in everything if _suffix(name) in READERS and self._wanted(name))
         found = {name: everything[name] for name in names}
@@ -102,17 +101,6 @@ class Text(Kind):
 def cut(text: str, document: Unit) -> Iterable[str]:
     """The documents in a stretch of text, blank ones included: its lines, or the whole."""
     return [line.removesuffix("\r") for line in text.split("\n")] if document == "line" else [text]
-
-
-def missing(path: Path) -> OntogenyError:
-    """The error for a path that is not there: names what is there, at the nearest folder that exists."""
-    absent = path.absolute()
-    while not absent.parent.is_dir():
-        absent = absent.parent
-    beside = sorted(item.name for item in absent.parent.iterdir() if not item.name.startswith("."))
-    likely = get_close_matches(absent.name, beside, n=12, cutoff=0.0)
-    hint = nearest(absent.name, likely) if beside else "that folder is empty"
-    return OntogenyError(f"corpus: {path} does not exist (looked in {absent.parent}); {hint}")
 
 
 # --- which files --------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from pydantic import field_validator
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash
+from ontogeny.store import content_key, file_hash, missing
 
 
 class ParadigmFolder(Kind):
@@ -95,7 +94,7 @@ class ParadigmFolder(Kind):
     def _folder(self) -> Path:
         root = self.path.expanduser()
         if not root.exists():
-            raise missing(root, self.kind)
+            raise missing(root, f"suite {self.kind}")
         if root.is_file():
             raise OntogenyError(f"suite {self.kind}: {root} is a file; the folder of the suite's files is wanted")
         for below in self.inside:
@@ -103,17 +102,6 @@ class ParadigmFolder(Kind):
                 return root / below
         tried = ", ".join(str(root / below) for below in self.inside)
         raise OntogenyError(f"suite {self.kind}: no {self.extension} file in {tried}")
-
-
-def missing(path: Path, kind: str) -> OntogenyError:
-    """The error for a path that is not there: names what is there, at the nearest folder that exists."""
-    absent = path.absolute()
-    while not absent.parent.is_dir():
-        absent = absent.parent
-    beside = sorted(item.name for item in absent.parent.iterdir() if not item.name.startswith("."))
-    likely = get_close_matches(absent.name, beside, n=12, cutoff=0.0)
-    hint = nearest(absent.name, likely) if beside else "that folder is empty"
-    return OntogenyError(f"suite {kind}: {path} does not exist (looked in {absent.parent}); {hint}")
 
 
 # --- JSON lines and their fields ----------------------------------------------------------------------------------

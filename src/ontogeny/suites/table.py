@@ -13,8 +13,8 @@ from pydantic import Field
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash
-from ontogeny.suites.jsonl import lines, missing, rows, sentence
+from ontogeny.store import content_key, file_hash, missing
+from ontogeny.suites.jsonl import lines, rows, sentence
 
 # our name: the names it may have in a table, ours first and then BLiMP's
 COLUMNS = {
@@ -80,7 +80,7 @@ class Table(Kind):
     def _file(self) -> Path:
         file = self.path.expanduser()
         if not file.exists():
-            raise missing(file, self.kind)
+            raise missing(file, f"suite {self.kind}")
         if file.is_dir() or file.suffix.lower() not in READERS:
             raise OntogenyError(f"suite table: {file} is not a table; one file of these is wanted: {', '.join(READERS)}")
         return file
