@@ -96,7 +96,7 @@ def test_list_and_show(finished_run, tmp_path):
     assert call("list", "--runs", tmp_path) == f"no runs in {tmp_path}\n"
     listed = call("list", "--runs", finished_run.parent)
     assert listed.startswith("tiny  seed 0: 7 checkpoints, scored micro-english 7; seed 1: 7 checkpoints")
-    assert "; judged, " in listed
+    assert "; judged; " in listed
     shown = call("show", finished_run)
     assert "24 steps, 1 of them warm-up" in shown
     assert "2,000 words" in shown

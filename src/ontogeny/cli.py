@@ -63,8 +63,8 @@ def score(
     folder: Annotated[Path, typer.Argument(help="A run's folder, or one that from_pretrained opens.")],
     suite: Annotated[str | None, typer.Option(help="For a single folder: blimp, babylm-supplement, table ...")] = None,
     suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
-    out: Annotated[Path, typer.Option(help="For a single folder: the parquet file to write.")] = Path("scores.parquet"),
-    again: Annotated[list[int], typer.Option(help="Score the checkpoint at this step once more.")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="For a single folder: the parquet file to write.")] = None,
+    again: Annotated[list[int], typer.Option(help="For a run: score the checkpoint at this step once more.")] = [],  # noqa: B006
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
     jobs: Jobs = 1,
@@ -74,13 +74,17 @@ def score(
     from ontogeny.laboratory import Run, score_one
 
     if (folder / "lineage.json").exists():
-        if suite or suite_path:
-            raise OntogenyError("a run's suites stand in its recipe; --suite is for a single folder")
+        if suite or suite_path or out or not bos or device != "auto":
+            raise OntogenyError(
+                "--suite, --suite-path, --out, --no-bos and --device are for a single folder; a run has them in its recipe"
+            )
         Run(folder, Display()).score(again, jobs)
     elif suite is None:
         raise OntogenyError(f"{folder} is no run's folder; to score it as a single model say --suite, for example --suite blimp")
     else:
-        print(score_one(folder, suite, suite_path, out, bos, device, Display()))
+        if again or jobs > 1:
+            raise OntogenyError("--again and --jobs are for a run; a single folder is scored each time")
+        print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display()))
 
 
 @app.command("open")
@@ -91,13 +95,14 @@ def open_(
     name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's.")] = None,
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
+    jobs: Jobs = 1,
 ) -> None:
     """Make a run around checkpoints that somebody else trained, then score, judge and report it."""
     from ontogeny.adoption import adopt
     from ontogeny.display import Display
 
     here = adopt(folder, suite, suite_path, name, settings, root, Display())
-    here.score()
+    here.score(jobs=jobs)
     _conclude(here)
 
 
@@ -114,6 +119,8 @@ def verdicts(
 
     display = Display()
     if source.is_dir():
+        if out:
+            raise OntogenyError(f"--out is for a table; a run's verdicts are in {source / 'verdicts.parquet'}")
         if settings:
             raise OntogenyError(f"a run's thresholds stand in its recipe: edit verdicts in {source / 'recipe.yaml'}")
         display.verdicts(Run(source, display).judge())

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
 from ontogeny.display import Display
 from ontogeny.recipe import Observation, Recipe
-from ontogeny.records import Checkpoint, OntogenyError, Reading
+from ontogeny.records import Checkpoint, OntogenyError, Reading, Suite
 from ontogeny.store import RunFolder
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Run:
         recipe = self._own()
         with self.folder.writing():
             self._announce(self.outlook(jobs), jobs)
+            self._warn_of_passed(self.outlook(jobs))
             todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(jobs))]
             if jobs > 1 and len(todo) > 1:
                 side_by_side(_train_seed, [(self.folder.path, seed) for seed in todo], jobs)
@@ -263,6 +264,15 @@ class Run:
         if known is None and need > store.free_space(self.folder.path):
             raise store.disk_full(self.folder.path, need)
 
+    def _warn_of_passed(self, plan: Outlook) -> None:
+        """Says which checkpoints a changed schedule asks for too late: training has gone past them."""
+        for seed in self.folder.seeds():
+            newest = self.folder.newest_state(seed)
+            at = store.step_of(newest) if newest else 0
+            passed = [step for step in plan.checkpoints if step < at and not self.folder.has_checkpoint(seed, step)]
+            if passed:
+                self.display.warn(f"seed {seed} is at step {at:,}: the checkpoints at {passed} can no longer be made")
+
     # --- frames and figures ---------------------------------------------------------------------------------------
 
     def scores(self, suite: str | None = None) -> pl.LazyFrame:
@@ -298,7 +308,7 @@ class Run:
         return self.folder.report
 
     def _suite(self) -> str:
-        return self.folder.suites()[0] if self.folder.suites() else self.asked[0].name
+        return cast(Suite, self.recipe.suites[0]).name
 
 
 def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
