@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.recipe import Observation, Thresholds
-from ontogeny.records import OntogenyError
+from ontogeny.records import OntogenyError, Suite
 from ontogeny.store import RunFolder
 from ontogeny.trajectories import (
     Timeline,
@@ -33,7 +33,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
     Raises OntogenyError if nothing has been scored.
     """
     curves, verdicts, variants = [], [], []
-    for suite in folder.suites():
+    for suite in (cast(Suite, part).name for part in recipe.suites):
         seeds = _seeds_alike(folder, suite, display)
         if not seeds:
             continue

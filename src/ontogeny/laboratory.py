@@ -101,7 +101,7 @@ class Run:
             self._warn_of_passed(self.outlook(jobs))
             todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(jobs))]
             if jobs > 1 and len(todo) > 1:
-                side_by_side(_train_seed, [(self.folder.path, seed) for seed in todo], jobs)
+                side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs)
             else:
                 for seed in todo:
                     self.train_seed(seed)
@@ -140,7 +140,7 @@ class Run:
             if unknown := sorted(set(again) - known):
                 raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
             if jobs > 1 and len(seeds) > 1:
-                work = [(self.folder.path, seed, tuple(again), jobs) for seed in seeds]
+                work = [(self.folder.path, seed, self.display.quiet, tuple(again), jobs) for seed in seeds]
                 found = side_by_side(_score_seed, work, jobs)
             else:
                 found = [self.score_seed(seed, again) for seed in seeds]
@@ -197,7 +197,7 @@ class Run:
         found = [ask(suite, self.recipe.scoring.pairs_per_paradigm) for suite in self.recipe.suites]
         for asked in found:
             keep_pairs(self.folder, asked)
-            self.folder.note(suites={asked.name: asked.facts() | self.folder.lineage().get("suites", {}).get(asked.name, {})})
+            self.folder.note(suites={asked.name: self.folder.lineage().get("suites", {}).get(asked.name, {}) | asked.facts()})
             if asked.identical:
                 where = sorted({pair.paradigm for pair in asked.identical})
                 self.display.say(
@@ -367,15 +367,15 @@ def side_by_side(function: Callable[..., Any], work: list[tuple[Any, ...]], jobs
     return [future.result() for future in running]
 
 
-def _train_seed(path: Path, seed: int) -> None:
-    Run(path, Display(plain=True)).train_seed(seed)
+def _train_seed(path: Path, seed: int, quiet: bool) -> None:
+    Run(path, Display(quiet, plain=True)).train_seed(seed)
 
 
-def _score_seed(path: Path, seed: int, again: tuple[int, ...], jobs: int) -> list[str]:
+def _score_seed(path: Path, seed: int, quiet: bool, again: tuple[int, ...], jobs: int) -> list[str]:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    return Run(path, Display(plain=True)).score_seed(seed, again)
+    return Run(path, Display(quiet, plain=True)).score_seed(seed, again)
 
 
 def _same_training(old: Observation, new: Observation, folder: RunFolder) -> None:

@@ -177,7 +177,7 @@ class Thresholds(Part):
 class Observation(Part):
     """What is read off checkpoints and how it is judged: all that a run around somebody else's checkpoints needs."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The run's folder under `runs`."""
     suites: tuple[SuitePart, ...] = Field(min_length=1)
     """The minimal pairs that checkpoints are read on."""

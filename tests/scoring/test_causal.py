@@ -288,3 +288,22 @@ def test_the_context_is_the_shorter_of_what_was_trained_and_what_the_model_takes
     assert context_of(model, None) == 16
     assert context_of(model, 8) == 8
     assert context_of(model, 99) == 16
+
+
+def test_a_model_that_looks_ahead_is_refused():
+    from transformers import BertConfig, BertLMHeadModel
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.5}
+    model = BertLMHeadModel(BertConfig(vocab_size=64, max_position_embeddings=32, is_decoder=False, **small)).eval()
+    tokenizer = tiny.words("a b c d")
+    plan_ = plan.make(tiny.pairs(("a b c", "a b d")), tokenizer, 2, 16)
+    with pytest.raises(OntogenyError, match="no causal language model"):
+        causal.score(model, plan_, torch.device("cpu"))
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers_is_refused():
+    tokenizer = tiny.words("a b c d")
+    plan_ = plan.make(tiny.pairs(("a b c", "a b d")), tokenizer, 2, 16)
+    with pytest.raises(OntogenyError, match="do not belong together"):
+        causal.score(tiny.opt(5), plan_, torch.device("cpu"))

@@ -31,8 +31,10 @@ def score(
 
     Returns one row a pair: paradigm, pair, logp_good, logp_bad (nats, float64), tokens_good, tokens_bad (scored tokens),
     critical_good, critical_bad (the log-probability of the tokens where the two differ, after their common prefix and before their
-    common suffix).  Raises OntogenyError if a log-probability is not a number.
+    common suffix).  Raises OntogenyError if a log-probability is not a number, if the model has no row for a token of the plan, or
+    if it looks ahead.
     """
+    check(model, plan, device)
     readout = _readout(model, plan, device)
     logps: list[NDArray[np.float64]] = [np.zeros(0)] * len(plan.sentences)
     for batch in plan.batches(batch_tokens):
@@ -40,6 +42,25 @@ def score(
             logps[sentence] = row
         progress(len(batch.sentences))
     return _frame(plan, logps)
+
+
+@torch.inference_mode()
+def check(model: Any, plan: Plan, device: torch.device) -> None:
+    """Raises OntogenyError if a model cannot score the plan: too few rows in its vocabulary, or no causal language model."""
+    largest = max(map(max, plan.sentences))
+    embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    rows = getattr(embeddings, "num_embeddings", None)
+    if rows is not None and largest >= rows:
+        raise OntogenyError(
+            f"the tokenizer gives token {largest:,}, but the model's vocabulary has {rows:,} rows: they do not belong together"
+        )
+    sentence = next((s for s in plan.sentences if len(s) > 2), None)
+    if sentence is None:
+        return
+    whole = torch.tensor([sentence], device=device)
+    ahead, alone = (model(input_ids=ids, use_cache=False).logits[0, 0].float() for ids in (whole, whole[:, :1]))
+    if torch.isfinite(ahead).all() and not torch.allclose(ahead, alone, rtol=1e-3, atol=1e-3):
+        raise OntogenyError("the model's first prediction changes with the tokens after it: it is no causal language model")
 
 
 def token_logps(readout: Readout, batch: Batch, device: torch.device) -> NDArray[np.float64]:
