@@ -7,7 +7,7 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 .PHONY: quickstart test lint clean
 
 quickstart: $(VENV)/.base
-	$(BIN)/ontogeny run recipes/quickstart.yaml
+	$(BIN)/ontogeny run recipes/quickstart.yaml --jobs 2
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n auto

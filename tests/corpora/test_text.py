@@ -186,9 +186,7 @@ def test_held_out_files_beside_training_files_are_refused_unless_asked_for(tmp_p
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("before", [0, 1, 8191, 8192, 65535, 65536, 131_073])
 def test_bytes_that_are_not_utf8_are_found_to_the_byte(tmp_path, before, mark, pack):
-    content = (
-        mark + b"x" * before + b"\nab" + "é".encode()[:1]
-    )  # a character cut in two, at all sorts of buffer borders
+    content = mark + b"x" * before + b"\nab" + "é".encode()[:1]  # a character cut in two, at all sorts of buffer borders
     file = tmp_path / ("a.txt.gz" if pack else "a.txt")
     file.write_bytes(gzip.compress(content) if pack else content)
     offset = len(mark) + before + 3
@@ -246,9 +244,7 @@ def test_a_parquet_without_the_column_or_the_text_is_named(tmp_path):
     assert refusal(file).startswith(f"{file}: cannot be read as parquet")
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[:-12], lambda data: b"no gzip", lambda data: data[:20] + b"\0\xff\xff"]
-)
+@pytest.mark.parametrize("damage", [lambda data: data[:-12], lambda data: b"no gzip", lambda data: data[:20] + b"\0\xff\xff"])
 def test_broken_gzip_is_an_error_and_never_a_short_corpus(tmp_path, damage):
     content = "".join(f"line {number}\n" for number in range(2000)).encode()
     (tmp_path / "a.txt.gz").write_bytes(damage(gzip.compress(content)))

@@ -58,9 +58,7 @@ def test_the_supplement_keeps_line_breaks_and_numbers_its_pairs(evaluation_data,
 def test_a_line_of_the_supplement_without_a_sentence_is_named(evaluation_data):
     file = evaluation_data / "full_eval" / "supplement_filtered" / "turn_taking.jsonl"
     file.write_text('{"sentence_good": "a", "sentence_bat": "b"}')
-    with pytest.raises(
-        OntogenyError, match=r"turn_taking\.jsonl:1: no field 'sentence_bad'; did you mean 'sentence_bat'"
-    ):
+    with pytest.raises(OntogenyError, match=r"turn_taking\.jsonl:1: no field 'sentence_bad'; did you mean 'sentence_bat'"):
         list(Supplement(path=evaluation_data, paradigms=["turn_taking"]).pairs())
 
 

@@ -122,9 +122,7 @@ def test_a_faulty_row_of_jsonl_or_parquet_is_named(tmp_path):
 
 def test_a_table_without_pairs_is_an_error(tmp_path):
     for name, content in (("a.csv", "paradigm,good,bad\n"), ("b.jsonl", "\n"), ("c.tsv", "\n")):
-        assert refusal(tmp_path / name, content).endswith(
-            "holds no pair; a row for each is expected, with paradigm, good, bad"
-        )
+        assert refusal(tmp_path / name, content).endswith("holds no pair; a row for each is expected, with paradigm, good, bad")
 
 
 def test_a_file_that_is_missing_or_no_table_is_named(tmp_path):

@@ -48,14 +48,10 @@ def test_two_one_sided_tests_by_hand():
     assert equivalence_p(0.5, 0.0, 1, 0.05) == 1
 
 
-@given(
-    st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=3, max_size=60).filter(lambda x: len(set(x)) > 1)
-)
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=3, max_size=60).filter(lambda x: len(set(x)) > 1))
 def test_two_one_sided_tests_are_two_t_tests(values):
     scores = np.array(values)
-    want = max(
-        ttest_1samp(scores, 0.45, alternative="greater").pvalue, ttest_1samp(scores, 0.55, alternative="less").pvalue
-    )
+    want = max(ttest_1samp(scores, 0.45, alternative="greater").pvalue, ttest_1samp(scores, 0.55, alternative="less").pvalue)
     assert equivalence_p(scores.mean(), scores.std(ddof=1), len(scores), 0.05) == pytest.approx(want, abs=1e-12)
 
 

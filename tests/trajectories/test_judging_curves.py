@@ -84,9 +84,7 @@ def test_the_evidence_of_a_late_recovery_by_hand():
 
 
 def test_p_values_are_adjusted_over_the_paradigms():
-    got = judge(
-        table({"a": path((5, 0.55)), "b": path((5, 0.5)), "c": path((5, 0.52))}), timeline_of(table(PATHS)), QUICK
-    )
+    got = judge(table({"a": path((5, 0.55)), "b": path((5, 0.5)), "c": path((5, 0.52))}), timeline_of(table(PATHS)), QUICK)
     a, b, c = (row(got, name) for name in "abc")
     assert a["p"] < c["p"] < b["p"] == 1
     assert a["p_adjusted"] == pytest.approx(3 * a["p"]) and c["p_adjusted"] == pytest.approx(1.5 * c["p"])

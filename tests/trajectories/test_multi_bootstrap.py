@@ -42,9 +42,7 @@ def test_whole_clusters_are_drawn():
     for name, clusters in {"pairs": np.arange(100), "clusters": np.repeat(np.arange(10), 10)}.items():
         sums, sizes = cluster_sums(values[None, None], clusters)
         drawn[name] = multi_bootstrap(sums, sizes, 20_000, np.random.default_rng(0)).std()
-    assert drawn["pairs"] == pytest.approx(0.05, rel=0.05) and drawn["clusters"] == pytest.approx(
-        0.5 / 10**0.5, rel=0.05
-    )
+    assert drawn["pairs"] == pytest.approx(0.05, rel=0.05) and drawn["clusters"] == pytest.approx(0.5 / 10**0.5, rel=0.05)
 
 
 def test_the_same_draw_at_every_step_and_no_spread_of_a_constant():
@@ -52,9 +50,7 @@ def test_the_same_draw_at_every_step_and_no_spread_of_a_constant():
     got = multi_bootstrap(sums, np.ones(20, dtype=int), 50, np.random.default_rng(0))
     assert got[:, 0] == pytest.approx(got[:, 1])
     sizes = np.arange(1, 21)
-    assert multi_bootstrap(
-        0.3 * sizes[None, None] * np.ones((2, 1, 1)), sizes, 50, np.random.default_rng(0)
-    ) == pytest.approx(0.3)
+    assert multi_bootstrap(0.3 * sizes[None, None] * np.ones((2, 1, 1)), sizes, 50, np.random.default_rng(0)) == pytest.approx(0.3)
 
 
 def test_without_pairs_seeds_and_a_binomial_error_add_up():

@@ -31,11 +31,7 @@ def test_a_swap_is_fixed_over_checkpoints_and_turns_x_into_1_minus_x():
     want = set()
     for code in range(8):
         swap = [(code >> i) & 1 for i in range(3)]
-        want.add(
-            tuple(
-                np.round([np.mean([1 - x if s else x for x, s in zip(row, swap, strict=True)]) for row in outcomes], 9)
-            )
-        )
+        want.add(tuple(np.round([np.mean([1 - x if s else x for x, s in zip(row, swap, strict=True)]) for row in outcomes], 9)))
     assert got == want
 
 
@@ -46,9 +42,7 @@ def test_false_alarms_are_as_frequent_as_the_binomial_says():
     got = null(curves, timeline_of(curves), limits, pairs_of)
     tail = binom.cdf(24, 60, 0.5)  # .4 or less; as likely as .6 or more
     spread = 4 * (tail * (1 - tail) / 2000) ** 0.5
-    assert got.learned / 2000 == pytest.approx(tail, abs=spread) and got.entrenched / 2000 == pytest.approx(
-        tail, abs=spread
-    )
+    assert got.learned / 2000 == pytest.approx(tail, abs=spread) and got.entrenched / 2000 == pytest.approx(tail, abs=spread)
     assert got.either == got.learned + got.entrenched and got.share == got.either / 2000 and not got.holds
 
 

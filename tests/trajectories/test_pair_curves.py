@@ -50,9 +50,7 @@ def test_equal_lengths_make_per_token_the_sum_and_row_order_does_not_matter(pair
     assert got["accuracy_per_token"][0] == got["accuracy"][0] and got["accuracy_length"][0] == 0.5
     random.shuffle(rows)
     again = curve(scores(rows))
-    assert again["accuracy"][0] == got["accuracy"][0] and again["margin"][0] == pytest.approx(
-        got["margin"][0], abs=1e-9
-    )
+    assert again["accuracy"][0] == got["accuracy"][0] and again["margin"][0] == pytest.approx(got["margin"][0], abs=1e-9)
 
 
 @given(st.lists(st.tuples(number, number, st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=20))
