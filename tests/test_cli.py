@@ -81,9 +81,10 @@ def test_errors_are_for_people(monkeypatch, capsys, tmp_path, arguments, said):
     assert out == ""
 
 
-def test_stopping_says_how_to_go_on(monkeypatch, capsys):
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(130)])  # Python's, and what typer makes of it
+def test_stopping_says_how_to_go_on(ending, monkeypatch, capsys):
     def stop(*_):
-        raise KeyboardInterrupt
+        raise ending
 
     monkeypatch.setattr(cli, "app", stop)
     with pytest.raises(SystemExit) as end:

@@ -13,6 +13,8 @@ from ontogeny.records import OntogenyError
 if TYPE_CHECKING:
     from ontogeny.laboratory import Run
 
+INTERRUPTED = 130  # exit status after Ctrl-C
+
 app = typer.Typer(
     help="A laboratory for how language models grow up, and where they get stuck.",
     no_args_is_help=True,
@@ -178,6 +180,8 @@ def main() -> None:
     except OntogenyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last saved state", file=sys.stderr)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as end:  # typer turns Ctrl-C into an exit
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        print("stopped; the same command goes on from the last saved state", file=sys.stderr)
+        sys.exit(INTERRUPTED)
