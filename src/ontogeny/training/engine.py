@@ -82,7 +82,8 @@ def keep_memory() -> None:
     """Tells glibc to keep freed memory.  Elsewhere than on Linux with glibc: nothing.
 
     By default each tensor above 32 MB goes back to the kernel when it is freed, and every page is zeroed when it is fetched anew:
-    half of the processor's time at a batch of 32 x 128 tokens and a vocabulary of 4,096, measured on two cores.
+    a fifth of the processor's time at a batch of 32 x 128 tokens and a vocabulary of 4,096 on an idle machine, more on a busy
+    one (benchmarks/engine.py).
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # glibc's malloc.h
     try:
@@ -95,7 +96,7 @@ def keep_memory() -> None:
 
 
 def bfloat16_pays(device: torch.device) -> bool:
-    """True where bfloat16 has instructions of its own; elsewhere it is emulated, and an order of magnitude slower."""
+    """True where bfloat16 has instructions of its own; elsewhere it is a tenth as fast as float32 (benchmarks/engine.py)."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
