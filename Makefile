@@ -26,7 +26,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) -e '.[dev,hub,peers]'
+	$(PIP) -e '.[dev,hub,peers,infinigram]'
 	touch $@
 
 clean:

@@ -71,3 +71,13 @@ def test_neighbours_are_parted_as_in_a_random_order():
     orders = np.array([whole(64, seed) for seed in range(2000)])
     follows = float(np.mean(np.diff(orders, axis=1) == 1))  # by chance 63 of 64 * 63 ordered pairs
     assert abs(follows - 1 / 64) < 0.002
+
+
+@settle
+@given(st.integers(1, 200), st.integers(1, 64), seeds)
+def test_a_block_is_first_seen_at_the_step_whose_batch_holds_it_first(blocks, size, seed):
+    expected = {}
+    for step in range(-(-blocks // size)):
+        for block in order.batch(seed, step, size, blocks).tolist():
+            expected.setdefault(block, step + 1)
+    assert order.first_seen(seed, size, blocks).tolist() == [expected[block] for block in range(blocks)]

@@ -85,7 +85,7 @@ def _tokenizer(
         return open_tokenizer(folder.tokenizer)
     part: Any = recipe.tokenizer
     with bar("tokenizer") as progress:
-        tokenizer: PreTrainedTokenizerBase = part.make(_counted(documents(), progress))
+        tokenizer: PreTrainedTokenizerBase = part.make(counted(documents(), progress))
     with store.atomic(folder.tokenizer) as temporary:
         tokenizer.save_pretrained(temporary)
         store.write_json(temporary / "key.json", {"key": key})
@@ -94,7 +94,8 @@ def _tokenizer(
     return open_tokenizer(folder.tokenizer)
 
 
-def _counted(documents: Iterable[Document], progress: token_store.Progress) -> Iterator[Document]:
+def counted(documents: Iterable[Document], progress: token_store.Progress) -> Iterator[Document]:
+    """The documents, each told to `progress` once it has been used."""
     for document in documents:
         yield document
         progress(1)

@@ -24,6 +24,14 @@ def batch(seed: int, step: int, size: int, blocks: int) -> NDArray[np.int64]:
     return order
 
 
+def first_seen(seed: int, size: int, blocks: int) -> NDArray[np.int64]:
+    """Optimiser steps done when each block [blocks] has been seen for the first time, with batches of `size` blocks."""
+    steps = np.empty(blocks, dtype=np.int64)
+    places = np.arange(blocks, dtype=np.int64)
+    steps[permute(places, blocks, seed, 0)] = places // size + 1
+    return steps
+
+
 def permute(places: NDArray[np.int64], blocks: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Images of `places` under the permutation of 0 .. blocks-1 that belongs to (seed, epoch)."""
     half = max(1, ((blocks - 1).bit_length() + 1) // 2)

@@ -1,0 +1,126 @@
+"""Sorting a stream's positions by the tokens that follow them: the one pass that all n-gram counts come from.
+
+An n-gram never crosses a BOS: it may begin with one (the first token of a document after it) or end with one (the end of a
+document, which OPT writes with the same token).  So the window of a position is its next tokens up to and with the next BOS, at
+most `order` of them, and the n-grams of the text are the beginnings of windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class SortedLevel:
+    """The distinct n-grams of one length in a bucket, in lexicographic order."""
+
+    parent: Ints  # place of the first n - 1 tokens among the bucket's (n - 1)-grams
+    token: Ints  # the last token
+    first: Ints  # where the n-gram's positions begin among the bucket's sorted positions
+    count: Ints  # how many there are
+
+
+def buckets(starts: Ints, most: int) -> list[tuple[int, int]]:
+    """Ranges [low, high) of first tokens with at most `most` positions each; a single token may exceed it.
+
+    `starts` [V] counts the positions of each token.
+    """
+    ranges, low, size = [], 0, 0
+    for token, count in enumerate(starts.tolist()):
+        if size and size + count > most:
+            ranges.append((low, token))
+            low, size = token, 0
+        size += count
+    return [*ranges, (low, len(starts))]
+
+
+def positions_of(ids: NDArray[Any], low: int, high: int, chunk: int = 2**22) -> Ints:
+    """Positions whose token lies in [low, high), in order; the stream is read in chunks."""
+    found = [
+        np.flatnonzero((part >= low) & (part < high)) + start
+        for start in range(0, len(ids), chunk)
+        for part in [np.asarray(ids[start : start + chunk])]
+    ]
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
+def windows(
+    ids: NDArray[Any], positions: Ints, order: int, bos: int | None, vocabulary: int
+) -> tuple[list[NDArray[Any]], NDArray[np.int8]]:
+    """Columns of tokens [order][positions], as narrow as the stream's own, and how many tokens each window has.
+
+    What lies beyond a window's end is padded: with BOS after a BOS (two in a row occur in no window), with `vocabulary` after the
+    end of a stream that has none.  A stream with BOS counts as closed by one more.
+    """
+    pad = vocabulary if bos is None else bos
+    last, narrow = len(ids) - 1, np.result_type(ids.dtype, np.min_scalar_type(pad))
+    columns: list[NDArray[Any]] = []
+    spans = np.full(len(positions), order, dtype=np.int8)
+    ended = np.zeros(len(positions), dtype=bool)
+    for offset in range(order):
+        at = positions + offset
+        column = np.asarray(ids[np.minimum(at, last)], dtype=narrow)
+        column[ended | (at > last)] = pad
+        ends = (column == pad) & ~ended if offset else np.zeros_like(ended)
+        spans[ends] = offset + (bos is not None)  # a closing BOS belongs to its window, the end of a bare stream does not
+        ended |= ends
+        columns.append(column)
+    return columns, spans
+
+
+def lexicographic(columns: Sequence[NDArray[Any]], bits: int) -> Keys:
+    """One uint64 a row that sorts as the row of tokens does; `bits` hold any token.
+
+    Where 64 bits do not hold a whole row, what is packed so far is replaced by its rank.
+    """
+    key, width = columns[0].astype(np.uint64), bits
+    for column in columns[1:]:
+        if width + bits > 64:
+            key = np.unique(key, return_inverse=True)[1].astype(np.uint64)
+            width = len(key).bit_length()
+        key = key << np.uint64(bits) | column.astype(np.uint64)
+        width += bits
+    return key
+
+
+def sort_bucket(
+    ids: NDArray[Any], low: int, high: int, order: int, bos: int | None, vocabulary: int
+) -> tuple[Ints, list[SortedLevel]]:
+    """Positions of a bucket sorted by their windows, and its distinct n-grams of each length 1 to `order`."""
+    positions = positions_of(ids, low, high)
+    columns, spans = windows(ids, positions, order, bos, vocabulary)
+    by_window = np.argsort(lexicographic(columns, bits_for(vocabulary, bos)), kind="stable")  # equal windows in the text's order
+    columns, spans = [column[by_window] for column in columns], spans[by_window]
+    return positions[by_window], _levels(columns, spans)
+
+
+def bits_for(vocabulary: int, bos: int | None) -> int:
+    """Bits that hold any token, and one value more where the end of the stream needs a mark of its own."""
+    return max(1, (vocabulary if bos is None else vocabulary - 1).bit_length())
+
+
+def _levels(columns: list[NDArray[Any]], spans: NDArray[np.int8]) -> list[SortedLevel]:
+    levels: list[SortedLevel] = []
+    rows = len(spans)
+    new = np.zeros(rows, dtype=bool)  # whether a window's first n tokens differ from those of the window before
+    if rows:
+        new[0] = True
+    above = np.zeros(1, dtype=np.int64)
+    for n, column in enumerate(columns, start=1):
+        new[1:] |= column[1:] != column[:-1]
+        heads = np.flatnonzero(new)
+        sizes = np.diff(np.append(heads, rows))
+        whole = spans[heads] >= n
+        first, count = heads[whole], sizes[whole]
+        parent = np.searchsorted(above, first, side="right") - 1
+        levels.append(SortedLevel(parent, column[first].astype(np.int64), first, count))
+        above = first
+    return levels
