@@ -41,7 +41,7 @@ def score(
         for sentence, row in zip(batch.sentences, token_logps(readout, batch, device), strict=True):
             logps[sentence] = row
         progress(len(batch.sentences))
-    return _frame(plan, logps)
+    return frame_of(plan, logps)
 
 
 @torch.inference_mode()
@@ -104,7 +104,8 @@ def _readout(model: Any, plan: Plan, device: torch.device) -> Readout:
     return (cheap, head) if same else (plain, torch.nn.Identity())
 
 
-def _frame(plan: Plan, logps: list[NDArray[np.float64]]) -> pl.DataFrame:
+def frame_of(plan: Plan, logps: list[NDArray[np.float64]]) -> pl.DataFrame:
+    """The table of scores from the log-probabilities [tokens] of each of the plan's sentences."""
     sums = np.array([row.sum() for row in logps])
     lengths = np.array([len(row) for row in logps])
     critical = [
