@@ -1,0 +1,1 @@
+"""What n-grams say about a network's trajectories: reliance, distance, and what foretells its verdicts."""
