@@ -25,6 +25,7 @@ from ontogeny.report.axes import (
     table,
     tips,
 )
+from ontogeny.report.ladder import order_colour
 
 Band = tuple[float, float]
 
@@ -41,8 +42,8 @@ def trajectory(
     """One paradigm's accuracy over training: each seed a thin line, their mean a thick one, the band of chance grey.
 
     `curve`: step, accuracy (seed; low and high for a bootstrap interval; accuracy_length for the dotted line of what
-    sentence length alone decides).  `spans`: window, start, end, shaded.  `band`: lo and hi.  `last` ends the axis.
-    Raises OntogenyError for missing columns or no rows.
+    sentence length alone decides, accuracy_bigram for the dashed one of a bigram model).  `spans`: window, start, end,
+    shaded.  `band`: lo and hi.  `last` ends the axis.  Raises OntogenyError for missing columns or no rows.
     """
     need(curve, ("step", "accuracy"), "a trajectory")
     last = last_step(curve) if last is None else last
@@ -51,7 +52,7 @@ def trajectory(
 
 def trajectory_tables(curve: pl.DataFrame, spans: pl.DataFrame | None, band: Band | None, last: int) -> Tables:
     """What `trajectory_drawing` draws of one paradigm."""
-    kept = [name for name in ("low", "high", "accuracy_length") if known(curve, name)]
+    kept = [name for name in ("low", "high", "accuracy_length", "accuracy_bigram") if known(curve, name)]
     table = seeded(curve).select("seed", "step", "accuracy", *kept).sort("seed", "step")
     return {"curve": rows(table), "spans": span_rows(spans, last), "band": _band_rows(band)}
 
@@ -63,6 +64,8 @@ def trajectory_drawing(last: int, width: Width, height: int) -> alt.Chart:
     area = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.2)
     length = base.transform_filter("isValid(datum.accuracy_length)")
     dotted = length.mark_line(strokeDash=[2, 3], strokeWidth=1, opacity=0.7)
+    bigram = base.transform_filter("isValid(datum.accuracy_bigram)")
+    dashed = bigram.transform_calculate(order="2").mark_line(strokeDash=[6, 3], strokeWidth=1.2)
     thin = base.mark_line(strokeWidth=0.8, opacity=0.4)
     mean = base.mark_line(point={"size": 14, "filled": True})
     layers = [
@@ -70,6 +73,7 @@ def trajectory_drawing(last: int, width: Width, height: int) -> alt.Chart:
         *_band(),
         area.encode(x=x, y=_accuracy("mean(low):Q"), y2=alt.Y2("mean(high):Q")),
         dotted.encode(x=x, y=_accuracy("mean(accuracy_length):Q")),
+        dashed.encode(x=x, y=_accuracy("mean(accuracy_bigram):Q"), color=order_colour(False)),
         thin.encode(x=x, y=_accuracy("accuracy:Q"), detail=alt.Detail("seed:N")),
         mean.encode(x=x, y=_accuracy("mean(accuracy):Q"), tooltip=tips("step", "mean(accuracy)")),
     ]

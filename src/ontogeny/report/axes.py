@@ -63,6 +63,12 @@ FORMATS = {
     "loss": ".3f",
     "mean(accuracy)": ".3f",
     "mean(nats)": ".2f",
+    "order": "d",
+    "closest order": "d",
+    "n": ",d",
+    "pairs": ",d",
+    **dict.fromkeys(("r", "mean(r)", "rho", "beta", "mean(beta)", "r2", "mean(r2)", "kl", "mean(kl)"), ".2f"),
+    **dict.fromkeys(("auc", "low", "high", "difference", "bigram accuracy", "final accuracy"), ".3f"),
 }  # of numbers in tooltips; any other column is a name
 
 

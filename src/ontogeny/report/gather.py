@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Material:
     timeline: Timeline | None
     spans: pl.DataFrame | None  # window, start, end
     notes: tuple[str, ...]
+    evidence: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # tables of the n-gram evidence by name
 
     @property
     def suites(self) -> list[str]:
@@ -47,6 +48,18 @@ class Material:
         return entry(self.lineage, *keys)
 
 
+EVIDENCE = (
+    "ladder",
+    "rungs",
+    "divergence",
+    "reliance",
+    "foretold",
+    "contests",
+    "tables",
+    "matched",
+    "ngram_curves",
+    "margins",
+)
 EMPTY = pl.DataFrame(schema={"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64})
 
 
@@ -73,6 +86,7 @@ def gather(run: RunFolder) -> Material:
         timeline=timeline,
         spans=spans,
         notes=(*_notes(run, lineage), *_gaps(curves, verdicts, timeline), *trouble),
+        evidence=_evidence(run),
     )
 
 
@@ -131,6 +145,12 @@ def _spans(timeline: Timeline | None, settings: Mapping[str, Any], *, adopted: b
     rows += [("warm-up", 0.0, float(timeline.warmup))] if timeline.warmup else []
     kept = [row for row in rows if row[2] > row[1]]
     return pl.DataFrame(kept, schema={"window": pl.String, "start": pl.Float64, "end": pl.Float64}, orient="row"), []
+
+
+def _evidence(run: RunFolder) -> dict[str, pl.DataFrame]:
+    """The tables that there are; of the margins, which are a row a pair and order, only the bigram model's."""
+    found = {name: read_table(run.evidence(name)) for name in EVIDENCE if run.evidence(name).exists()}
+    return {name: table.filter(order=2) if name == "margins" else table for name, table in found.items()}
 
 
 def _losses(run: RunFolder) -> pl.DataFrame | None:

@@ -11,6 +11,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.report import accuracy, likelihood, paradigm_map, training
 from ontogeny.report.gather import Material, entropy, gather, verdicts_of
+from ontogeny.report.ngram_figures import FIGURES
 from ontogeny.store import RunFolder
 
 
@@ -18,6 +19,8 @@ def figure(
     run: RunFolder, name: str = "map", *, suite: str | None = None, paradigm: str | None = None, **options: Any
 ) -> alt.Chart:
     """A figure of a run: map, overall, likelihoods, training, or one paradigm's likelihood or trajectory.
+
+    Of the n-gram evidence: ladder, distance, rungs, bigrams, foretold, reliance, ngrams, matched.
 
     `suite`: the run's first, if left out.  `options` go to the figure's own function (width, height ...).
     Raises OntogenyError for unknown names and for what the run does not have.
@@ -33,8 +36,10 @@ def figure(
         return accuracy.overall_accuracy(curves, material.spans, **options)
     if name == "likelihoods":
         return likelihood.likelihoods(curves, **options)
+    if name in FIGURES:
+        return FIGURES[name](material, suite, **options)
     if name not in ("likelihood", "trajectory"):
-        known = ["map", "overall", "likelihoods", "training", "likelihood", "trajectory"]
+        known = ["map", "overall", "likelihoods", "training", "likelihood", "trajectory", *FIGURES]
         raise OntogenyError(f"no figure is called {name!r}; {nearest(name, known)}")
     if paradigm is None:
         raise OntogenyError(f"the figure {name!r} is of one paradigm: say which, as in paradigm={curves['paradigm'][0]!r}")

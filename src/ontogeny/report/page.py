@@ -6,19 +6,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
 import vl_convert
-from markupsafe import Markup
 
-from ontogeny.report import accuracy, likelihood, paradigm_map, training
+from ontogeny.report import accuracy, likelihood, ngram_figures, paradigm_map, training
 from ontogeny.report.axes import VEGA_LITE, known, save
 from ontogeny.report.embed import Charts, script_safe
 from ontogeny.report.gather import Material, entropy, gather, verdicts_of
 from ontogeny.report.headline import MEANINGS, first_sentence
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.sections import anchor, suite_section
-from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS, config
+from ontogeny.report.templates import look, templates
+from ontogeny.report.theme import DARK, LIGHT, config
 from ontogeny.store import RunFolder, atomic
 
 __all__ = ["first_sentence", "render", "write_figures", "write_report"]
@@ -43,7 +42,7 @@ def render(material: Material) -> str:
     charts = Charts()
     suites = [suite_section(material, suite, charts) for suite in material.suites]
     return (
-        _templates()
+        templates()
         .get_template("page.html.jinja")
         .render(
             title=material.name,
@@ -54,10 +53,7 @@ def render(material: Material) -> str:
             recipe=material.recipe,
             commands=commands(material),
             meanings={name: (anchor("verdict", name), meaning) for name, meaning in MEANINGS.items()},
-            verdict_class={name: f"v-{name.replace(' ', '-')}" for name in MEANINGS},
-            verdict_colours={f"v-{name.replace(' ', '-')}": pair for name, pair in VERDICT_COLOURS.items()},
-            light=LIGHT,
-            dark=DARK,
+            **look(),
             charts=charts.json(),
             configs=script_safe({"light": config(LIGHT), "dark": config(DARK)}),
             bundle=_bundle(),
@@ -66,7 +62,9 @@ def render(material: Material) -> str:
 
 
 def write_figures(material: Material, folder: Path) -> list[Path]:
-    """map.svg, map.png, likelihoods.svg, overall.svg of each suite (`-SUITE` from the second on), and training.svg."""
+    """map.svg, map.png, likelihoods.svg, overall.svg and those of the n-grams for each suite (`-SUITE` from the second
+    on), and training.svg.
+    """
     written = []
     for place, suite in enumerate(material.suites):
         curves = material.curves.filter(pl.col("suite") == suite)
@@ -77,6 +75,8 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
         written.append(save(overall, folder / f"overall{suffix}.svg"))
         if known(curves, "logp_good", "logp_bad"):
             written.append(save(likelihood.likelihoods(curves), folder / f"likelihoods{suffix}.svg"))
+        for name in ngram_figures.there(material, suite):
+            written.append(save(ngram_figures.FIGURES[name](material, suite), folder / f"{name}{suffix}.svg"))
     if material.losses is not None or material.dev is not None:
         drawn = training.training_curves(material.losses, material.dev, entropy(material), material.spans)
         written.append(save(drawn, folder / "training.svg"))
@@ -93,20 +93,6 @@ def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
         "rate": charts.add(training.rate_curve(losses, spans, width="container")) if rate and losses is not None else None,
         "entropy": entropy(material),
     }
-
-
-def _templates() -> jinja2.Environment:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    found = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    found.filters["breakable"] = breakable
-    return found
-
-
-def breakable(name: str) -> Markup:
-    """A name that a narrow column may break after each underscore."""
-    return Markup("_<wbr>").join(name.split("_"))
 
 
 @cache

@@ -31,10 +31,36 @@ def accuracy_map(
     """
     need(curves, ("paradigm", "step", "accuracy"), "the accuracy map")
     cells = _cells(curves, verdicts, spans)
+    shown = ["paradigm", "phenomenon", "step", "accuracy", "window", "seeds", "words", "tokens", "verdict"]
+    colour = alt.Color(
+        "accuracy:Q",
+        scale=alt.Scale(domain=[0, 1], domainMid=0.5, range="diverging", interpolate="lab"),
+        legend=alt.Legend(title="accuracy", orient="top", gradientLength=180, gradientThickness=8, values=[0, 0.5, 1]),
+    )
+    return paradigm_rows(cells, {"color": colour}, shown, verdicts, width=width, narrow=narrow)
+
+
+def paradigm_rows(
+    cells: pl.DataFrame,
+    colour: dict[str, Any],
+    shown: list[str],
+    verdicts: pl.DataFrame | None = None,
+    marked: str | None = None,
+    *,
+    width: Width = 900,
+    narrow: bool = False,
+) -> alt.Chart:
+    """A map of paradigms (rows, by phenomenon) x checkpoints (columns) with the verdict beside each row.
+
+    `cells`: paradigm, phenomenon, step, window, in the order of the rows, and what `colour`, a table of encodings, draws.
+    `shown`: columns of the tooltip, as far as they are there.  `marked`: an expression; a diamond stands where it holds.
+    """
     order = _row_order(cells)
     y = alt.Y("paradigm:N", sort=None, scale=alt.Scale(domain=order, paddingInner=0.06), title=None)
+    tooltip = tips(*(name for name in shown if name in cells.columns))
     layers = [
-        *_squares(cells, y, narrow),
+        *_squares(colour, tooltip, y, narrow),
+        *_diamonds(marked, tooltip, y, narrow),
         *_names(order, y, narrow),
         *_window_marks(cells, y),
         *_verdict_words(verdicts, order, y, narrow),
@@ -89,7 +115,7 @@ def _row_order(cells: pl.DataFrame) -> list[str]:
     return order
 
 
-def _squares(cells: pl.DataFrame, y: Any, narrow: bool) -> list[Any]:
+def _squares(colour: dict[str, Any], tooltip: list[Any], y: Any, narrow: bool) -> list[Any]:
     ticks = {"labelOverlap": "greedy", "labelSeparation": 8, "format": "~s", "ticks": False, "domain": False}
     axis = alt.Axis(title="step (checkpoints at equal distance)", labelAngle=0, orient="top", **ticks)
     rule = "slice(datum.label, 0, 1) == '§'"
@@ -102,22 +128,21 @@ def _squares(cells: pl.DataFrame, y: Any, narrow: bool) -> list[Any]:
         labelFontWeight=alt.condition(rule, alt.value("bold"), alt.value("normal")),
     )
     mark = {"height": alt.RelativeBandSize(0.5), "yOffset": 6} if narrow else {}
-    known_times = [name for name in ("words", "tokens") if name in cells.columns]
-    shown = ["paradigm", "phenomenon", "step", "accuracy", "window", "seeds", *known_times]
-    shown += ["verdict"] if "verdict" in cells.columns else []
     base = table("cells").encode(
         x=alt.X("step:O", axis=axis, scale=alt.Scale(paddingInner=0.04)),
         y=y.axis(None) if narrow else y.axis(names),
-        tooltip=tips(*shown),
+        tooltip=tooltip,
     )
-    colour = alt.Color(
-        "accuracy:Q",
-        scale=alt.Scale(domain=[0, 1], domainMid=0.5, range="diverging", interpolate="lab"),
-        legend=alt.Legend(title="accuracy", orient="top", gradientLength=180, gradientThickness=8, values=[0, 0.5, 1]),
-    )
-    trained = base.transform_filter("datum.window != 'untrained'").mark_rect(**mark).encode(color=colour)
+    trained = base.transform_filter("datum.window != 'untrained'").mark_rect(**mark).encode(**colour)
     grey = base.transform_filter("datum.window == 'untrained'").mark_rect(opacity=0.3, **mark)
     return [trained, grey]
+
+
+def _diamonds(marked: str | None, tooltip: list[Any], y: Any, narrow: bool) -> list[Any]:
+    if marked is None:
+        return []
+    points = table("cells").transform_filter(marked).mark_point(shape="diamond", size=26, filled=True, yOffset=6 if narrow else 0)
+    return [points.encode(x="step:O", y=y, tooltip=tooltip)]
 
 
 def _names(order: list[str], y: Any, narrow: bool) -> list[Any]:

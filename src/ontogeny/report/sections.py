@@ -24,6 +24,9 @@ from ontogeny.report.headline import (
     second_sentence,
     third_sentence,
 )
+from ontogeny.report.ladder import at_token_level
+from ontogeny.report.ngram_chapter import ngram_chapter
+from ontogeny.report.ngram_figures import evidence_of
 from ontogeny.store import content_key
 
 # mean accuracy over BLiMP's paradigms: Warstadt et al. 2020, table 3
@@ -52,6 +55,8 @@ def suite_section(material: Material, suite: str, charts: Charts) -> dict[str, A
         "length_line": known(curves, "accuracy_length"),
         "single": curves["step"].n_unique() == 1,
         "several_seeds": "seed" in curves.columns and curves["seed"].n_unique() > 1,
+        "ngrams": ngram_chapter(material, suite, charts),
+        "bigram_line": evidence_of(material, suite, "ngram_curves") is not None,
         "excluded": _excluded(material, suite),
         "null": _null(material, suite),
         "published": PUBLISHED.get(suite, {}),
@@ -176,7 +181,9 @@ def _phenomena(
     material: Material, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts
 ) -> list[dict[str, Any]]:
     judged = {} if verdicts is None else {row["paradigm"]: row for row in verdicts.to_dicts()}
-    by_paradigm = {name: part for (name,), part in curves.group_by("paradigm")}
+    by_paradigm = {
+        name: part for (name,), part in with_bigrams(curves, evidence_of(material, suite, "ngram_curves")).group_by("paradigm")
+    }
     pairs = material.pairs.get(suite)
     sentences_of = {} if pairs is None else {name: part for (name,), part in pairs.group_by("paradigm", maintain_order=True)}
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -188,6 +195,15 @@ def _phenomena(
         {"name": (name or "paradigms").replace("_", " "), "anchor": anchor(suite, "phenomenon", name), "cards": cards}
         for name, cards in groups.items()
     ]
+
+
+def with_bigrams(curves: pl.DataFrame, ngram_curves: pl.DataFrame | None) -> pl.DataFrame:
+    """The curves with `accuracy_bigram`, what a bigram model has learned by the same step, where that is known."""
+    if ngram_curves is None:
+        return curves
+    bigrams = at_token_level(ngram_curves).filter(order=2)
+    means = bigrams.group_by("paradigm", "step").agg(pl.col("accuracy").mean().alias("accuracy_bigram"))
+    return curves.join(means.with_columns(pl.col("step").cast(curves.schema["step"])), on=["paradigm", "step"], how="left")
 
 
 def _card(material: Material, suite: str, curve: pl.DataFrame, judged: dict[str, Any] | None, charts: Charts) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Palette:
     good: str
     bad: str
     diverging: tuple[str, ...]  # accuracy 0, ..., .5, ..., 1
+    orders: tuple[str, ...]  # n-gram models of order 1 to 5; the higher, the further from the paper
     verdicts: tuple[str, ...]  # in the order of VERDICT_COLOURS
 
 
@@ -48,6 +49,7 @@ LIGHT = Palette(
     good="#1b5ca5",
     bad="#c8500f",
     diverging=("#8f3206", "#d06a2c", "#efbf96", "#f4f2ee", "#a8c6e4", "#4684c4", "#10457c"),
+    orders=("#6f9e1f", "#168f6f", "#1c7396", "#43509f", "#4a1672"),
     verdicts=tuple(light for light, _ in VERDICT_COLOURS.values()),
 )
 DARK = Palette(
@@ -58,12 +60,13 @@ DARK = Palette(
     good="#7fb4f2",
     bad="#ff9566",
     diverging=("#ffab78", "#d56f33", "#7a4224", "#2e333a", "#274a73", "#4585cb", "#a5d0ff"),
+    orders=("#8d7fd6", "#4f97dc", "#35b8b3", "#84d273", "#ece75f"),
     verdicts=tuple(dark for _, dark in VERDICT_COLOURS.values()),
 )
 
 
 def config(palette: Palette = LIGHT) -> dict[str, Any]:
-    """Vega-Lite's config for one palette.  Charts name ranges (category, ordinal, diverging), never colours."""
+    """Vega-Lite's config for one palette.  Charts name ranges (category, ordinal, diverging, ramp), never colours."""
     return {
         "background": "transparent",
         "font": FONT,
@@ -72,6 +75,7 @@ def config(palette: Palette = LIGHT) -> dict[str, Any]:
             "category": list(palette.verdicts),
             "ordinal": [palette.good, palette.bad],
             "diverging": list(palette.diverging),
+            "ramp": list(palette.orders),
         },
         "axis": {
             "domainColor": palette.line,

@@ -1,0 +1,20 @@
+"""What a run's n-gram evidence says, for the terminal."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ontogeny.report.ngram_sentences import answer
+from ontogeny.store import RunFolder, read_table
+
+
+def answers(run: RunFolder) -> str:
+    """One paragraph a suite and question, in plain words; empty for a run without evidence."""
+    if not run.evidence("foretold").exists():
+        return ""
+    foretold, contests = read_table(run.evidence("foretold")), read_table(run.evidence("contests"))
+    paragraphs = []
+    for suite in foretold["suite"].unique(maintain_order=True):
+        own = [frame.filter(pl.col("suite") == suite) for frame in (foretold, contests)]
+        paragraphs += [f"{suite}: {short} {rest}".strip() for short, rest in answer(*own)]
+    return "\n".join(paragraphs)

@@ -1,0 +1,37 @@
+"""The templates of the pages, and how all pages look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS
+
+
+def templates() -> jinja2.Environment:
+    """Escapes everything, and takes a name that a template has and nobody gave for an error."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    found = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters["breakable"] = breakable
+    return found
+
+
+def look() -> dict[str, Any]:
+    """What page.css needs: both palettes, and the class and colours of each verdict."""
+    classes = {name: f"v-{name.replace(' ', '-')}" for name in VERDICT_COLOURS}
+    return {
+        "verdict_class": classes,
+        "verdict_colours": {classes[name]: pair for name, pair in VERDICT_COLOURS.items()},
+        "light": LIGHT,
+        "dark": DARK,
+    }
+
+
+def breakable(name: str) -> Markup:
+    """A name that a narrow column may break after each underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
