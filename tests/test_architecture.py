@@ -12,12 +12,15 @@ HOUSE = ROOT / "src" / "ontogeny"
 # Top to bottom.  A room is a folder, or a file that stands alone; rooms of one floor know nothing of each other.
 FLOORS = (
     ("cli",),
-    ("adoption", "overview"),
+    ("adoption", "auditing", "early_warning", "overview"),
     ("laboratory",),
+    ("ngram_evidence",),
     ("judging",),
     ("report",),
+    ("evidence",),
     ("trajectories",),
-    ("scoring", "training"),
+    ("scoring",),
+    ("training", "ngrams"),
     ("suites",),
     ("corpora", "tokens", "architectures"),
     ("recipe", "store", "display"),

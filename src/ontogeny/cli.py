@@ -139,6 +139,97 @@ def report(run: RunPath) -> None:
     print(Run(run, Display()).write_report())
 
 
+@app.command()
+def ngrams(
+    run: RunPath,
+    order: Annotated[int, typer.Option(help="The longest n-grams.", min=2)] = 5,
+    arpa: Annotated[Path | None, typer.Option(help="Also write the Kneser-Ney model of that order as an ARPA file.")] = None,
+    level: Annotated[str, typer.Option(help="For --arpa: word or token.")] = "word",
+) -> None:
+    """Count the n-grams of the text that a run trains on, over the model's own tokens and over words."""
+    from ontogeny.display import Display
+    from ontogeny.laboratory import Run
+
+    here = Run(run, Display())
+    here.display.counts(here.count(order))
+    if arpa:
+        here.export(arpa, level, order)
+        print(f"{order}-gram model of {level}s: {arpa}")
+
+
+@app.command()
+def evidence(run: RunPath, order: Annotated[int, typer.Option(help="The longest n-grams.", min=2)] = 5) -> None:
+    """Say what the n-grams of its text foretold of a run: margins, imitation, verdicts; joins the report."""
+    from ontogeny.display import Display
+    from ontogeny.laboratory import Run
+    from ontogeny.report import answers
+
+    here = Run(run, Display())
+    here.examine(order)
+    report = here.write_report()
+    print(answers(here.folder))
+    print(f"report: {report}")
+
+
+@app.command()
+def why(
+    run: RunPath,
+    paradigm: Annotated[str, typer.Argument(metavar="PARADIGM", help="Such as wh_vs_that_with_gap.")],
+    pair: Annotated[str | None, typer.Option(help="One pair of it, by its id.")] = None,
+    level: Annotated[str, typer.Option(help="word, or token: the model's own.")] = "word",
+    order: Annotated[int, typer.Option(help="2 for bigrams; up to what was counted.", min=1)] = 2,
+    suite: Annotated[str | None, typer.Option(help="Where several suites have the paradigm.")] = None,
+    most: Annotated[int, typer.Option(help="Transitions shown.", min=1)] = 8,
+    lines: Annotated[int, typer.Option(help="Lines of the text behind each.", min=1)] = 5,
+) -> None:
+    """Explain a paradigm: the transitions that decide it under an n-gram model, and the lines of the text behind them."""
+    from ontogeny.display import Display
+    from ontogeny.laboratory import Run
+    from ontogeny.report import why_terminal, write_why
+
+    here = Run(run, Display())
+    found = here.why(paradigm, pair, level, order, suite, most=most, lines=lines)
+    here.display.show(why_terminal(found))
+    page = here.folder.report.parent / "why" / f"{paradigm}{f'-{pair}' if pair else ''}.html"
+    print(f"page: {write_why(page, found)}")
+
+
+@app.command()
+def audit(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, babylm-supplement, zorro, table ...")],
+    corpus: Annotated[str | None, typer.Option(help="The training text: a folder or file of text, or a kind of corpus.")] = None,
+    run: Annotated[Path | None, typer.Option(help="In place of --corpus: a run's text, in words and in its tokens.")] = None,
+    suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the table, the page and the counts [default: audit-SUITE].")] = None,
+    settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A threshold: solved=0.95.")] = [],  # noqa: B006
+) -> None:
+    """Say which paradigms of a suite are meaningful guides to a model trained on a text, and why not."""
+    from ontogeny.auditing import audit_suite
+    from ontogeny.display import Display
+    from ontogeny.report import write_audit
+
+    folder, display = out or Path(f"audit-{suite}"), Display()
+    found = audit_suite(suite, suite_path, corpus, run, folder, settings, display)
+    display.audit(found.table)
+    print(f"table: {folder / 'audit.parquet'}\npage: {write_audit(folder / 'index.html', found.table, found.facts)}")
+
+
+@app.command()
+def warn(
+    run: RunPath,
+    calibration: Annotated[list[Path], typer.Option("--from", help="Finished runs, or tables of accuracies, to calibrate on.")],
+    step: Annotated[int | None, typer.Option(help="At this checkpoint; left out: the newest.")] = None,
+    alpha: Annotated[float, typer.Option(help="Largest share of false alarms among paradigms that end well.")] = 0.1,
+) -> None:
+    """Early warning: which paradigms of a run in progress look as those that stay wrong did in finished runs."""
+    from ontogeny.display import Display
+    from ontogeny.early_warning import warn_of
+    from ontogeny.laboratory import Run
+
+    display = Display()
+    display.warnings(warn_of(Run(run, display), calibration, step, alpha), alpha)
+
+
 @app.command("list")
 def list_(root: Root = Path("runs")) -> None:
     """List the runs in a folder."""

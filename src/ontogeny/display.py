@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -100,27 +100,77 @@ class Display:
 
     def verdicts(self, table: pl.DataFrame) -> None:
         """The table of verdicts, on standard output."""
-        if self.quiet:
-            return
-        from rich.console import Console
-        from rich.table import Table
-
-        drawn = Table(title=None, header_style="bold", box=None, pad_edge=False)
-        for name, side in [
-            ("paradigm", "left"),
-            ("verdict", "left"),
-            ("early", "right"),
-            ("late", "right"),
-            ("interval", "left"),
-        ]:
-            drawn.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        drawn.add_column("seeds agree", justify="right")
+        rows = []
         for row in table.sort("suite", "verdict", "paradigm").iter_rows(named=True):
             interval = "" if row["late_low"] is None else f"{row['late_low']:.3f} to {row['late_high']:.3f}"
             agree = "" if row["agreement"] is None else f"{row['agreement']:.0%}"
             verdict = f"[{COLOURS[row['verdict']]}]{row['verdict']}[/]" if row["verdict"] in COLOURS else row["verdict"]
-            drawn.add_row(row["paradigm"], verdict, _share(row["early_mean"]), _share(row["late_mean"]), interval, agree)
-        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(drawn)
+            rows.append((row["paradigm"], verdict, _share(row["early_mean"]), _share(row["late_mean"]), interval, agree))
+        self.table(("paradigm", "verdict", ">early", ">late", "interval", ">seeds agree"), rows)
+
+    def audit(self, table: pl.DataFrame) -> None:
+        """The audit of a suite: each paradigm's verdict, the best shortcut, and what is wrong."""
+        order = {"poor guide": 0, "guide with care": 1, "meaningful guide": 2}
+        rows = [
+            (
+                row["paradigm"],
+                row["verdict"],
+                _share(row["human"]),
+                _share(row["best_accuracy"]),
+                row["best_shortcut"] or "",
+                ", ".join(row["flaws"]),
+            )
+            for row in sorted(table.iter_rows(named=True), key=lambda row: (order.get(row["verdict"], 3), row["paradigm"]))
+        ]
+        self.table(("paradigm", "verdict", ">people", ">shortcut", "which", "flaws"), rows)
+
+    def counts(self, counted: Mapping[str, Any]) -> None:
+        """How many distinct n-grams of each length were counted, by level."""
+        rows = [
+            (level, f"{found.index.facts['tokens']:,}", f"{n}", f"{distinct:,}")
+            for level, found in counted.items()
+            for n, distinct in enumerate(found.index.facts["distinct"], start=1)
+        ]
+        self.table(("level", ">tokens", ">n", ">distinct n-grams"), rows)
+
+    def warnings(self, table: pl.DataFrame, alpha: float) -> None:
+        """The paradigms that raise an alarm, and how many do not."""
+        alarms = table.filter(table["alarm"])
+        rows = [
+            (
+                row["paradigm"],
+                f"{row['seed']}",
+                _share(row["accuracy"]),
+                _share(row["p"]),
+                f"{row['as_bad_wrong']} of {row['as_bad']}",
+            )
+            for row in alarms.iter_rows(named=True)
+        ]
+        self.table(("paradigm", ">seed", ">accuracy", ">p", ">as bad and ended wrong"), rows)
+        self.say(
+            f"step {table['step'][0]:,} ({table['share'][0]:.1%} of training): {len(alarms)} alarms among {len(table)} curves; of "
+            f"paradigms that end well at most {alpha:.0%} raise one, if they are like those of the calibration"
+        )
+
+    def show(self, drawn: Any) -> None:
+        """Anything that rich draws, on standard output."""
+        if self.quiet:
+            return
+        from rich.console import Console
+
+        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False).print(drawn)
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table on standard output; a header that begins with > stands above figures."""
+        from rich.table import Table
+
+        drawn = Table(title=None, header_style="bold", box=None, pad_edge=False)
+        for place, name in enumerate(headers):
+            side: Any = "right" if name.startswith(">") else "left"
+            drawn.add_column(name.removeprefix(">"), justify=side, no_wrap=place < len(headers) - 1 or side == "right")
+        for row in rows:
+            drawn.add_row(*row)
+        self.show(drawn)
 
 
 def _task(progress: Any, title: str, total: int | None, unit: str, begun: int) -> Iterator[Callable[..., None]]:

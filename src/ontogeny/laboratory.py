@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
+    from ontogeny.evidence.why import Explanation
+    from ontogeny.ngram_evidence import Evidence
     from ontogeny.scoring.reading import Asked, Reader
     from ontogeny.tokens.prepare import Text
     from ontogeny.training.session import Outlook
@@ -173,6 +176,60 @@ class Run:
 
         with self.folder.writing():
             return write_report(self.folder)
+
+    # --- the n-gram evidence --------------------------------------------------------------------------------------
+
+    def count(self, order: int = 5) -> dict[str, Any]:
+        """Counts the n-grams of the training text, over the model's tokens and over words; opens what was counted before."""
+        with self.folder.writing():
+            return dict(self.ngram_evidence.count(order))
+
+    def examine(self, order: int = 5) -> None:
+        """Makes the tables of n-gram evidence that are missing: margins, the ladder, what foretold the verdicts ..."""
+        with self.folder.writing():
+            self.ngram_evidence.examine(order)
+
+    def evidence(self, name: str) -> pl.DataFrame:
+        """A table of the n-gram evidence: margins, ladder, reliance, divergence, foretold ...
+
+        Raises OntogenyError that names the tables there are.
+        """
+        path = self.folder.evidence(name)
+        if not path.exists():
+            there = sorted(table.stem for table in path.parent.glob("*.parquet"))
+            hint = registry.nearest(name, there) if there else f"run: ontogeny evidence {self.folder.path}"
+            raise OntogenyError(f"{self.folder.path} has no table of evidence called {name!r}; {hint}")
+        return store.read_table(path)
+
+    def why(
+        self, paradigm: str, pair: str | None = None, level: str = "word", order: int = 2, suite: str | None = None, **options: int
+    ) -> Explanation:
+        """Which transitions decide a paradigm, or one of its pairs, under an n-gram model, and the lines of text behind them."""
+        own = self.ngram_evidence
+        with nullcontext() if own.counted_before(level, max(order, 2)) else self.folder.writing():
+            return own.explain(paradigm, pair, level, order, suite, **options)
+
+    def export(self, path: Path, level: str = "word", order: int = 5) -> None:
+        """Writes the Kneser-Ney model of one level and order as an ARPA file, which KenLM and others read."""
+        from ontogeny.ngrams import arpa
+
+        counted = self.ngram_evidence.count(order, [level])[level]
+        names = counted.tokenizer.convert_ids_to_tokens(list(range(len(counted.tokenizer))))
+        with self.display.bar(f"{path}", 1, "models") as advance:
+            arpa.write(path, counted.model, order, names, counted.tokenizer.unk_token_id)
+            advance(1)
+
+    @cached_property
+    def ngram_evidence(self) -> Evidence:
+        """What makes and opens the n-gram evidence of this run.  Raises OntogenyError where its training text is not known."""
+        from ontogeny.ngram_evidence import Evidence
+
+        if not isinstance(self.recipe, Recipe):
+            raise OntogenyError(
+                f"{self.folder.path} is a run around somebody else's checkpoints: the text they were trained on is not known, and "
+                "n-grams are counted in it; to audit a suite against any text: ontogeny audit SUITE --corpus FOLDER"
+            )
+        return Evidence(self.folder, self._own(), self.text, self.asked, self.display)
 
     # --- what the stages stand on ---------------------------------------------------------------------------------
 

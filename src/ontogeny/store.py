@@ -292,6 +292,14 @@ class RunFolder:
         """Table of every paradigm's accuracy and margins at every checkpoint and seed."""
         return self.path / "curves.parquet"
 
+    def evidence(self, name: str) -> Path:
+        """Table of the n-gram evidence: margins, reliance, ladder ..."""
+        return self.path / "evidence" / f"{name}.parquet"
+
+    def ngrams(self, level: str) -> Path:
+        """Folder of the n-gram index of one level: `token`, or `word` with its own tokenizer and stream."""
+        return self.path / "ngrams" / level
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the run's one writer's place.  Raises OntogenyError at once if another process has it."""

@@ -1,0 +1,146 @@
+"""The audit of a suite against a training text: counts, n-gram models, and which paradigms are meaningful guides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import polars as pl
+
+from ontogeny import ngrams, registry, store
+from ontogeny import recipe as recipes
+from ontogeny.display import Display
+from ontogeny.evidence.audit import audit
+from ontogeny.evidence.flaws import MODELS
+from ontogeny.evidence.guides import Guides
+from ontogeny.laboratory import Run, suite_part
+from ontogeny.ngram_evidence import Counted, Evidence
+from ontogeny.ngrams.words import word_stream
+from ontogeny.recipe import Observation
+from ontogeny.records import Corpus, OntogenyError
+from ontogeny.scoring import ngram
+from ontogeny.scoring.reading import Asked, ask
+from ontogeny.suites.contrast import contrast
+
+if TYPE_CHECKING:
+    from ontogeny.tokens.token_store import TokenStore
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit found, and of what."""
+
+    table: pl.DataFrame  # a row a paradigm
+    facts: dict[str, Any]  # suite, text, words, thresholds
+
+
+def audit_suite(
+    suite: str, path: Path | None, corpus: str | None, run: Path | None, folder: Path, settings: Sequence[str], display: Display
+) -> Audited:
+    """The audit that `ontogeny audit` makes; the table goes to `folder`/audit.parquet.
+
+    Against the text of `run`, whose suite it then is, or against `corpus`.  Raises OntogenyError unless one of the two is given,
+    and for anything that cannot be opened.
+    """
+    if (corpus is None) == (run is None):
+        raise OntogenyError("an audit is against a training text: say --corpus FOLDER, or --run RUN for the text of a run")
+    thresholds = guides(settings)
+    if run is not None and path is not None:
+        raise OntogenyError(f"--suite-path is for --corpus: with --run the suite is as the recipe of {run} has it")
+    if run is not None:
+        here = Run(run, display)
+        found = audit_run(here.ngram_evidence, _asked_by(here, suite), thresholds)
+    else:
+        part = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, path)]}, "SUITE").suites[0]
+        found = audit_text(ask(part, None), corpus_named(cast(str, corpus)), folder / "words", thresholds, display)
+    store.write_table(folder / "audit.parquet", found.table)
+    return found
+
+
+def _asked_by(run: Run, suite: str) -> Asked:
+    names = [asked.name for asked in run.asked]
+    if suite not in names:
+        raise OntogenyError(f"{run.folder.path} was not read on {suite!r}; {registry.nearest(suite, names)}")
+    return run.asked[names.index(suite)]
+
+
+def audit_run(evidence: Evidence, asked: Asked, thresholds: Guides) -> Audited:
+    """A suite of a run, against the text that the run trains on, in words and in the model's tokens."""
+    return _audited(asked, evidence.count(), thresholds, evidence.folder.name, evidence.display)
+
+
+def audit_text(asked: Asked, corpus: Any, folder: Path, thresholds: Guides, display: Display) -> Audited:
+    """A suite against any text, in words; what is counted is kept in `folder` for the next time."""
+    text = cast(Corpus, corpus)
+    key = text.fingerprint()
+    with display.bar("reading the text", None, "documents"):
+        tokenizer, stream = word_stream(folder, text.documents, key, lambda title: display.bar(title, None, "documents"))
+    index = ngrams.open_or_build(folder / "index", stream.ids, len(tokenizer), stream.facts["bos"], key)
+    counted = {"word": Counted("word", index, stream, tokenizer)}
+    return _audited(asked, counted, thresholds, corpus.kind, display)
+
+
+def corpus_named(name: str) -> Any:
+    """A corpus as the command line names it: a folder or file of text, or a kind such as micro-english."""
+    if Path(name).exists():
+        return recipes.build(registry.load("corpus", "text"), {"kind": "text", "path": name}, "--corpus")
+    if name in registry.names("corpus"):
+        return recipes.build(registry.load("corpus", name), {"kind": name}, "--corpus")
+    if "/" in name or "." in name:
+        raise store.missing(Path(name), "--corpus")
+    near = registry.nearest(name, registry.names("corpus"))
+    raise OntogenyError(f"--corpus {name}: neither a folder or file of text nor a kind of corpus; {near}")
+
+
+def guides(settings: Sequence[str]) -> Guides:
+    """The audit's thresholds from NAME=VALUE.  Raises OntogenyError for unknown names, with the nearest, and for bad values."""
+    raw: dict[str, Any] = {}
+    for setting in settings:
+        recipes.override(raw, setting)
+    found: Guides = recipes.build(Guides, raw, "--set")
+    return found
+
+
+def _audited(asked: Asked, counted: Mapping[str, Counted], thresholds: Guides, text: str, display: Display) -> Audited:
+    frames = []
+    for level, own in counted.items():
+        with display.bar(f"{asked.name} under n-grams of {level}s", len(MODELS), "orders") as advance:
+            found = ngram.margins(own.model, own.sentences(asked), MODELS)  # it may have been counted to a higher order
+            advance(len(MODELS))
+        frames.append(found.select(pl.lit(asked.name).alias("suite"), pl.lit(level).alias("level"), pl.all()))
+    rows = [
+        {
+            "paradigm": pair.paradigm,
+            "pair": pair.pair,
+            "good": pair.good,
+            "bad": pair.bad,
+            "phenomenon": pair.phenomenon,
+            "field": pair.field,
+            "contrast": contrast(pair.good, pair.bad),
+        }
+        for pair in asked.pairs
+    ]
+    there = {pair.paradigm for pair in asked.pairs}
+    identical, human = (
+        {name: n for name, n in known.items() if name in there} for known in (asked.facts()["identical_in"], asked.human)
+    )
+    table = audit(pl.DataFrame(rows), identical, pl.concat(frames), _word_counts(counted["word"]), human, thresholds)
+    stream: TokenStore = counted["word"].text
+    facts = {
+        "suite": asked.name,
+        "text": text,
+        "words": stream.facts["words"],
+        "documents": stream.facts["documents"],
+        "thresholds": thresholds.model_dump(mode="json"),
+    }
+    if lost := sorted({pair.paradigm for pair in asked.identical} - there):
+        facts["left out, all pairs identical"] = ", ".join(lost)
+    return Audited(table, facts)
+
+
+def _word_counts(counted: Counted) -> dict[str, int]:
+    level = counted.index.levels[0]
+    words = counted.tokenizer.convert_ids_to_tokens(level.key.astype("int64").tolist())
+    return dict(zip(words, level.count.tolist(), strict=True))
