@@ -8,6 +8,7 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 
 quickstart: $(VENV)/.base
 	$(BIN)/ontogeny run recipes/quickstart.yaml --jobs 2
+	$(BIN)/ontogeny evidence runs/quickstart
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n auto

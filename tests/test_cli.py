@@ -1,6 +1,7 @@
 """The command line: errors for people, help at once, and each command on a tiny run."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from ontogeny import cli, store
+from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
-COMMANDS = ("run", "train", "score", "open", "verdicts", "report", "list", "show")
+COMMANDS = ("run", "train", "score", "open", "verdicts", "report", "ngrams", "evidence", "why", "audit", "warn", "list", "show")
 FEW = ("--set", "suites.0.pairs_per_paradigm=10", "--set", "verdicts.resamples=20", "--set", "verdicts.swaps=20")
 
 
@@ -67,6 +69,16 @@ print("LOADED", sorted(slow))
         (["open", "nowhere"], "error: nowhere does not exist"),
         (["score", "nowhere"], "error: nowhere is no run's folder; to score it as a single model say --suite"),
         (["score", "nowhere", "--suite", "blmp"], "error: no suite is called 'blmp'; did you mean 'blimp'?"),
+        (["ngrams", "nowhere"], "error: nowhere is not a run's folder"),
+        (["evidence", "nowhere"], "error: nowhere is not a run's folder"),
+        (["why", "nowhere", "transitive"], "error: nowhere is not a run's folder"),
+        (["audit", "blimp"], "error: an audit is against a training text: say --corpus FOLDER, or --run RUN"),
+        (
+            ["audit", "table", "--corpus", "micro-englsh", "--suite-path", "own.csv"],
+            "error: --corpus micro-englsh: neither a folder",
+        ),
+        (["audit", "blimp", "--run", "nowhere"], "error: nowhere is not a run's folder"),
+        (["warn", "nowhere", "--from", "nowhere.csv"], "error: nowhere is not a run's folder"),
     ],
 )
 def test_errors_are_for_people(monkeypatch, capsys, tmp_path, arguments, said):
@@ -112,8 +124,8 @@ def test_show_says_what_went_wrong(own_run):
 
 def test_a_second_writer_is_refused(own_run):
     with FileLock(own_run / ".lock"):
-        for arguments in (["score", own_run], ["train", own_run], ["verdicts", own_run], ["report", own_run]):
-            assert "another process is writing to" in refused(*arguments)
+        for command in ("score", "train", "verdicts", "report", "ngrams", "evidence"):
+            assert "another process is writing to" in refused(command, own_run)
 
 
 def test_a_run_in_its_folder_goes_on_and_is_judged(own_run):
@@ -170,3 +182,92 @@ def test_checkpoints_of_somebody_else_are_opened_scored_judged_and_reported(fini
     assert run.report.stat().st_size > 10_000
     assert json.loads((run.path / "lineage.json").read_text())["kind"] == "opened"
     assert f"around the checkpoints of {theirs}" in call("show", run.path)
+
+
+def test_ngrams_are_counted_and_written_for_others(own_run, tmp_path):
+    file = tmp_path / "model.arpa"
+    said = call("ngrams", own_run, "--order", "3", "--arpa", file, "--level", "token")
+    facts = store.read_json(RunFolder(own_run).ngrams("token") / "index" / "index.json")
+    assert facts["order"] == 3
+    for number in (facts["tokens"], *facts["distinct"]):
+        assert f" {number:,}" in said
+    assert f"3-gram model of tokens: {file}" in said
+    lines = file.read_text().splitlines()
+    assert lines[:4] == [
+        "\\data\\",
+        f"ngram 1={facts['distinct'][0] + 2}",
+        *(f"ngram {n}={facts['distinct'][n - 1]}" for n in (2, 3)),
+    ]
+    kenlm = pytest.importorskip("kenlm")
+    run = Run(own_run)
+    row = store.read_table(run.folder.pairs("micro-english")).row(0, named=True)
+    tokens, theirs = " ".join(run.text.tokenizer.tokenize(row["good"])), kenlm.Model(str(file))
+    ours = explained(run, row["paradigm"], row["pair"], level="token", order=3).filter(side="good")["logp"].sum()
+    assert theirs.score(tokens, bos=True, eos=False) * math.log(10) == pytest.approx(ours, abs=1e-4)
+    assert "not 'tokn'; did you mean 'token'" in refused("ngrams", own_run, "--order", "3", "--arpa", file, "--level", "tokn")
+
+
+def explained(run, paradigm, pair, **options):
+    return run.why(paradigm, pair, **options).sentences
+
+
+def test_evidence_joins_the_report(own_run):
+    before = RunFolder(own_run).report.read_text()
+    said = call("evidence", own_run, "--order", "2")
+    assert "micro-english: Undecided: 0 paradigms end wrong and 0 do not." in said
+    assert said.splitlines()[-1] == f"report: {RunFolder(own_run).report}"
+    assert "bigram" in RunFolder(own_run).report.read_text()
+    assert RunFolder(own_run).report.read_text() != before
+
+
+def test_why_explains_a_paradigm_and_a_pair(own_run):
+    page = own_run / "report" / "why" / "transitive.html"
+    said = call("why", own_run, "transitive", "--most", "2", "--lines", "1")
+    assert said.splitlines()[-1] == f"page: {page}"
+    found = Run(own_run).why("transitive", most=2)
+    for text in (said, page.read_text()):
+        assert found.deciding["good"][0].split()[-1] in text
+    assert len(found.deciding) == 2
+    one = call("why", own_run, "transitive", "--pair", found.example.pair, "--level", "token", "--order", "1")
+    assert one.splitlines()[-1] == f"page: {page.with_stem(f'transitive-{found.example.pair}')}"
+    assert "did you mean 'transitive'" in refused("why", own_run, "transitiv")
+    assert "transitive has no pair 'x'" in refused("why", own_run, "transitive", "--pair", "x")
+
+
+def test_every_paradigm_can_be_explained(finished_run, own_run):
+    """Also where no transition decides: a paradigm whose sentences differ in nothing that a unigram model sees."""
+    run = Run(own_run)
+    some = [name for name in run.verdicts()["paradigm"] if run.why(name, order=1).deciding.is_empty()]
+    assert some
+    for name in some:
+        assert f"page: {own_run / 'report' / 'why' / name}.html" in call("why", own_run, name, "--order", "1")
+
+
+def test_a_suite_is_audited_against_a_text_and_against_a_run(own_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "one.txt").write_text("the dog runs\nthe dog runs\ndogs see the cat\n")
+    (tmp_path / "own.csv").write_text("paradigm,good,bad\nmine,the dog runs,the dog run\nmine,dogs see the cat,dogs sees the cat\n")
+    said = call("audit", "table", "--corpus", "text", "--suite-path", "own.csv")
+    assert "mine  " in said
+    assert "poor guide" in said
+    assert said.splitlines()[-2:] == ["table: audit-table/audit.parquet", "page: audit-table/index.html"]
+    assert "poor guide" in (tmp_path / "audit-table" / "index.html").read_text()
+    assert "did you mean 'solved'" in refused("audit", "table", "--corpus", "text", "--suite-path", "own.csv", "--set", "solvd=1")
+    said = call("audit", "micro-english", "--run", own_run, "--out", "here", "--set", "solved=0.99")
+    table = pl.read_parquet(tmp_path / "here" / "audit.parquet")
+    assert set(table["paradigm"]) == set(store.read_table(RunFolder(own_run).verdicts)["paradigm"])
+    assert all(name[:20] in said for name in table["paradigm"])
+
+
+def test_a_run_in_progress_is_warned_of(own_run, tmp_path):
+    lineage = store.read_json(own_run / "lineage.json")
+    lineage["tokens"]["train"]["unigram_entropy"] = 99.0  # as if it had learned from the first step on
+    store.write_json(own_run / "lineage.json", lineage)
+    levels = [0.1, 0.2, 0.3, *(0.6 + 0.02 * i for i in range(19))]
+    rows = [f"p{i},{step},0,{level}\n" for i, level in enumerate(levels) for step in range(0, 101, 10)]
+    (tmp_path / "done.csv").write_text("paradigm,step,seed,accuracy\n" + "".join(rows))
+    said = call("warn", own_run, "--from", tmp_path / "done.csv", "--step", "16")
+    assert said.split("\n", 1)[0].split() == ["paradigm", "seed", "accuracy", "p", "as", "bad", "and", "ended", "wrong"]
+    assert "step 7 has not been read" in refused("warn", own_run, "--from", tmp_path / "done.csv", "--step", "7")
+    assert "cannot be calibrated on itself" in refused("warn", own_run, "--from", own_run)

@@ -123,9 +123,8 @@ def _audited(asked: Asked, counted: Mapping[str, Counted], thresholds: Guides, t
         for pair in asked.pairs
     ]
     there = {pair.paradigm for pair in asked.pairs}
-    identical, human = (
-        {name: n for name, n in known.items() if name in there} for known in (asked.facts()["identical_in"], asked.human)
-    )
+    identical = {paradigm: n for paradigm, n in asked.facts()["identical_in"].items() if paradigm in there}
+    human = {paradigm: share for paradigm, share in asked.human.items() if paradigm in there}
     table = audit(pl.DataFrame(rows), identical, pl.concat(frames), _word_counts(counted["word"]), human, thresholds)
     stream: TokenStore = counted["word"].text
     facts = {

@@ -168,3 +168,17 @@ def test_another_tokenizer_and_another_beginning_are_refused(model, tokenizer):
     for first in (None, 0):
         with pytest.raises(OntogenyError, match="begins its documents with BOS, the suite's sentences do not"):
             ngram.Sentences(model.index, plan.make(PAIRS, tokenizer, first, 100))
+
+
+def test_any_model_of_tokens_after_histories_fills_the_table(model, tokenizer):
+    """Held against Kneser-Ney itself, asked token by token instead of all at once."""
+    asked = plan.make(PAIRS, tokenizer, BOS, 100)
+
+    def logp(history, token):
+        tokens = np.array([[-1] * ORDER + list(history)])[:, -(ORDER - 1) :]
+        return math.log(model.distribution(tokens, ORDER)[0, token])
+
+    found, expected = ngram.score_with(logp, asked), ngram.score(model, ORDER, ngram.Sentences(model.index, asked))
+    assert found.columns == expected.columns
+    for name in ("logp_good", "logp_bad", "critical_good", "critical_bad"):
+        assert found[name].to_list() == pytest.approx(expected[name].to_list())

@@ -12,6 +12,7 @@ The stream is read bucket by bucket (by first token), several at a time, so that
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,7 @@ from ontogeny.records import OntogenyError
 ORDER = 5  # the published n-gram baseline of BLiMP is a 5-gram model (Warstadt et al. 2020)
 BYTES = 200  # of memory that sorting one position takes, measured: 164 in the bucket at work, the rest in one that waits
 NARROW = 2**32  # a stream of fewer tokens is counted in four bytes
+MOST_WORKERS = 8  # beyond that memory is what sorting waits for
 Progress = Callable[[int], None]  # called with the number of positions that were just sorted
 
 
@@ -195,7 +197,7 @@ def open_or_build(
     *,
     order: int = ORDER,
     memory: int = 2**30,
-    workers: int = 2,
+    workers: int | None = None,
     progress: Progress = lambda positions: None,
 ) -> Index:
     """The index with this content key and at least this order if it is there, else a new one.  Raises as `build` does."""
@@ -219,16 +221,18 @@ def build(
     *,
     order: int = ORDER,
     memory: int = 2**30,
-    workers: int = 2,
+    workers: int | None = None,
     progress: Progress = lambda positions: None,
 ) -> Index:
-    """Counts the n-grams of a stream of token ids, n = 1 to `order`, in about `memory` bytes, `workers` buckets at a time.
+    """Counts the n-grams of a stream of token ids, n = 1 to `order`, in about `memory` bytes.
 
+    `workers` buckets are sorted at a time; None: one for each core.
     A token that is more frequent than fits is a bucket all the same, and takes more.  Raises OntogenyError for an empty stream, one
     with a token outside the vocabulary, or one in which `bos` never occurs.
     """
     if not len(ids):
         raise OntogenyError("there is no token to count")
+    workers = workers or min(MOST_WORKERS, os.cpu_count() or 1)
     starts = _token_counts(ids, vocabulary)
     if bos is not None and not starts[bos : bos + 1].any():
         raise OntogenyError(f"documents should begin with token {bos}, which never occurs in this stream; bos=None if none does")

@@ -7,7 +7,7 @@ times a word's probability, and exchanging two words exchanges factors.  So what
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,15 @@ class Sentences:
 def score(model: KneserNey, order: int, sentences: Sentences) -> pl.DataFrame:
     """The table that `causal.score` makes of a network: paradigm, pair, logp_good, logp_bad, tokens, critical region's two."""
     return frame_of(sentences.plan, sentences.tokens_of(sentences.logps(model, order)))
+
+
+def score_with(logp: Callable[[Sequence[int], int], float], plan: Plan) -> pl.DataFrame:
+    """The same table from anything that gives log p (nats) of a token after a history, such as `WittenBell.logp` over any backend.
+
+    The first token of a sentence is given, as everywhere.
+    """
+    rows = [np.array([logp(sentence[:i], sentence[i]) for i in range(1, len(sentence))]) for sentence in plan.sentences]
+    return frame_of(plan, rows)
 
 
 def margins(model: KneserNey, sentences: Sentences, orders: Iterable[int]) -> pl.DataFrame:

@@ -1,0 +1,346 @@
+"""A run's n-gram evidence on the tiny run: every table against brute force, made once, made anew when what it stands on changes."""
+
+import json
+import math
+import shutil
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+from ngrams.by_definition import Model, counts
+
+from ontogeny import adoption, store
+from ontogeny.display import Display
+from ontogeny.laboratory import Run
+from ontogeny.ngrams.kneser_ney import estimate
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
+from ontogeny.training import order as data_order
+
+SUITE, ORDER, BOS = "micro-english", 3, 2
+TABLES = {
+    *("margins", "ngram_curves", "reliance", "ladder", "rungs", "divergence", "closest"),
+    *("cases", "foretold", "predictions", "contests", "tables", "matched"),
+}
+NONE_OBSERVED = {"predictions", "tables"}  # ten pairs are too few for a verdict: these have no row
+OF_SCORES = TABLES - {"margins", "ngram_curves"}
+OF_CURVES = {"cases", "foretold", "predictions", "contests", "tables", "matched"}
+
+
+def trained(folder):
+    """The run as if it had learned something: its dev loss below the entropy of its text from the first step on."""
+    facts = folder / "tokens" / "train.json"
+    store.write_json(facts, store.read_json(facts) | {"unigram_entropy": 99.0})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examined(finished_run, tmp_path_factory):
+    """The folder of a run with its evidence.  Nothing may change it: `own` is a copy to change."""
+    folder = tmp_path_factory.mktemp("runs") / finished_run.name
+    shutil.copytree(finished_run, folder)
+    Run(trained(folder)).examine(ORDER)
+    return folder
+
+
+@pytest.fixture
+def own(examined, tmp_path):
+    folder = tmp_path / "runs" / examined.name
+    shutil.copytree(examined, folder)
+    return folder
+
+
+def stamps(folder, part="evidence"):
+    return {file.stem: (file.stat().st_mtime_ns, file.stat().st_ino) for file in (folder / part).rglob("*") if file.is_file()}
+
+
+def made_anew(folder, order=ORDER):
+    before = stamps(folder)
+    Run(folder).examine(order)
+    return {name for name, stamp in stamps(folder).items() if before.get(name) != stamp}
+
+
+# --- brute force --------------------------------------------------------------------------------------------------
+
+
+def by_definition(ids, vocabulary, order, seen=None):
+    """Kneser-Ney of one order from dictionaries, with the discounts that each level's counts give."""
+    model = Model([counts(ids, n, BOS, seen) for n in range(1, order + 1)], order, vocabulary, BOS, None)
+    discounts = [estimate(np.array([*level.values()])) for level in model.levels]
+    model.discount = lambda n, count: float(discounts[n - 1].of(np.array([count]))[0])
+    return cache(model.p)
+
+
+def margin(p, tokenizer, row, order):
+    def logp(text):
+        tokens = [BOS, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        return sum(math.log(p(tokens[i], tuple(tokens[max(0, i + 1 - order) : i]))) for i in range(1, len(tokens)))
+
+    found = logp(row["good"]) - logp(row["bad"])
+    return 0.0 if abs(found) < 1e-9 else found
+
+
+def trained_over(run, seed, step):
+    """Which tokens the batches up to a step predicted, batch by batch."""
+    training, text = run.recipe.training, run.text.train
+    seen = [False] * len(text)
+    for number in range(step):
+        for block in data_order.batch(seed, number, training.batch, text.blocks(training.context)):
+            for position in range(block * training.context + 1, (block + 1) * training.context + 1):
+                seen[position] = True
+    return seen
+
+
+def pairs_of(run):
+    return store.read_table(run.folder.pairs(SUITE))
+
+
+# --- what is made -------------------------------------------------------------------------------------------------
+
+
+def test_every_table_is_there_and_is_the_runs(examined):
+    run = Run(examined)
+    assert {file.stem for file in (examined / "evidence").iterdir()} == TABLES
+    paradigms, moments = set(pairs_of(run)["paradigm"]), {(seed, step) for seed in (0, 1) for step in tiny.TRAINED}
+    for name in ("reliance", "ladder", "divergence", "ngram_curves"):
+        assert set(run.evidence(name).select("seed", "step").iter_rows()) == moments
+    for name in TABLES - {"divergence", "closest"} - NONE_OBSERVED:
+        assert run.evidence(name)["suite"].unique().to_list() == [SUITE]
+    for name in ("margins", "reliance", "ladder", "ngram_curves", "cases", "matched"):
+        assert set(run.evidence(name)["paradigm"]) - {""} == paradigms
+    for name in ("margins", "ladder", "divergence", "closest", "ngram_curves"):
+        assert set(run.evidence(name)["order"]) == {1, 2, 3}
+    assert set(run.evidence("margins")["level"]) == {"token", "word"}
+    assert run.folder.lineage()["ngrams"]["word"]["order"] == run.folder.lineage()["ngrams"]["token"]["order"] == ORDER
+
+
+def test_the_second_time_nothing_is_made(own):
+    indices, words = stamps(own, "ngrams"), stamps(own, "tokens")
+    assert made_anew(own) == set()
+    assert (stamps(own, "ngrams"), stamps(own, "tokens")) == (indices, words)
+
+
+@pytest.mark.parametrize("level", ["token", "word"])
+def test_margins_are_sums_of_logarithms(examined, level):
+    run = Run(examined)
+    counted = run.ngram_evidence.count(ORDER, [level])[level]
+    pairs = pairs_of(run)
+    for order in (1, 2):
+        p = by_definition(counted.text.ids.tolist(), len(counted.tokenizer), order)
+        expected = [margin(p, counted.tokenizer, row, order) for row in pairs.iter_rows(named=True)]
+        found = (
+            run.evidence("margins").filter(level=level, order=order).join(pairs, on=["paradigm", "pair"], maintain_order="right")
+        )
+        assert found["margin"].to_list() == pytest.approx(expected, abs=1e-9)
+        assert [(value > 0) - (value < 0) for value in found["margin"]] == [(value > 0) - (value < 0) for value in expected]
+
+
+@pytest.mark.parametrize(("seed", "step"), [(0, 24), (1, 2)])
+def test_the_ngram_learner_has_counted_what_training_has_predicted(examined, seed, step):
+    run = Run(examined)
+    ids, tokenizer = run.text.train.ids.tolist(), run.text.tokenizer
+    seen, pairs = trained_over(run, seed, step), pairs_of(run)
+    pairs = pairs.filter(pl.col("paradigm").rank("dense") % 4 == 0)  # by dictionaries it takes its time
+    assert 0 < sum(seen) <= step * 64 < len(ids)
+    for order in range(1, ORDER + 1):
+        p = by_definition(ids, len(tokenizer), order, seen)
+        margins = [margin(p, tokenizer, row, order) for row in pairs.iter_rows(named=True)]
+        right = [1.0 if value > 0 else 0.5 if value == 0 else 0.0 for value in margins]
+        expected = pairs.with_columns(margin=pl.Series(margins), right=pl.Series(right)).group_by("paradigm")
+        expected = expected.agg(pl.col("right").mean(), pl.col("margin").mean()).sort("paradigm")
+        found = run.evidence("ngram_curves").filter(seed=seed, step=step, order=order, level="token").sort("paradigm")
+        found = found.filter(pl.col("paradigm").is_in(pairs["paradigm"].implode()))
+        assert found["accuracy"].to_list() == pytest.approx(expected["right"].to_list())
+        assert found["margin"].to_list() == pytest.approx(expected["margin"].to_list(), abs=1e-9)
+
+
+def test_before_training_an_ngram_learner_knows_lengths_alone(examined):
+    run = Run(examined)
+    tokens = {text: len(run.text.tokenizer.tokenize(text)) for column in ("good", "bad") for text in pairs_of(run)[column]}
+    length = [float(np.sign(tokens[bad] - tokens[good]) + 1) / 2 for good, bad in pairs_of(run).select("good", "bad").iter_rows()]
+    expected = pairs_of(run).with_columns(right=pl.Series(length)).group_by("paradigm").agg(pl.col("right").mean())
+    expected = dict(expected.iter_rows())
+    found = run.evidence("ngram_curves").filter(step=0)
+    assert 0.5 in expected.values()
+    assert all(row["accuracy"] == expected[row["paradigm"]] for row in found.iter_rows(named=True))
+
+
+# --- what stands on what ------------------------------------------------------------------------------------------
+
+
+def test_other_weights_change_what_stands_on_scores_alone(own):
+    path = RunFolder(own).scores(0, SUITE, 24)
+    frame, facts = store.read_table(path), store.table_metadata(path)
+    store.write_table(path, frame.with_columns(logp_good=pl.col("logp_bad") + 1), facts | {"weights": "other"})
+    before = Run(own).evidence("reliance")
+    assert made_anew(own) == OF_SCORES
+    after = Run(own).evidence("reliance")
+    changed = after.filter(~pl.struct(pl.all()).is_in(before.select(pl.struct(pl.all())).to_series().implode()))
+    assert set(changed.select("seed", "step").iter_rows()) == {(0, 24)}
+    assert made_anew(own) == set()
+
+
+def test_curves_judged_anew_change_what_stands_on_curves(own):
+    run = Run(own)
+    store.write_table(run.folder.curves, run.curves().with_columns(accuracy=1 - pl.col("accuracy")))
+    before = run.evidence("cases")["early_accuracy"]
+    assert made_anew(own) == OF_CURVES
+    assert Run(own).evidence("cases")["early_accuracy"].to_list() == pytest.approx((1 - before).to_list())
+
+
+def test_other_thresholds_change_what_stands_on_verdicts(own):
+    recipe = (own / "recipe.yaml").read_text()
+    assert "early: 0.1" in recipe
+    (own / "recipe.yaml").write_text(recipe.replace("early: 0.1", "early: 0.4"))
+    assert made_anew(own) == OF_CURVES
+
+
+def test_a_higher_order_makes_every_table_and_a_lower_one_counts_nothing(own):
+    indices = stamps(own, "ngrams")
+    assert made_anew(own, 2) == TABLES
+    assert set(Run(own).evidence("margins")["order"]) == {1, 2}
+    assert stamps(own, "ngrams") == indices
+
+
+def test_counts_of_another_text_are_made_anew(own):
+    file = own / "ngrams" / "token" / "index" / "index.json"
+    facts = store.read_json(file)
+    store.write_json(file, facts | {"key": "of another text"})
+    assert not Run(own).ngram_evidence.counted_before("token", ORDER)
+    Run(own).count(ORDER)
+    assert store.read_json(file) == facts
+
+
+def test_counts_that_do_not_fit_the_text_are_named(own):
+    file = own / "ngrams" / "word" / "index" / "index.json"
+    store.write_json(file, store.read_json(file) | {"tokens": 7})
+    with pytest.raises(OntogenyError, match=r"the counts in .*word.index are of another text, or of other tokens"):
+        Run(own).count(ORDER)
+
+
+def test_a_tokenizer_of_another_size_is_named(own):
+    key = store.read_json(own / "tokenizer" / "key.json")
+    tiny.words("only these few words").save_pretrained(own / "tokenizer")
+    store.write_json(own / "tokenizer" / "key.json", key)
+    with pytest.raises(
+        OntogenyError, match=r"the tokenizer in .*tokenizer has 8 tokens, .*one of \d+: they do not belong together"
+    ):
+        Run(own).count(ORDER)
+
+
+# --- what can be lacking ------------------------------------------------------------------------------------------
+
+
+def test_without_curves_there_is_nothing_to_hold_it_against(own_run):
+    (own_run / "curves.parquet").unlink()
+    with pytest.raises(OntogenyError, match=r"has no curves yet; run: ontogeny verdicts .*tiny"):
+        Run(own_run).examine(ORDER)
+    assert not (own_run / "evidence").exists()
+
+
+def with_a_second_suite(folder, tmp_path):
+    table = tmp_path / "own.csv"
+    table.write_text("paradigm,good,bad\nmine,the dog sees the cat,the dog see the cat\nmine,dogs see the cat,dogs sees the cat\n")
+    suites = json.dumps([{"kind": SUITE, "pairs_per_paradigm": 10}, {"kind": "table", "path": str(table)}])
+    return Run.begin(tiny.recipe(f"suites={suites}"), folder.parent)
+
+
+def test_a_suite_that_joined_later_waits_for_its_verdicts_and_is_explained_before(own, tmp_path):
+    run = with_a_second_suite(own, tmp_path)
+    with pytest.raises(OntogenyError, match=r"has no curves on own yet; run: ontogeny score .*, then ontogeny verdicts"):
+        run.examine(ORDER)
+    found = run.why("mine")
+    assert (found.suite, found.pairs, found.verdict, found.network_accuracy) == ("own", 2, None, None)
+    run.score()
+    run.judge()
+    run.examine(ORDER)
+    assert set(run.evidence("cases")["suite"]) == set(run.evidence("reliance")["suite"]) == {SUITE, "own"}
+    assert run.why("mine").verdict is not None
+
+
+def test_a_run_that_never_learned_anything_is_examined_all_the_same(own_run):
+    run = Run(own_run)
+    run.examine(2)
+    assert run.evidence("matched").is_empty()
+    assert run.evidence("foretold")["undecided"].all()
+
+
+def test_tables_are_had_by_name(examined, finished_run):
+    with pytest.raises(OntogenyError, match="has no table of evidence called 'reliances'; did you mean 'reliance'"):
+        Run(examined).evidence("reliances")
+    with pytest.raises(OntogenyError, match=r"known: cases, closest, .*tables"):
+        Run(examined).evidence("x")
+    with pytest.raises(OntogenyError, match="no table of evidence called 'margins'; run: ontogeny evidence"):
+        Run(finished_run).evidence("margins")
+
+
+def test_a_run_around_checkpoints_of_somebody_else_has_no_text(finished_run, tmp_path):
+    checkpoints = finished_run / "seed-0" / "checkpoints"
+    run = adoption.adopt(checkpoints, SUITE, None, "theirs", [], tmp_path / "runs", Display(quiet=True))
+    for ask in (run.count, run.examine, lambda: run.why("adjunct_island"), lambda: run.export(tmp_path / "model.arpa")):
+        with pytest.raises(OntogenyError, match=r"around somebody else's checkpoints: the text they were trained on is not known"):
+            ask()
+
+
+# --- asking why ---------------------------------------------------------------------------------------------------
+
+
+def test_a_paradigm_is_explained_with_what_the_run_knows(examined):
+    run = Run(examined)
+    for level, order in (("word", 2), ("token", 3)):
+        found = run.why("determiner_noun_agreement_1", level=level, order=order, most=10**6, lines=2)
+        margins = run.evidence("margins").filter(paradigm="determiner_noun_agreement_1", level=level, order=order)["margin"]
+        assert found.mean_margin == pytest.approx(margins.mean())
+        assert found.deciding["contribution"].sum() == pytest.approx(margins.mean(), abs=1e-9)
+        assert (found.suite, found.pairs, found.level, found.order) == (SUITE, 10, level, order)
+        assert found.verdict == run.verdicts().filter(paradigm="determiner_noun_agreement_1")["verdict"][0]
+
+
+def test_late_and_early_accuracy_are_weighted_means_over_seeds(examined):
+    """Late is the last 20 % of 24 steps: 20 and 24, which stand for 19.2 to 22 and 22 to 24; early the first 10 %: 0, 1 and 2."""
+    run = Run(examined)
+    found = run.why("transitive")
+    mean = dict(run.curves().filter(paradigm="transitive").group_by("step").agg(pl.col("accuracy").mean()).iter_rows())
+    assert found.network_accuracy == pytest.approx((2.8 * mean[20] + 2 * mean[24]) / 4.8)
+    assert found.network_early == pytest.approx((0.5 * mean[0] + mean[1] + 0.9 * mean[2]) / 2.4)
+
+
+def test_one_pair_is_explained_by_its_id(examined):
+    run = Run(examined)
+    row = pairs_of(run).filter(paradigm="transitive").row(3, named=True)
+    found = run.why("transitive", pair=row["pair"])
+    assert (found.pairs, found.example.pair, found.example.good) == (1, row["pair"], row["good"])
+    margins = run.evidence("margins").filter(paradigm="transitive", pair=row["pair"], level="word", order=2)["margin"]
+    assert found.mean_margin == margins[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"paradigm": "transitiv"}, "no paradigm is called 'transitiv' here; did you mean 'transitive'"),
+        ({"paradigm": "transitive", "pair": "x"}, "transitive has no pair 'x'; known: 0, 1, "),
+        ({"paradigm": "transitive", "level": "words"}, "over tokens or words, not 'words'; did you mean 'word'"),
+        ({"paradigm": "transitive", "suite": "micro-enlish"}, "no suite 'micro-enlish'; did you mean 'micro-english'"),
+    ],
+)
+def test_what_is_not_there_is_named(examined, asked, said):
+    with pytest.raises(OntogenyError, match=said):
+        Run(examined).why(**asked)
+
+
+def test_asking_why_writes_nothing_that_was_counted_before(own):
+    from filelock import FileLock
+
+    before = stamps(own, "ngrams")
+    with FileLock(own / ".lock"):  # a training in progress
+        assert Run(own).why("transitive").pairs == 10
+        with pytest.raises(OntogenyError, match="another process is writing to"):
+            Run(own).why("transitive", order=ORDER + 1)
+    assert stamps(own, "ngrams") == before
+
+
+def test_an_order_above_what_was_counted_is_counted(own):
+    assert Run(own).why("transitive", order=ORDER + 1).order == ORDER + 1
+    assert store.read_json(own / "ngrams" / "word" / "index" / "index.json")["order"] == ORDER + 1
