@@ -73,10 +73,7 @@ print("LOADED", sorted(slow))
         (["evidence", "nowhere"], "error: nowhere is not a run's folder"),
         (["why", "nowhere", "transitive"], "error: nowhere is not a run's folder"),
         (["audit", "blimp"], "error: an audit is against a training text: say --corpus FOLDER, or --run RUN"),
-        (
-            ["audit", "table", "--corpus", "micro-englsh", "--suite-path", "own.csv"],
-            "error: --corpus micro-englsh: neither a folder",
-        ),
+        (["audit", "micro-english", "--corpus", "micro-englsh"], "error: --corpus micro-englsh: neither a folder"),
         (["audit", "blimp", "--run", "nowhere"], "error: nowhere is not a run's folder"),
         (["warn", "nowhere", "--from", "nowhere.csv"], "error: nowhere is not a run's folder"),
     ],

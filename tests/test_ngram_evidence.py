@@ -97,6 +97,10 @@ def pairs_of(run):
     return store.read_table(run.folder.pairs(SUITE))
 
 
+def some_pairs_of(run):
+    return pairs_of(run).filter(pl.col("paradigm").rank("dense") % 4 == 0)  # by dictionaries it takes its time
+
+
 # --- what is made -------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +130,7 @@ def test_the_second_time_nothing_is_made(own):
 def test_margins_are_sums_of_logarithms(examined, level):
     run = Run(examined)
     counted = run.ngram_evidence.count(ORDER, [level])[level]
-    pairs = pairs_of(run)
+    pairs = some_pairs_of(run)
     for order in (1, 2):
         p = by_definition(counted.text.ids.tolist(), len(counted.tokenizer), order)
         expected = [margin(p, counted.tokenizer, row, order) for row in pairs.iter_rows(named=True)]
@@ -141,8 +145,7 @@ def test_margins_are_sums_of_logarithms(examined, level):
 def test_the_ngram_learner_has_counted_what_training_has_predicted(examined, seed, step):
     run = Run(examined)
     ids, tokenizer = run.text.train.ids.tolist(), run.text.tokenizer
-    seen, pairs = trained_over(run, seed, step), pairs_of(run)
-    pairs = pairs.filter(pl.col("paradigm").rank("dense") % 4 == 0)  # by dictionaries it takes its time
+    seen, pairs = trained_over(run, seed, step), some_pairs_of(run)
     assert 0 < sum(seen) <= step * 64 < len(ids)
     for order in range(1, ORDER + 1):
         p = by_definition(ids, len(tokenizer), order, seen)
@@ -265,6 +268,40 @@ def test_a_run_that_never_learned_anything_is_examined_all_the_same(own_run):
     run.examine(2)
     assert run.evidence("matched").is_empty()
     assert run.evidence("foretold")["undecided"].all()
+
+
+def test_pairs_too_long_for_the_model_are_left_out_and_said(own):
+    run = RunFolder(own)
+    for seed in (0, 1):
+        for step in tiny.TRAINED:  # as if the model's context had cut them
+            path = run.scores(seed, SUITE, step)
+            frame, facts = store.read_table(path), store.table_metadata(path)
+            store.write_table(path, frame.filter((pl.col("paradigm") != "transitive") | (pl.col("pair") > "4")), facts)
+    left = 10 - len(store.read_table(run.scores(0, SUITE, 0)).filter(paradigm="transitive"))
+    heard = tiny.Heard()
+    here = Run(own, heard)
+    here.judge()
+    here.examine(ORDER)
+    assert f"{SUITE}: {left} pairs are longer than the model's context, have no scores and are left out" in heard.said
+    assert len(here.evidence("margins").filter(paradigm="transitive", level="word", order=2)) == 10 - left
+    assert here.why("transitive").pairs == 10
+
+
+def test_scores_on_other_pairs_are_not_held_against_the_new_ones(own):
+    run = Run.begin(tiny.recipe("suites.0.pairs_per_paradigm=4", "scoring.pairs_per_paradigm=4"), own.parent)
+    with pytest.raises(OntogenyError, match="was scored on other pairs than the recipe has now; run: ontogeny score"):
+        run.examine(ORDER)
+
+
+def test_a_seed_that_lags_behind_waits(own):
+    RunFolder(own).scores(1, SUITE, 24).unlink()
+    heard = tiny.Heard()
+    here = Run(own, heard)
+    here.judge()
+    here.examine(ORDER)
+    assert any("seed 1 has been read at fewer checkpoints" in warning for warning in heard.warnings)
+    assert here.evidence("cases")["seed"].unique().to_list() == [0]
+    assert set(here.evidence("ladder").filter(seed=1)["step"]) == set(tiny.TRAINED) - {24}
 
 
 def test_tables_are_had_by_name(examined, finished_run):

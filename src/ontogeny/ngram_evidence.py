@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -116,11 +116,12 @@ class Evidence:
                 f"ontogeny verdicts {self.folder.path}"
             )
         counted = self.count(order)
-        key = store.content_key(self.text.train.facts["key"], order, [asked.key for asked in self.asked])
-        margins = self._table("margins", key, lambda: self._margins(counted, order))
+        scored = [self._scored(asked) for asked in self.asked]
+        key = store.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])
+        margins = self._table("margins", key, lambda: self._margins(counted, order, scored))
         read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self._moments()])
         with_seeds = store.content_key(key, self._moments())
-        self._table("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order))
+        self._table("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order, scored))
         self._table("reliance", read, lambda: self._each(margins, reliance, "bigram reliance"))
         found = self._table("ladder", read, lambda: self._each(margins, ladder, "ladder"))
         self._table("rungs", read, lambda: rungs(found, self._trained_from()))
@@ -129,7 +130,7 @@ class Evidence:
         self._foretold(margins, store.content_key(read, self.recipe.verdicts, store.file_hash(self.folder.curves)))
 
     def _foretold(self, margins: pl.DataFrame, key: str) -> None:
-        curves = store.read_table(self.folder.curves)
+        curves = self._judged()
         found = self._table("cases", key, lambda: cases(curves, timeline(self.folder, curves), self.recipe.verdicts, margins))
         both: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
 
@@ -144,7 +145,7 @@ class Evidence:
         self._table("predictions", key, lambda: answer(1))
         self._table("contests", key, lambda: contests(found))
         self._table("tables", key, lambda: two_by_two(found, margins))
-        self._table("matched", key, lambda: self._matched(margins))
+        self._table("matched", key, lambda: self._matched(curves, margins))
 
     def _table(self, name: str, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         path = self.folder.evidence(name)
@@ -152,20 +153,38 @@ class Evidence:
             store.write_table(path, make(), {"key": key})
         return store.read_table(path)
 
-    def _margins(self, counted: dict[str, Counted], order: int) -> pl.DataFrame:
+    def _scored(self, asked: Asked) -> Asked:
+        """A suite with the pairs that the network was scored on; others are longer than its context.
+
+        Raises OntogenyError for scores on other pairs than the run's.
+        """
+        seed, step = next((seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, asked.name))
+        path = self.folder.scores(seed, asked.name, step)
+        if store.table_metadata(path).get("key") != store.score_key(asked.key, self.recipe.bos):
+            raise OntogenyError(
+                f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {self.folder.path}, then "
+                f"ontogeny verdicts {self.folder.path}"
+            )
+        known = set(store.read_table(path).select("paradigm", "pair").iter_rows())
+        pairs = [pair for pair in asked.pairs if (pair.paradigm, pair.pair) in known]
+        if out := len(asked.pairs) - len(pairs):
+            self.display.say(f"{asked.name}: {out:,} pairs are longer than the model's context, have no scores and are left out")
+        return replace(asked, pairs=pairs)
+
+    def _margins(self, counted: dict[str, Counted], order: int, scored: Sequence[Asked]) -> pl.DataFrame:
         frames = []
         for level, own in counted.items():
-            for asked in self.asked:
+            for asked in scored:
                 with self.display.bar(f"{asked.name} under n-grams of {level}s", order, "orders") as advance:
                     found = ngram.margins(own.model, own.sentences(asked), range(1, order + 1))
                     advance(order)
                 frames.append(found.select(pl.lit(asked.name).alias("suite"), pl.lit(level).alias("level"), pl.all()))
         return pl.concat(frames)
 
-    def _ngram_curves(self, own: Counted, order: int) -> pl.DataFrame:
+    def _ngram_curves(self, own: Counted, order: int, scored: Sequence[Asked]) -> pl.DataFrame:
         """The n-gram models' own learning curves: at each checkpoint, of the text that its seed's training has seen."""
         order = min(order, GROWTH)
-        suites = [(asked, own.sentences(asked)) for asked in self.asked]
+        suites = [(asked, own.sentences(asked)) for asked in scored]
         frames = []
         moments = self._moments()
         with self.display.bar("n-gram models along training", len(moments), "checkpoints") as advance:
@@ -222,17 +241,18 @@ class Evidence:
 
             return divergence(checkpoints(), Distributions(models, contexts), device)
 
-    def _matched(self, margins: pl.DataFrame) -> pl.DataFrame:
+    def _matched(self, judged: pl.DataFrame, margins: pl.DataFrame) -> pl.DataFrame:
         from ontogeny.trajectories.timeline import windows
 
         frames = [pl.DataFrame(schema=MATCHED)]
         for asked in self.asked:
-            curves = store.read_table(self.folder.curves).filter(pl.col("suite") == asked.name)
+            curves = judged.filter(pl.col("suite") == asked.name)
             view = windows(timeline(self.folder, curves), self.recipe.verdicts)
             late = view.steps[view.late].tolist()
             if not late:  # not read that far, or untrained to its end
                 continue
-            scores = cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(pl.col("step").is_in(late)).collect()
+            scores = cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(pl.col("step").is_in(late))
+            scores = scores.filter(pl.col("seed").is_in(curves["seed"].unique().implode())).collect()
             contrasts = store.read_table(self.folder.pairs(asked.name)).select("paradigm", "pair", "contrast")
             frames.append(matched(scores, margins.filter(pl.col("suite") == asked.name), contrasts))
         return pl.concat(frames)
@@ -243,6 +263,14 @@ class Evidence:
         """Seeds and steps of the checkpoints that curves know."""
         known = store.read_table(self.folder.curves).select("seed", "step").unique().sort("seed", "step")
         return [(int(seed), int(step)) for seed, step in known.iter_rows()]
+
+    def _judged(self) -> pl.DataFrame:
+        """Curves of the seeds that have been read at as many checkpoints as the one read furthest, as verdicts are over."""
+        curves = store.read_table(self.folder.curves).with_columns(read=pl.col("step").n_unique().over("suite", "seed"))
+        behind = pl.col("read") < pl.col("read").max().over("suite")
+        for suite, seed in curves.filter(behind).select("suite", "seed").unique().sort("suite", "seed").iter_rows():
+            self.display.warn(f"{suite}: seed {seed} has been read at fewer checkpoints; what ends wrong is told without it")
+        return curves.filter(~behind).drop("read")
 
     def _weights(self, seed: int, step: int) -> list[str]:
         paths = [self.folder.scores(seed, asked.name, step) for asked in self.asked]

@@ -143,6 +143,7 @@ def test_figures_by_name(run: RunFolder) -> None:
     assert there(gather(run), "blimp") == list(FIGURES)
     for name in FIGURES:
         assert taken_apart(figure(run, name))[1], name
+        figure(run, name).to_dict()  # what a notebook draws it from
     with pytest.raises(OntogenyError, match="did you mean 'ladder'"):
         figure(run, "lader")
 

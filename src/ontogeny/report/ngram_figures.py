@@ -11,7 +11,7 @@ import polars as pl
 from ontogeny.records import OntogenyError
 from ontogeny.report import foretelling
 from ontogeny.report.gather import Material, verdicts_of
-from ontogeny.report.ladder import at_token_level, distance, ladder, rung_map
+from ontogeny.report.ladder import at_token_level, beside, distance, ladder, rung_map
 from ontogeny.report.ngram_accuracy import ngram_accuracy
 from ontogeny.report.reliance import reliance
 
@@ -91,7 +91,7 @@ def _foretold(material: Material, suite: str, **options: Any) -> alt.HConcatChar
     there = [question for question in foretelling.QUESTIONS if question in asked]
     if not there:
         raise OntogenyError(f"nothing could be foretold of {suite}: see the table foretold for how many paradigms end wrong")
-    return alt.hconcat(*(foretelling.foretold(frame, q, **options).properties(title=foretelling.QUESTIONS[q]) for q in there))
+    return beside(*(foretelling.foretold(frame, q, **options).properties(title=foretelling.QUESTIONS[q]) for q in there))
 
 
 def _reliance(material: Material, suite: str, **options: Any) -> alt.HConcatChart:
