@@ -173,6 +173,12 @@ def test_the_readmes_python_runs(text, here):
     exec(compile(text, "README.md", "exec"), {})
 
 
+@pytest.mark.parametrize("text", [block for page in PAGES for block in runnable(page) if '"docs/' in block.values[0]])
+def test_figures_can_be_had_from_the_tables_beside_their_page(text, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    exec(compile(text, "docs", "exec"), {})
+
+
 def test_the_tutorial_runs_from_top_to_bottom(here):
     """Where output is shown under a block, that is what it prints: the same on any machine, at any size."""
     space, shown = {}, 0

@@ -251,8 +251,8 @@ class Evidence:
             late = view.steps[view.late].tolist()
             if not late:  # not read that far, or untrained to its end
                 continue
-            scores = cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(pl.col("step").is_in(late))
-            scores = scores.filter(pl.col("seed").is_in(curves["seed"].unique().implode())).collect()
+            wanted = pl.col("step").is_in(late) & pl.col("seed").is_in(curves["seed"].unique().to_list())
+            scores = cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(wanted).collect()
             contrasts = store.read_table(self.folder.pairs(asked.name)).select("paradigm", "pair", "contrast")
             frames.append(matched(scores, margins.filter(pl.col("suite") == asked.name), contrasts))
         return pl.concat(frames)
@@ -287,7 +287,7 @@ class Evidence:
     ) -> Explanation:
         """Why the n-gram model of one level and order decides a paradigm, or one pair, as it does.
 
-        Raises OntogenyError for an unknown paradigm, pair, suite or level, and for an order above what was counted.
+        An order above what was counted is counted now.  Raises OntogenyError for an unknown paradigm, pair, suite or level.
         """
         names = [asked.name for asked in self.asked]
         if suite is not None and suite not in names:

@@ -320,11 +320,8 @@ def _write_suffixes(
     for n in range(2, len(rows) + 1):
         first, count = (_opened(folder / f"{n - 1}.{part}", wide, rows[n - 2]) for part in ("first", "count"))
         for start in range(0, len(ids), chunk):
-            slots = np.arange(start, min(start + chunk, len(ids)), dtype=wide)
-            row = np.searchsorted(first, slots, side="right") - 1  # the last n-gram that begins there or before
-            slots, row = slots[row >= 0], row[row >= 0]
-            within = slots - first[row] < count[row]
-            row_at[positions[slots[within]]] = row[within]
+            slots, row = _owners(first, count, start, min(start + chunk, len(ids)))
+            row_at[positions[slots]] = row
         if bos is not None:  # the stream counts as closed by one more BOS
             keys = _opened(folder / "1.key", np.dtype("<u8"), rows[0])
             row_at[len(ids)] = np.searchsorted(keys, np.uint64(bos))
@@ -334,6 +331,18 @@ def _write_suffixes(
                 file.write(row_at[positions[first[start : start + chunk]].astype(np.int64) + 1].tobytes())
     del row_at
     (folder / "rows.tmp").unlink()
+
+
+def _owners(first: NDArray[Any], count: NDArray[Any], start: int, stop: int) -> tuple[Ints, Ints]:
+    """Those of the sorted positions `start` to `stop` that belong to an n-gram, and its row."""
+    low = max(0, int(np.searchsorted(first, start, side="right")) - 1)  # the last n-gram that begins there or before
+    high = int(np.searchsorted(first, stop))
+    begins = first[low:high].astype(np.int64)
+    ends = np.minimum(begins + count[low:high].astype(np.int64), stop)
+    begins = np.maximum(begins, start)
+    sizes = np.maximum(ends - begins, 0)
+    slots = np.repeat(begins - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+    return slots, np.repeat(np.arange(low, high), sizes)
 
 
 def _search(keys: NDArray[np.uint64], wanted: Ints) -> Ints:
