@@ -226,7 +226,7 @@ def test_why_explains_a_paradigm_and_a_pair(own_run):
         assert found.deciding["good"][0].split()[-1] in text
     assert len(found.deciding) == 2
     one = call("why", own_run, "transitive", "--pair", found.example.pair, "--level", "token", "--order", "1")
-    assert one.splitlines()[-1] == f"page: {page.with_stem(f'transitive-{found.example.pair}')}"
+    assert one.splitlines()[-1] == f"page: {page.with_stem(f'transitive-{found.example.pair}-token-1')}"
     assert "did you mean 'transitive'" in refused("why", own_run, "transitiv")
     assert "transitive has no pair 'x'" in refused("why", own_run, "transitive", "--pair", "x")
 
@@ -237,7 +237,7 @@ def test_every_paradigm_can_be_explained(finished_run, own_run):
     some = [name for name in run.verdicts()["paradigm"] if run.why(name, order=1).deciding.is_empty()]
     assert some
     for name in some:
-        assert f"page: {own_run / 'report' / 'why' / name}.html" in call("why", own_run, name, "--order", "1")
+        assert f"page: {own_run / 'report' / 'why' / name}-word-1.html" in call("why", own_run, name, "--order", "1")
 
 
 def test_a_suite_is_audited_against_a_text_and_against_a_run(own_run, tmp_path, monkeypatch):

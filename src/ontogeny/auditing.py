@@ -54,7 +54,7 @@ def audit_suite(
         found = audit_run(here.ngram_evidence, _asked_by(here, suite), thresholds)
     else:
         part = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, path)]}, "SUITE").suites[0]
-        found = audit_text(ask(part, None), corpus_named(cast(str, corpus)), folder / "words", thresholds, display)
+        found = audit_text(ask(part, None), cast(str, corpus), folder / "words", thresholds, display)
     store.write_table(folder / "audit.parquet", found.table)
     return found
 
@@ -71,15 +71,15 @@ def audit_run(evidence: Evidence, asked: Asked, thresholds: Guides) -> Audited:
     return _audited(asked, evidence.count(), thresholds, evidence.folder.name, evidence.display)
 
 
-def audit_text(asked: Asked, corpus: Any, folder: Path, thresholds: Guides, display: Display) -> Audited:
-    """A suite against any text, in words; what is counted is kept in `folder` for the next time."""
-    text = cast(Corpus, corpus)
+def audit_text(asked: Asked, corpus: str, folder: Path, thresholds: Guides, display: Display) -> Audited:
+    """A suite against any text, named as `corpus_named` takes it, in words; its counts are kept in `folder` for the next time."""
+    text = cast(Corpus, corpus_named(corpus))
     key = text.fingerprint()
     with display.bar("reading the text", None, "documents"):
         tokenizer, stream = word_stream(folder, text.documents, key, lambda title: display.bar(title, None, "documents"))
     index = ngrams.open_or_build(folder / "index", stream.ids, len(tokenizer), stream.facts["bos"], key)
     counted = {"word": Counted("word", index, stream, tokenizer)}
-    return _audited(asked, counted, thresholds, corpus.kind, display)
+    return _audited(asked, counted, thresholds, corpus, display)
 
 
 def corpus_named(name: str) -> Any:

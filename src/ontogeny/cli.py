@@ -177,7 +177,7 @@ def why(
     paradigm: Annotated[str, typer.Argument(metavar="PARADIGM", help="Such as wh_vs_that_with_gap.")],
     pair: Annotated[str | None, typer.Option(help="One pair of it, by its id.")] = None,
     level: Annotated[str, typer.Option(help="word, or token: the model's own.")] = "word",
-    order: Annotated[int, typer.Option(help="2 for bigrams; up to what was counted.", min=1)] = 2,
+    order: Annotated[int, typer.Option(help="2 for bigrams; what is not counted yet is counted first.", min=1)] = 2,
     suite: Annotated[str | None, typer.Option(help="Where several suites have the paradigm.")] = None,
     most: Annotated[int, typer.Option(help="Transitions shown.", min=1)] = 8,
     lines: Annotated[int, typer.Option(help="Lines of the text behind each.", min=1)] = 5,
@@ -190,7 +190,8 @@ def why(
     here = Run(run, Display())
     found = here.why(paradigm, pair, level, order, suite, most=most, lines=lines)
     here.display.show(why_terminal(found))
-    page = here.folder.report.parent / "why" / f"{paradigm}{f'-{pair}' if pair else ''}.html"
+    name = "-".join([paradigm, *([pair] if pair else []), *([f"{level}-{order}"] if (level, order) != ("word", 2) else [])])
+    page = here.folder.report.parent / "why" / f"{name}.html"
     print(f"page: {write_why(page, found)}")
 
 

@@ -29,13 +29,17 @@ def warn_of(run: Run, sources: Sequence[Path], step: int | None = None, alpha: f
     if not any(run.folder.scored(seed, suite) for seed in run.folder.seeds()):
         raise OntogenyError(f"{run.folder.path} has no scores on {suite} yet; run: ontogeny score {run.folder.path}")
     curves = curves_of(run.folder, suite, run.recipe)
-    calibration = calibrate([finished(source) for source in sources])
+    calibration = calibrate([finished(source, suite) for source in sources])
     at = int(curves["step"].to_numpy().max()) if step is None else step
     return warn(curves, timeline(run.folder, curves), calibration, at, alpha, run.recipe.verdicts)
 
 
-def finished(source: Path) -> Finished:
-    """A run that has ended, or a table of accuracies, to calibrate on: its name, curves of its first suite, clock, thresholds."""
+def finished(source: Path, suite: str | None = None) -> Finished:
+    """A run that has ended, or a table of accuracies, to calibrate on: its name, its curves, its clock, its thresholds.
+
+    Of a run the curves are those of `suite`, of its first if left out.  Raises OntogenyError for a run that has not ended, or that
+    was not read on that suite.
+    """
     if not source.is_dir():
         curves, _ = without_common_prefix(read_accuracy_table(source))
         return source.stem, curves, timeline_of(curves, None), Thresholds()
@@ -43,7 +47,10 @@ def finished(source: Path) -> Finished:
     curves = store.read_table(run.folder.curves) if run.folder.curves.exists() else pl.DataFrame()
     if curves.is_empty():
         raise OntogenyError(f"{source} has no curves to calibrate on; run: ontogeny verdicts {source}")
-    suite = cast(Suite, run.recipe.suites[0]).name
+    names = [cast(Suite, part).name for part in run.recipe.suites]
+    if suite is not None and suite not in names:
+        raise OntogenyError(f"{source} was read on {', '.join(names)} and not on {suite}: its paradigms are others'")
+    suite = suite or names[0]
     own = curves.filter(pl.col("suite") == suite)
     clock = timeline(run.folder, own)
     if clock.steps[-1] < clock.total:

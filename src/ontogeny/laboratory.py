@@ -213,7 +213,8 @@ class Run:
         """Writes the Kneser-Ney model of one level and order as an ARPA file, which KenLM and others read."""
         from ontogeny.ngrams import arpa
 
-        counted = self.ngram_evidence.count(order, [level])[level]
+        with nullcontext() if self.ngram_evidence.counted_before(level, order) else self.folder.writing():
+            counted = self.ngram_evidence.count(order, [level])[level]
         names = counted.tokenizer.convert_ids_to_tokens(list(range(len(counted.tokenizer))))
         with self.display.bar(f"{path}", 1, "models") as advance:
             arpa.write(path, counted.model, order, names, counted.tokenizer.unk_token_id)

@@ -214,8 +214,11 @@ def matched_says(matched: pl.DataFrame) -> str:
     said = []
     if pooled:
         row = pooled[0]
-        interval = f"95 % interval {100 * row['low']:.1f} to {100 * row['high']:.1f}"
-        decided = row["low"] > 0 or row["high"] < 0
+        known = row["low"] is not None
+        interval = (
+            f"95 % interval {100 * row['low']:.1f} to {100 * row['high']:.1f}" if known else "too few paradigms for an interval"
+        )
+        decided = not known or row["low"] > 0 or row["high"] < 0
         way = "more" if row["difference"] >= 0 else "less"
         said.append(
             f"Among {row['pairs']:,} pairs alike in unigrams and length, the network is right "
