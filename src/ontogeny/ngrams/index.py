@@ -335,8 +335,9 @@ def _write_suffixes(
 
 def _owners(first: NDArray[Any], count: NDArray[Any], start: int, stop: int) -> tuple[Ints, Ints]:
     """Those of the sorted positions `start` to `stop` that belong to an n-gram, and its row."""
-    low = max(0, int(np.searchsorted(first, start, side="right")) - 1)  # the last n-gram that begins there or before
-    high = int(np.searchsorted(first, stop))
+    bounds = np.array([start, stop], dtype=first.dtype)  # of another type, searchsorted would convert all of `first`
+    low = max(0, int(np.searchsorted(first, bounds[0], side="right")) - 1)  # the last n-gram that begins there or before
+    high = int(np.searchsorted(first, bounds[1]))
     begins = first[low:high].astype(np.int64)
     ends = np.minimum(begins + count[low:high].astype(np.int64), stop)
     begins = np.maximum(begins, start)
