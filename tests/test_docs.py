@@ -139,7 +139,8 @@ def options():
     """Command: its options, `--no-` forms included."""
     found = {}
     for name, command in typer.main.get_command(app).commands.items():
-        found[name] = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts) if flag.startswith("-")} | {"--help"}
+        params = [p for one in (command, *getattr(command, "commands", {}).values()) for p in one.params]
+        found[name] = {flag for p in params for flag in (*p.opts, *p.secondary_opts) if flag.startswith("-")} | {"--help"}
     return found
 
 

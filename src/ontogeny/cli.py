@@ -23,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+suites = typer.Typer(help="Suites of minimal pairs.", no_args_is_help=True)
+app.add_typer(suites, name="suites")
+
 Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Lay a value over the recipe: training.batch=64.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 Jobs = Annotated[int, typer.Option(help="Seeds trained side by side, each with its share of the cores.", min=1)]
@@ -229,6 +232,30 @@ def warn(
 
     display = Display()
     display.warnings(warn_of(Run(run, display), calibration, step, alpha), alpha)
+
+
+@suites.command("make")
+def make_suite(
+    like: Annotated[str, typer.Argument(help="What to make: blimp-like.")],
+    vocabulary: Annotated[Path | None, typer.Option(metavar="RUN", help="Only words that this run's text has.")] = None,
+    at_least: Annotated[int, typer.Option(help="With --vocabulary: at least this often.", min=1)] = 5,
+    pairs: Annotated[int, typer.Option(help="Pairs of each paradigm.", min=1)] = 200,
+    paradigm: Annotated[list[str], typer.Option(help="A paradigm wanted; left out: all.")] = [],  # noqa: B006
+    lean: Annotated[str | None, typer.Option(help="With --vocabulary: its bigrams are neutral, helpful or misleading.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every choice of rule and word.")] = 1,
+    out: Annotated[Path, typer.Option(help="The table to write, .jsonl.")] = Path("blimp-like.jsonl"),
+) -> None:
+    """Make minimal pairs of BLiMP's paradigms from micro-English's grammar, as a table for the suite `table`."""
+    from ontogeny.display import Display
+    from ontogeny.made_suites import make
+    from ontogeny.registry import nearest
+
+    if like != "blimp-like":
+        raise OntogenyError(f"no pairs are called {like!r}; {nearest(like, ['blimp-like'])}")
+    count, missing = make(out, pairs, paradigm or None, seed, vocabulary, at_least, lean, Display())
+    print(f"{count} pairs: {out}")
+    for reason in missing:
+        print(f"left out: {reason}")
 
 
 @app.command("list")

@@ -202,7 +202,8 @@ class Evidence:
         """Which tokens of the stream training has predicted after `step` steps."""
         training, text = self.recipe.training, self.text.train
         seen = np.zeros(len(text), dtype=bool)
-        blocks = first_seen(seed, training.batch, text.blocks(training.context)) <= step
+        steps = first_seen(seed, training.batch, text.blocks(training.context), training.order == "shuffled")
+        blocks = steps <= step
         seen[1 : len(blocks) * training.context + 1] = np.repeat(blocks, training.context)  # a block's targets lie one later
         return seen
 

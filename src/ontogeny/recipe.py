@@ -74,6 +74,8 @@ class Training(Part):
     """Optimiser steps; leave out to train for `epochs`."""
     epochs: float = Field(1.0, gt=0)
     """Passes over the training text, used when `steps` is left out."""
+    order: Literal["shuffled", "text"] = "shuffled"
+    """Blocks in a random order, another in each epoch; or as the text has them, so that what it says first is learned first."""
     learning_rate: float = Field(1e-3, gt=0)
     """Peak of the schedule."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"

@@ -73,11 +73,20 @@ def test_neighbours_are_parted_as_in_a_random_order():
     assert abs(follows - 1 / 64) < 0.002
 
 
+def test_in_the_order_of_the_text_every_seed_goes_from_the_first_block_to_the_last_and_round_again():
+    for seed in range(3):
+        assert [order.batch(seed, step, 4, 10, shuffled=False).tolist() for step in range(3)] == [
+            [0, 1, 2, 3],
+            [4, 5, 6, 7],
+            [8, 9, 0, 1],
+        ]
+
+
 @settle
-@given(st.integers(1, 200), st.integers(1, 64), seeds)
-def test_a_block_is_first_seen_at_the_step_whose_batch_holds_it_first(blocks, size, seed):
+@given(st.integers(1, 200), st.integers(1, 64), seeds, st.booleans())
+def test_a_block_is_first_seen_at_the_step_whose_batch_holds_it_first(blocks, size, seed, shuffled):
     expected = {}
     for step in range(-(-blocks // size)):
-        for block in order.batch(seed, step, size, blocks).tolist():
+        for block in order.batch(seed, step, size, blocks, shuffled).tolist():
             expected.setdefault(block, step + 1)
-    assert order.first_seen(seed, size, blocks).tolist() == [expected[block] for block in range(blocks)]
+    assert order.first_seen(seed, size, blocks, shuffled).tolist() == [expected[block] for block in range(blocks)]

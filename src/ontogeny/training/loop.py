@@ -53,7 +53,7 @@ def train(
         started = time.perf_counter()
         state.optimiser_step(learning_rate(training, step, steps))
         torch.manual_seed(seed * 1_000_003 + step)
-        indices = order.batch(seed, step, training.batch, blocks)
+        indices = order.batch(seed, step, training.batch, blocks, training.order == "shuffled")
         loss = 0.0
         for part in torch.from_numpy(text.block(indices, training.context)).chunk(training.accumulation):
             share = len(part) / training.batch

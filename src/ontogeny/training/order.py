@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 ROUNDS = 8  # four make a pseudo-random permutation (Luby & Rackoff 1988); the halves of a small corpus are small, so twice that
 
 
-def batch(seed: int, step: int, size: int, blocks: int) -> NDArray[np.int64]:
-    """Indices [size] of the blocks that optimiser step `step` (from 0) sees, of a stream of `blocks` blocks."""
+def batch(seed: int, step: int, size: int, blocks: int, shuffled: bool = True) -> NDArray[np.int64]:
+    """Indices [size] of the blocks that optimiser step `step` (from 0) sees, of a stream of `blocks` blocks.
+
+    Not `shuffled`: as the stream has them, whatever the seed.
+    """
     positions = np.arange(step * size, (step + 1) * size, dtype=np.int64)
+    if not shuffled:
+        return positions % blocks
     epochs, places = positions // blocks, positions % blocks
     order = np.empty(size, dtype=np.int64)
     for epoch in np.unique(epochs):
@@ -24,11 +29,11 @@ def batch(seed: int, step: int, size: int, blocks: int) -> NDArray[np.int64]:
     return order
 
 
-def first_seen(seed: int, size: int, blocks: int) -> NDArray[np.int64]:
+def first_seen(seed: int, size: int, blocks: int, shuffled: bool = True) -> NDArray[np.int64]:
     """Optimiser steps done when each block [blocks] has been seen for the first time, with batches of `size` blocks."""
     steps = np.empty(blocks, dtype=np.int64)
     places = np.arange(blocks, dtype=np.int64)
-    steps[permute(places, blocks, seed, 0)] = places // size + 1
+    steps[permute(places, blocks, seed, 0) if shuffled else places] = places // size + 1
     return steps
 
 

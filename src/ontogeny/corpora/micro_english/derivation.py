@@ -9,6 +9,7 @@ from itertools import accumulate
 from random import Random
 
 from ontogeny.corpora.micro_english.lexicon import Ground, Lexicon, Word
+from ontogeny.records import OntogenyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Node:
     category: str
     features: Ground
     children: tuple[Node | Word, ...]
+    rule: str = ""  # the name of the rule that made it, if it has one
 
     def leaves(self) -> Iterator[Word]:
         """The words from left to right, with their categories."""
@@ -30,6 +32,20 @@ class Node:
     def words(self) -> list[str]:
         """The words' forms from left to right."""
         return [leaf.form for leaf in self.leaves()]
+
+    def rules(self) -> Iterator[str]:
+        """The names of the rules in it, from the top."""
+        if self.rule:
+            yield self.rule
+        for child in self.children:
+            if isinstance(child, Node):
+                yield from child.rules()
+
+    def brackets(self) -> str:
+        """The tree on one line; a category of words stands without brackets: `[NP the dog]`."""
+        parts = (child.form if isinstance(child, Word) else child.brackets() for child in self.children)
+        text = " ".join(parts)
+        return text if len(self.children) == 1 and isinstance(self.children[0], Word) else f"[{self.category} {text}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,13 @@ class State:
         last = len(self.cumulative) - 1
         return self.expansions[bisect(self.cumulative, random.random() * self.cumulative[-1], 0, last)]
 
+    def shares(self) -> Iterator[tuple[float, Expansion]]:
+        """Every expansion with its probability."""
+        before = 0.0
+        for expansion, reached in zip(self.expansions, self.cumulative, strict=True):
+            yield (reached - before) / self.cumulative[-1], expansion
+            before = reached
+
 
 class Choice(State):
     """One of several states; it leaves no trace in the derivation."""
@@ -71,27 +94,72 @@ class Choice(State):
     __slots__ = ()
 
 
-Expansion = tuple[Word | State | Repeat, ...]
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The right side of a rule without variables."""
+
+    parts: tuple[Word | State | Repeat, ...]
+    rule: str = ""
 
 
 def grow(state: State, lexicon: Lexicon, random: Random) -> Node:
     """A derivation of the state."""
     while isinstance(state, Choice):
-        (chosen,) = state.choose(random)
+        (chosen,) = state.choose(random).parts
         assert isinstance(chosen, State)
         state = chosen
     children: list[Node | Word] = []
-    for part in state.choose(random):
+    expansion = state.choose(random)
+    for part in expansion.parts:
         if isinstance(part, State):
             children.append(grow(part, lexicon, random))
         elif isinstance(part, Word):
             children.append(part)
         else:
-            child = children[part.place]
-            children.append(_inflected(child, part.features, lexicon) if part.features else child)
-    return Node(state.category, state.features, tuple(children))
+            children.append(repeated(children[part.place], part.features, lexicon))
+    return Node(state.category, state.features, tuple(children), expansion.rule)
 
 
-def _inflected(child: Node | Word, features: Ground, lexicon: Lexicon) -> Word:
+def repeated(child: Node | Word, features: Ground, lexicon: Lexicon) -> Node | Word:
+    """A constituent once more; with features, its single word in that form."""
+    if not features:
+        return child
     (word,) = child.leaves() if isinstance(child, Node) else (child,)
     return lexicon.inflect(word, features)
+
+
+def measure(states: Iterable[State], rounds: int = 10_000, most: float = 1e6) -> dict[int, float]:
+    """Expected number of words of each state, by its id.
+
+    Raises OntogenyError, with the category, where a derivation cannot end or is expected never to.
+    """
+    living = list(_with_choices(states))[::-1]  # what others are made of first, as far as may be
+    parts = {
+        id(state): [(share, [id(p) for p in e.parts if isinstance(p, State)], len(e.parts)) for share, e in state.shares()]
+        for state in living
+    }
+    words = {id(state): 0.0 for state in living}
+    ending = {id(state): False for state in living}
+    for _ in range(rounds):
+        before = dict(words), dict(ending)
+        for key, ways in parts.items():
+            ending[key] = ending[key] or any(all(ending[below] for below in states_) for _, states_, _ in ways)
+            words[key] = sum(
+                share * (size - len(states_) + sum(words[below] for below in states_)) for share, states_, size in ways
+            )
+        if (words, ending) == before or max(words.values()) > most:
+            break
+    for state in living:
+        if state.expansions and (not ending[id(state)] or words[id(state)] > most):
+            raise OntogenyError(f"grammar: {state.category} never ends; give it a rule without itself, or that rule more weight")
+    return words
+
+
+def _with_choices(states: Iterable[State]) -> Iterator[State]:
+    """The states and the choices in their expansions, each once, what others are made of first as far as may be."""
+    seen: set[int] = set()
+    for state in states:
+        for found in (state, *(p for e in state.expansions for p in e.parts if isinstance(p, State))):
+            if id(found) not in seen:
+                seen.add(id(found))
+                yield found

@@ -10,6 +10,8 @@ A word that begins with a capital is a category; any other stands for itself.  B
     n=!?x       any other value than x has
     g=?x:m|f    the value of x, which is one of these
 
+A rule is `weight name: right side`, the name if it has one; a weight is 10, 10*misleading or 10*revealing.
+
 `Label:Noun[...]` gives a constituent a name; the bare `Label` further on repeats it word for word, and `Label[n=sg]`
 (for a single word) repeats it in another form.
 """
@@ -17,6 +19,7 @@ A word that begins with a capital is a category; any other stands for itself.  B
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 
 from ontogeny.records import OntogenyError
@@ -24,6 +27,8 @@ from ontogeny.records import OntogenyError
 _TOKEN = re.compile(r"[^\s\[\]]+(?:\[[^\]]*\])?")
 _SYMBOL = re.compile(r"(?:(?P<label>[A-Z]\w*):)?(?P<name>[A-Z]\w*)(?:\[(?P<features>[^\]]*)\])?")
 _VALUE = re.compile(r"(?:(?P<not>!)?\?(?P<variable>\w+)(?::(?P<among>[\w|]+))?|(?P<constants>[\w|]+))")
+
+_WEIGHT = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?:\*(?P<share>misleading|revealing))?(?: +(?P<name>[a-z]\w*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,28 @@ def symbol(text: str) -> Symbol:
     if isinstance(part, str):
         raise OntogenyError(f"{text!r} is no category; a category begins with a capital")
     return part
+
+
+def weight(key: str | float) -> tuple[float, str, str]:
+    """`10`, `10*misleading`, `10 passive` or `10*misleading passive`: the number, the share and the name."""
+    match = _WEIGHT.fullmatch(str(key))
+    if not match:
+        raise OntogenyError(
+            f"grammar: {key!r} is no weight; a weight is 10, 10*misleading or 10*revealing, and a name may follow: 10 passive"
+        )
+    return float(match["number"]), match["share"] or "", match["name"] or ""
+
+
+def ignoring(parts: tuple[Part, ...], blind: Set[str]) -> tuple[Part, ...]:
+    """The parts without these features."""
+    if not blind:
+        return parts
+    return tuple(
+        part
+        if isinstance(part, str)
+        else Symbol(part.name, tuple(pair for pair in part.features if pair[0] not in blind), part.label)
+        for part in parts
+    )
 
 
 def _part(token: str, line: str) -> Part:
