@@ -109,7 +109,7 @@ def test_list_and_show(finished_run, tmp_path):
     assert "; judged; " in listed
     shown = call("show", finished_run)
     assert "24 steps, 1 of them warm-up" in shown
-    assert "2,000 words" in shown
+    assert "2,002 words" in shown  # the last scene is told to its end
     for paradigm in store.read_table(RunFolder(finished_run).verdicts)["paradigm"]:
         assert paradigm[:20] in shown
 

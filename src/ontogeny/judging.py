@@ -61,9 +61,10 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
 def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFrame:
     """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself.
 
-    Raises OntogenyError if a table holds scores of other pairs than the run's.
+    Raises OntogenyError if a table holds scores of other pairs than the run's, or made otherwise.
     """
-    key = store.score_key(store.table_metadata(folder.pairs(suite)).get("key", ""), recipe.bos)
+    how = recipe.scoring
+    key = store.score_key(store.table_metadata(folder.pairs(suite)).get("key", ""), recipe.bos, how.leading_space, how.precision)
     about = store.read_table(folder.pairs(suite)).select("paradigm", "phenomenon", "field").unique("paradigm")
     when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
     rows = []
@@ -71,7 +72,9 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
         for step in folder.scored(seed, suite):
             path, known = folder.scores(seed, suite, step), when.get((seed, step))
             if store.table_metadata(path).get("key") != key:
-                raise OntogenyError(f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {folder.path}")
+                raise OntogenyError(
+                    f"{path} was scored on other pairs, or otherwise, than the recipe has now; run: ontogeny score {folder.path}"
+                )
             clock = {
                 "suite": pl.lit(suite),
                 "seed": pl.lit(seed, pl.Int64),

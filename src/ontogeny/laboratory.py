@@ -271,7 +271,8 @@ class Run:
 
         keep_memory()
         context = self.recipe.training.context if isinstance(self.recipe, Recipe) else None
-        return Reader(self.folder, self.recipe, self.asked, find_device(self.recipe.scoring.device), context)
+        device = find_device(self.recipe.scoring.device)
+        return Reader(self.folder, self.recipe, self.asked, device, context, self.display.warn)
 
     def _read(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> None:
         missing = self.reader.missing(seed, checkpoint, again)

@@ -160,7 +160,9 @@ class Evidence:
         """
         seed, step = next((seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, asked.name))
         path = self.folder.scores(seed, asked.name, step)
-        if store.table_metadata(path).get("key") != store.score_key(asked.key, self.recipe.bos):
+        how = self.recipe.scoring
+        key = store.score_key(asked.key, self.recipe.bos, how.leading_space, how.precision)
+        if store.table_metadata(path).get("key") != key:
             raise OntogenyError(
                 f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {self.folder.path}, then "
                 f"ontogeny verdicts {self.folder.path}"

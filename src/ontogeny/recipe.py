@@ -135,6 +135,10 @@ class Scoring(Part):
     """cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
     live: bool = True
     """Score each checkpoint as it appears; off: after training."""
+    leading_space: bool = False
+    """A space before each sentence's first word, as inside a text and as lm-eval has it.  N-gram models read sentences without."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: the body's matrix products; log-softmax and sums stay float32. Its error on a sample is said."""
 
 
 class Thresholds(Part):

@@ -45,9 +45,10 @@ def content_key(*parts: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def score_key(pairs: str, bos: bool) -> str:
-    """What a table of scores answers: these pairs (their key), with BOS or without."""
-    return content_key(pairs, bos)
+def score_key(pairs: str, bos: bool, leading_space: bool = False, precision: str = "float32") -> str:
+    """What a table of scores answers: these pairs (their key), with BOS or without, and what else is not as it is by default."""
+    other = (["leading space"] if leading_space else []) + ([precision] if precision != "float32" else [])
+    return content_key(pairs, bos, *other)
 
 
 def _plain(value: Any) -> Any:
@@ -387,6 +388,10 @@ class RunFolder:
     def pairs(self, suite: str) -> Path:
         """Table of a suite's pairs as they were scored."""
         return self.path / "suites" / f"{suite}.parquet"
+
+    def tokenised(self, suite: str, key: str) -> Path:
+        """Table of a suite's pairs as token ids, by a key of pairs, tokenizer and settings."""
+        return self.path / "suites" / "tokens" / f"{suite}-{key}.parquet"
 
     def suites(self) -> list[str]:
         """Names of the suites that this run knows."""

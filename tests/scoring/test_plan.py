@@ -1,20 +1,14 @@
-"""What is asked of a model: every token of every sentence once, and each distinct prefix once a batch."""
+"""Which pairs a suite asks of a model, and as which tokens."""
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import tiny
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.scoring import plan
 from ontogeny.scoring.reading import ask
 from ontogeny.suites.table import Table
-
-settle = settings(max_examples=60, deadline=None)
-sentences = st.lists(st.text("abc", min_size=1, max_size=6).map(" ".join), min_size=2, max_size=24)
 
 
 @pytest.fixture(scope="module")
@@ -25,31 +19,6 @@ def tokenizer():
 def made(tokenizer, *texts, first=2, context=100):
     pairs = tiny.pairs(*zip(texts[::2], texts[1::2], strict=False))
     return plan.make(pairs, tokenizer, first, context)
-
-
-@settle
-@given(sentences, st.integers(16, 40))
-def test_batches_hold_every_token_of_every_sentence_once(tokenizer, texts, batch_tokens):
-    todo = made(tokenizer, *texts)
-    seen = {}
-    for batch in todo.batches(batch_tokens):
-        assert batch.tokens.size <= max(batch_tokens, batch.tokens.shape[1])
-        for i, sentence in enumerate(batch.sentences):
-            assert sentence not in seen
-            seen[sentence] = (*batch.tokens[i], batch.edge_token[i, -1])
-            assert batch.edge_token[i].tolist() == list(seen[sentence][1:])
-    assert seen == dict(enumerate(todo.sentences))
-
-
-@settle
-@given(sentences)
-def test_a_node_is_a_prefix_and_each_prefix_is_one_node(tokenizer, texts):
-    for batch in made(tokenizer, *texts).batches(4096):
-        flat = [tuple(row[: j + 1]) for row in batch.tokens.tolist() for j in range(len(row))]
-        at_node = [flat[node] for node in batch.nodes]
-        assert len(set(at_node)) == len(at_node) == len(set(flat))
-        for i, row in enumerate(batch.edge_node):
-            assert [at_node[node] for node in row] == flat[i * len(row) : (i + 1) * len(row)]
 
 
 def test_sentences_begin_with_bos_and_one_that_comes_twice_is_there_once(tokenizer):
@@ -125,10 +94,3 @@ def test_the_key_of_a_suite_changes_with_any_pair(tmp_path):
     assert ask(suite(tmp_path, *rows), 1).key != key
     assert ask(suite(tmp_path, rows[0], ("p", "c d", "d  c")), None).key != key
     assert ask(suite(tmp_path, *rows[::-1]), None).key != key
-
-
-def test_edges_are_whole_numbers_of_nodes(tokenizer):
-    batch = next(made(tokenizer, "a b", "a c", "b a", "b c").batches(4096))
-    assert (batch.edge_node >= 0).all()
-    assert batch.nodes.tolist() == [0, 1, 5]  # BOS, BOS a, BOS b
-    assert np.bincount(batch.edge_node.ravel()).tolist() == [4, 2, 2]

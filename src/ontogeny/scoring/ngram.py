@@ -100,7 +100,7 @@ class Sentences:
 
 def score(model: KneserNey, order: int, sentences: Sentences) -> pl.DataFrame:
     """The table that `causal.score` makes of a network: paradigm, pair, logp_good, logp_bad, tokens, critical region's two."""
-    return frame_of(sentences.plan, sentences.tokens_of(sentences.logps(model, order)))
+    return frame_of(sentences.plan, np.concatenate(sentences.tokens_of(sentences.logps(model, order))))
 
 
 def score_with(logp: Callable[[Sequence[int], int], float], plan: Plan) -> pl.DataFrame:
@@ -109,7 +109,7 @@ def score_with(logp: Callable[[Sequence[int], int], float], plan: Plan) -> pl.Da
     The first token of a sentence is given, as everywhere.
     """
     rows = [np.array([logp(sentence[:i], sentence[i]) for i in range(1, len(sentence))]) for sentence in plan.sentences]
-    return frame_of(plan, rows)
+    return frame_of(plan, np.concatenate(rows))
 
 
 def margins(model: KneserNey, sentences: Sentences, orders: Iterable[int]) -> pl.DataFrame:

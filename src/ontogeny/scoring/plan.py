@@ -1,38 +1,24 @@
-"""What a suite asks of a model, worked out once for each tokenizer: which sentences, in which batches, which tokens.
-
-Sentences of one length go together, so that nothing is padded, sorted by their tokens, so that neighbours share prefixes.
-In a batch the next-token distribution after each distinct prefix is computed once: it is a node, and every sentence token is an
-edge out of one.  A distribution costs the vocabulary times the width, more than all layers of a small model.
-"""
+"""What a suite asks of a model, worked out once for each tokenizer: which sentences of which tokens, and what they share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ontogeny.records import OntogenyError, Pair
+from ontogeny.scoring.forest import Forest, Integers, common, grow
 from ontogeny.tokens.token_store import encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Sentences of one length.  A node is a row of the flattened [sentence, position] grid; an edge is a scored token."""
-
-    sentences: NDArray[np.int64]  # [S] ids of the sentences in the plan
-    tokens: NDArray[np.int64]  # [S, T] input tokens: the first token and all but the last
-    nodes: NDArray[np.int64]  # [N] flat indices into S * T, one for each distinct prefix
-    edge_node: NDArray[np.int64]  # [S, T] which node each token is predicted from
-    edge_token: NDArray[np.int64]  # [S, T] the token that is predicted
+Tokenised = list[tuple[tuple[int, ...], tuple[int, ...]]]  # of each pair the good and the bad sentence, with the first token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """The pairs of a suite as token ids.  `good` and `bad` index `sentences`; a sentence that occurs twice is there once.
 
@@ -41,58 +27,79 @@ class Plan:
 
     pairs: list[Pair]
     sentences: list[tuple[int, ...]]  # with the first token, if there is one
-    good: NDArray[np.int64]  # [pairs]
-    bad: NDArray[np.int64]  # [pairs]
+    good: Integers  # [pairs]
+    bad: Integers  # [pairs]
     too_long: list[Pair]  # left out, counted and said
     unknown: int  # <unk> tokens in all sentences
+    _forests: dict[int, Forest] = field(default_factory=dict, repr=False, compare=False)
 
-    def batches(self, batch_tokens: int) -> Iterator[Batch]:
-        """Batches of at most `batch_tokens` input tokens (but at least one sentence)."""
-        order = sorted(range(len(self.sentences)), key=lambda i: (len(self.sentences[i]), self.sentences[i]))
-        start = 0
-        while start < len(order):
-            length = len(self.sentences[order[start]])
-            most = max(1, batch_tokens // max(1, length - 1))
-            end = start
-            while end < len(order) and end - start < most and len(self.sentences[order[end]]) == length:
-                end += 1
-            if length > 1:
-                yield _batch(np.array(order[start:end]), np.array([self.sentences[i] for i in order[start:end]], dtype=np.int64))
-            start = end
+    def forest(self, most: int) -> Forest:
+        """The sentences as trees of at most `most` nodes, none of which branches for 1; grown once."""
+        if most not in self._forests:
+            self._forests[most] = grow(self.sentences, most)
+        return self._forests[most]
+
+    @cached_property
+    def lengths(self) -> Integers:
+        """Scored tokens of each sentence."""
+        return np.array([max(0, len(sentence) - 1) for sentence in self.sentences], dtype=np.int64)
+
+    @cached_property
+    def starts(self) -> Integers:
+        """Where each sentence's scored tokens start when those of all sentences are laid end to end."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @cached_property
+    def critical(self) -> tuple[Integers, Integers]:
+        """Tokens that the sentences of each pair have in common at their beginning, the first included, and then at their end."""
+        flat = np.fromiter((token for sentence in self.sentences for token in sentence), dtype=np.int64)
+        sizes = np.array([len(sentence) for sentence in self.sentences], dtype=np.int64)
+        ends, shortest = np.cumsum(sizes), np.minimum(sizes[self.good], sizes[self.bad])
+        before = common(flat, (ends - sizes)[self.good], (ends - sizes)[self.bad], shortest)
+        return before, common(flat, ends[self.good] - 1, ends[self.bad] - 1, shortest - before, step=-1)
+
+    def part(self, which: Integers) -> Plan:
+        """The plan of some pairs alone."""
+        tokenised = [(self.sentences[self.good[i]], self.sentences[self.bad[i]]) for i in which]
+        return of([self.pairs[i] for i in which], tokenised, None, max(map(len, self.sentences)))
 
 
-def _batch(sentences: NDArray[np.int64], ids: NDArray[np.int64]) -> Batch:
-    """`ids` [S, T + 1] in sorted order: a prefix that the sentence before has too is that sentence's node."""
-    inputs = ids[:, :-1]
-    count, length = inputs.shape
-    same = np.zeros((count, length), dtype=bool)
-    same[1:] = np.logical_and.accumulate(inputs[1:] == inputs[:-1], axis=1)
-    nodes = np.flatnonzero(~same)
-    number = np.full((count, length), -1, dtype=np.int64)
-    number.flat[nodes] = np.arange(len(nodes))
-    edge_node = np.maximum.accumulate(number, axis=0)  # numbers grow down a column, so the largest so far is the newest
-    return Batch(sentences, inputs, nodes, edge_node, ids[:, 1:])
-
-
-def make(pairs: list[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, context: int) -> Plan:
+def make(
+    pairs: list[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, context: int, leading_space: bool = False
+) -> Plan:
     """Tokenises a suite.  `first` is the BOS that every sentence gets, None for none; `context` the most tokens a model takes.
 
     Raises OntogenyError if no pair is short enough.
     """
+    return of(pairs, tokenise(pairs, tokenizer, first, leading_space), unknown_id(tokenizer, first), context)
+
+
+def tokenise(pairs: list[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, leading_space: bool) -> Tokenised:
+    """The ids of both sentences of each pair, with `first` in front; each sentence is tokenised once."""
     texts = sorted({text for pair in pairs for text in (pair.good, pair.bad)})
-    ids = dict(zip(texts, map(tuple, encode(tokenizer, texts, first)), strict=True)) if texts else {}
-    fits = [all(len(ids[text]) <= context + 1 for text in (pair.good, pair.bad)) for pair in pairs]  # the last is no input
-    kept = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
-    if not kept:
+    spaced = [f" {text}" for text in texts] if leading_space else texts
+    ids = dict(zip(texts, map(tuple, encode(tokenizer, spaced, first)), strict=True)) if texts else {}
+    return [(ids[pair.good], ids[pair.bad]) for pair in pairs]
+
+
+def unknown_id(tokenizer: PreTrainedTokenizerBase, first: int | None) -> int | None:
+    """The token for what a tokenizer cannot say, unless it is the one that every sentence begins with."""
+    return tokenizer.unk_token_id if tokenizer.unk_token_id != first else None
+
+
+def of(pairs: list[Pair], tokenised: Tokenised, unknown: int | None, context: int) -> Plan:
+    """The plan of pairs that have been tokenised.  Raises OntogenyError if none is short enough."""
+    fits = [max(map(len, both)) <= context + 1 for both in tokenised]  # the last token is no input
+    if not any(fits):
         raise OntogenyError(f"not one of {len(pairs)} pairs fits into the model's context of {context} tokens")
-    sentences = sorted({ids[text] for pair in kept for text in (pair.good, pair.bad)})
+    kept = [both for both, fit in zip(tokenised, fits, strict=True) if fit]
+    sentences = sorted({sentence for both in kept for sentence in both})
     where = {sentence: i for i, sentence in enumerate(sentences)}
-    unknown = tokenizer.unk_token_id if tokenizer.unk_token_id != first else None
     return Plan(
-        pairs=kept,
+        pairs=[pair for pair, fit in zip(pairs, fits, strict=True) if fit],
         sentences=sentences,
-        good=np.array([where[ids[pair.good]] for pair in kept], dtype=np.int64),
-        bad=np.array([where[ids[pair.bad]] for pair in kept], dtype=np.int64),
+        good=np.array([where[good] for good, _ in kept], dtype=np.int64),
+        bad=np.array([where[bad] for _, bad in kept], dtype=np.int64),
         too_long=[pair for pair, fit in zip(pairs, fits, strict=True) if not fit],
         unknown=sum(sentence.count(unknown) for sentence in sentences) if unknown is not None else 0,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import polars as pl
 
 from ontogeny import store
-from ontogeny.recipe import Observation
+from ontogeny.recipe import Observation, Scoring
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
 from ontogeny.scoring import causal, plan
 from ontogeny.store import RunFolder
@@ -70,15 +70,24 @@ def keep_pairs(folder: RunFolder, asked: Asked) -> None:
 
 
 class Reader:
-    """Reads checkpoints for one run.  Suites are tokenised once for each tokenizer that is met."""
+    """Reads checkpoints for one run.  Suites are tokenised once for each tokenizer that is met, and kept in the run's folder."""
 
-    def __init__(self, folder: RunFolder, observation: Observation, asked: list[Asked], device: torch.device, context: int | None):
+    def __init__(
+        self,
+        folder: RunFolder,
+        observation: Observation,
+        asked: list[Asked],
+        device: torch.device,
+        context: int | None,
+        say: Callable[[str], None] = lambda text: None,
+    ):
         self.folder = folder
         self.observation = observation
         self.asked = asked
         self.device = device
         self.context = context  # of our own training; None: as the model's config says
-        self._plans: dict[tuple[str, str, int], plan.Plan] = {}
+        self.say = say  # what a person should know
+        self._plans: dict[tuple[str, int], plan.Plan] = {}
 
     def missing(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> list[Asked]:
         """Suites that this checkpoint has no scores on, or scores of other pairs."""
@@ -86,7 +95,11 @@ class Reader:
 
     def _scored(self, seed: int, checkpoint: Checkpoint, asked: Asked) -> bool:
         path = self.folder.scores(seed, asked.name, checkpoint.step)
-        return path.exists() and store.table_metadata(path).get("key") == store.score_key(asked.key, self.observation.bos)
+        return path.exists() and store.table_metadata(path).get("key") == self._key(asked)
+
+    def _key(self, asked: Asked) -> str:
+        how = self.observation.scoring
+        return store.score_key(asked.key, self.observation.bos, how.leading_space, how.precision)
 
     def read(self, seed: int, checkpoint: Checkpoint, suites: list[Asked], bar: Bar) -> str:
         """Scores a checkpoint on the suites and writes the tables.  Returns the hash of the weights that were scored.
@@ -101,26 +114,51 @@ class Reader:
         for asked in suites:
             todo = self.plan(asked, tokenizer, checkpoint.folder, model)
             with bar(f"{asked.name} at step {checkpoint.step:,}", len(todo.sentences)) as progress:
-                frame = _score(model, todo, self.device, self.observation.scoring.batch_tokens, progress, checkpoint.folder)
-            facts = {
-                "key": store.score_key(asked.key, self.observation.bos),
-                "weights": weights,
-                "step": str(checkpoint.step),
-                "seed": str(seed),
-            }
-            store.write_table(self.folder.scores(seed, asked.name, checkpoint.step), frame, facts)
+                scored = _score(model, todo, self.device, self.observation.scoring, progress, checkpoint.folder)
+            facts = {"key": self._key(asked), "weights": weights, "step": str(checkpoint.step), "seed": str(seed)}
+            store.write_table(self.folder.scores(seed, asked.name, checkpoint.step), scored.frame, facts)
             told = {"too_long": len(todo.too_long), "unknown_tokens": todo.unknown}
-            self.folder.note(suites={asked.name: {**asked.facts(), **told}})
+            self.folder.note(suites={asked.name: {**asked.facts(), **told, **scored.facts}})
+            self._say(asked, checkpoint, scored)
         return weights
+
+    def _say(self, asked: Asked, checkpoint: Checkpoint, scored: causal.Scored) -> None:
+        where = f"{asked.name} at step {checkpoint.step:,}"
+        if most := scored.facts.get("batch_tokens"):
+            self.say(f"{where}: memory was short, so one forward pass has {most:,} tokens")
+        if error := scored.facts.get("bfloat16"):
+            self.say(
+                f"{where}: in bfloat16 a sentence's log-probability is off by up to {error['largest_error']:.2g} nats and "
+                f"{error['flipped']} of {error['pairs']} pairs are decided otherwise"
+            )
 
     def plan(self, asked: Asked, tokenizer: PreTrainedTokenizerBase, folder: Path, model: Any) -> plan.Plan:
         """The suite's plan for this tokenizer, made once."""
+        first = token_store.bos_id(tokenizer) if self.observation.bos else None
         context = context_of(model, self.context)
-        key = (asked.key, _tokenizer_key(folder, tokenizer), context)
-        if key not in self._plans:
-            first = token_store.bos_id(tokenizer) if self.observation.bos else None
-            self._plans[key] = plan.make(asked.pairs, tokenizer, first, context)
-        return self._plans[key]
+        spaced = self.observation.scoring.leading_space
+        key = store.content_key(asked.key, _tokenizer_key(folder, tokenizer), first, spaced)
+        if (key, context) not in self._plans:
+            path = self.folder.tokenised(asked.name, key)
+            if not path.exists():
+                _keep_tokens(path, asked, plan.tokenise(asked.pairs, tokenizer, first, spaced), key)
+            tokens, unknown = _kept_tokens(path, asked), plan.unknown_id(tokenizer, first)
+            self._plans[key, context] = plan.of(asked.pairs, tokens, unknown, context)
+        return self._plans[key, context]
+
+
+def _keep_tokens(path: Path, asked: Asked, tokens: plan.Tokenised, key: str) -> None:
+    about = {name: [getattr(pair, name) for pair in asked.pairs] for name in ("paradigm", "pair")}
+    sides = {side: pl.Series([both[i] for both in tokens], dtype=pl.List(pl.UInt32)) for i, side in enumerate(("good", "bad"))}
+    store.write_table(path, pl.DataFrame(about | sides), {"key": key})
+
+
+def _kept_tokens(path: Path, asked: Asked) -> plan.Tokenised:
+    """Raises OntogenyError if the table is broken or not of these pairs."""
+    table = store.read_table(path)
+    if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
+        raise OntogenyError(f"{path} does not hold the pairs of {asked.name}; delete it and it is made again")
+    return [(tuple(good), tuple(bad)) for good, bad in zip(table["good"].to_list(), table["bad"].to_list(), strict=True)]
 
 
 def score_folder(
@@ -131,7 +169,7 @@ def score_folder(
     model, tokenizer = open_model(folder).to(device), open_tokenizer(folder)
     first = token_store.bos_id(tokenizer) if bos else None
     todo = plan.make(asked.pairs, tokenizer, first, context_of(model, None))
-    return _score(model, todo, device, batch_tokens, progress, folder), todo, weights
+    return _score(model, todo, device, Scoring(batch_tokens=batch_tokens), progress, folder).frame, todo, weights
 
 
 def open_model(folder: Path) -> Any:
@@ -166,13 +204,16 @@ def context_of(model: Any, trained: int | None) -> int:
     return min(most, trained) if trained else most
 
 
-def _score(model: Any, todo: plan.Plan, device: Any, batch_tokens: int, progress: causal.Progress, folder: Path) -> pl.DataFrame:
+def _score(model: Any, todo: plan.Plan, device: Any, how: Scoring, progress: causal.Progress, folder: Path) -> causal.Scored:
     try:
-        return causal.score(model, todo, device, batch_tokens, progress)
+        return causal.read(model, todo, device, how.batch_tokens, progress, how.precision)
     except OntogenyError as error:
         raise OntogenyError(f"{folder}: {error}") from error
 
 
+TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens_map*", "added_tokens*", "*.model")
+
+
 def _tokenizer_key(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
-    file = folder / "tokenizer.json"
-    return store.file_hash(file) if file.exists() else store.content_key(tokenizer.get_vocab())
+    files = sorted({file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)})
+    return store.content_key({file.name: store.file_hash(file) for file in files} or tokenizer.get_vocab())

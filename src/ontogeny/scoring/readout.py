@@ -1,0 +1,166 @@
+"""The ways to a causal language model's next-token distributions, and the choice of the fastest that gives its own numbers.
+
+Two things save work.  *Trees* compute each distinct beginning once, which a model can follow if it takes positions and a mask
+that shows a token its ancestors alone.  *States* apply the output embeddings to the last hidden states that are read and to no
+others, which is right for a model that does nothing more to its logits.  A model of any family is tried on a few sentences of the
+suite against its plain logits, sentence by sentence; recurrent ones, those with ALiBi, or that scale or cap their logits, so get
+the way that is right for them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ontogeny.records import OntogenyError
+from ontogeny.scoring.forest import Batch
+from ontogeny.scoring.plan import Plan
+
+TREE = 96  # nodes: attention within a tree costs its square, and less is shared in smaller ones
+ROWS = 256  # distributions made at a time: few enough to stay in the processor's cache
+AGREE = 2e-5  # nats, and relative: float32 keeps seven digits, and some layers cost one or two
+TRIAL = 8  # pairs
+Progress = Callable[[int], None]  # called with the number of sentences that were just scored
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a model is run: `states` of all nodes of a batch [B, N, width], and the `head`'s logits [., vocabulary] of some."""
+
+    trees: bool  # many sentences a row; else one, or such as are beginnings of it
+    body: bool  # the last hidden states and the output embeddings; else the model's own logits
+    states: Callable[[dict[str, torch.Tensor]], torch.Tensor]  # from the model's inputs
+    head: Callable[[torch.Tensor], torch.Tensor]
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def __str__(self) -> str:
+        return f"{'trees of prefixes' if self.trees else 'sentences'}, {'hidden states' if self.body else 'logits'}"
+
+    def logps(self, batch: Batch, device: torch.device) -> NDArray[np.float64]:
+        """log p of every edge of a batch, in nats."""
+        with self.autocast():
+            states = self.states(_inputs(batch, self.trees, device))
+        states = states.flatten(0, 1)[torch.from_numpy(batch.nodes).to(device)]  # [M, width]
+        token = torch.from_numpy(batch.edge_token).to(device)
+        node = torch.from_numpy(batch.edge_node).to(device)
+        found = torch.empty(len(token), device=device)
+        bounds = np.searchsorted(batch.edge_node, np.arange(0, len(states) + ROWS, ROWS))
+        for part, (first, last) in enumerate(pairwise(bounds)):
+            rows = self.head(states[part * ROWS : (part + 1) * ROWS]).float().log_softmax(-1)  # [ROWS, vocabulary]
+            found[first:last] = rows[node[first:last] - part * ROWS, token[first:last]]
+        return found.double().cpu().numpy()
+
+
+def _inputs(batch: Batch, trees: bool, device: torch.device) -> dict[str, torch.Tensor]:
+    tokens = torch.from_numpy(batch.tokens).to(device)
+    if not trees:
+        return {"input_ids": tokens}
+    depth, end = torch.from_numpy(batch.depth).to(device), torch.from_numpy(batch.end).to(device)
+    return {"input_ids": tokens, "position_ids": depth, "attention_mask": ancestors(end)}
+
+
+def ancestors(end: torch.Tensor) -> torch.Tensor:
+    """What is added to attention [B, 1, N, N]: 0 where the row's node descends from the column's or is it, else the least float."""
+    place = torch.arange(end.shape[1], device=end.device)
+    sees = (place[:, None] >= place) & (place[:, None] < end[:, None, :])
+    return torch.zeros(sees.shape, device=end.device).masked_fill_(~sees, torch.finfo(torch.float32).min)[:, None]
+
+
+def ways(model: Any) -> Iterator[Way]:
+    """Every way a model offers, the fastest first and the plain one last."""
+
+    def logits(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return model(**inputs, use_cache=False).logits  # type: ignore[no-any-return]
+
+    def states(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        body = getattr(model, model.base_model_prefix)
+        return body(**inputs, use_cache=False).last_hidden_state.to(model.dtype)  # type: ignore[no-any-return]
+
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    for trees in (True, False):
+        if head is not None:
+            yield Way(trees, True, states, head)
+        yield Way(trees, False, logits, torch.nn.Identity())
+
+
+@torch.inference_mode()
+def choose(model: Any, plan: Plan, device: torch.device) -> Way:
+    """The first of the ways that gives the plain way's log-probabilities on a few pairs of the plan and its longest sentence."""
+    *faster, plain = ways(model)
+    trial = _trial(plan)
+    expected = token_logps(plain, trial, device)[0]
+    for way in faster:
+        try:
+            found = token_logps(way, trial, device)[0]
+        except Exception:  # a model of somebody else's that is called in a way it does not know may raise anything
+            continue
+        if np.allclose(found, expected, rtol=AGREE, atol=AGREE):
+            return way
+    return plain
+
+
+def _trial(plan: Plan) -> Plan:
+    """Pairs spread evenly over the plan, and the one with the longest sentence: positions and windows end there."""
+    lengths = np.array([len(sentence) for sentence in plan.sentences])
+    longest = np.maximum(lengths[plan.good], lengths[plan.bad]).argmax()
+    spread = np.linspace(0, len(plan.pairs) - 1, TRIAL, dtype=np.int64)
+    return plan.part(np.unique([*spread, longest]))
+
+
+def token_logps(
+    way: Way, plan: Plan, device: torch.device, batch_tokens: int = 512, progress: Progress = lambda sentences: None
+) -> tuple[NDArray[np.float64], int]:
+    """log p of every scored token of the plan's sentences, laid end to end, and the most tokens that a pass had.
+
+    Where memory is short passes become smaller.  Raises OntogenyError if a log-probability is no finite number.
+    """
+    forest = plan.forest(min(TREE, batch_tokens) if way.trees else 1)
+    found = np.zeros(len(forest.edge_place))
+    groups = deque(forest.groups(batch_tokens, equal=not way.trees))
+    while groups:
+        trees = groups.popleft()
+        batch = forest.batch(trees)
+        if batch.tokens.size > batch_tokens and len(trees) > 1:
+            groups.extendleft(np.array_split(trees, 2)[::-1])
+            continue
+        try:
+            found[batch.edge_place] = way.logps(batch, device)
+        except RuntimeError as error:
+            if len(trees) == 1 or not _short_of_memory(error):
+                raise
+            batch_tokens = batch.tokens.size // 2
+            groups.appendleft(trees)
+            continue
+        _check_finite(plan, batch, found)
+        progress(batch.sentences)
+    return found, batch_tokens
+
+
+def _short_of_memory(error: RuntimeError) -> bool:
+    """True for a GPU's memory, and for the processor's, which torch has no error of its own for."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _check_finite(plan: Plan, batch: Batch, found: NDArray[np.float64]) -> None:
+    wrong = batch.edge_place[~np.isfinite(found[batch.edge_place])]
+    if len(wrong):
+        sentence = np.searchsorted(plan.starts, wrong.min(), side="right") - 1
+        pair = next(i for i, both in enumerate(zip(plan.good, plan.bad, strict=True)) if sentence in both)
+        text = plan.pairs[pair].good if plan.good[pair] == sentence else plan.pairs[pair].bad
+        raise OntogenyError(
+            f"the model gives a log-probability that is not a finite number, in {text!r} (paradigm {plan.pairs[pair].paradigm}, "
+            f"pair {plan.pairs[pair].pair}); its weights may be broken"
+        )
+
+
+def in_bfloat16(way: Way, device: torch.device) -> Way:
+    """The same with the body's matrix products in bfloat16; logits from hidden states, log-softmax and sums stay float32."""
+    return replace(way, autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16))

@@ -1,0 +1,119 @@
+"""Plans kept in a run's folder: tokenised once, never those of another suite, tokenizer or setting."""
+
+import polars as pl
+import pytest
+import tiny
+
+from ontogeny import recipe, store
+from ontogeny.records import OntogenyError
+from ontogeny.scoring import plan
+from ontogeny.scoring.reading import Reader, ask
+from ontogeny.store import RunFolder
+from ontogeny.suites.table import Table
+
+
+@pytest.fixture
+def asked(tmp_path):
+    def make(*rows):
+        file = tmp_path / "own.csv"
+        file.write_text("paradigm,good,bad\n" + "".join(f"p,{good},{bad}\n" for good, bad in rows))
+        return ask(Table(path=file), None)
+
+    return make
+
+
+PAIRS = (("a b c", "a c b"), ("a b", "b zebra"))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    tokenizer = tiny.words("a b c d")
+    return tiny.save(tiny.opt(len(tokenizer)), tokenizer, tmp_path / "model"), tokenizer
+
+
+def observation(path, *settings):
+    base = {"name": "o", "suites": [{"kind": "table", "path": str(path)}]}
+    return recipe.build(recipe.Observation, base | dict(settings), "here")
+
+
+def plan_of(tmp_path, asked, checkpoint, *settings, context=None):
+    folder, tokenizer = checkpoint
+    reader = Reader(RunFolder(tmp_path / "run"), observation(tmp_path / "own.csv", *settings), [asked], "cpu", context)
+    return reader.plan(asked, tokenizer, folder, tiny.opt(len(tokenizer)))
+
+
+def kept(tmp_path):
+    return sorted((tmp_path / "run" / "suites" / "tokens").glob("*.parquet"))
+
+
+def fail(*args):
+    raise AssertionError("tokenised again")
+
+
+def test_a_suite_is_tokenised_once_for_all_processes(tmp_path, asked, checkpoint, monkeypatch):
+    suite = asked(*PAIRS)
+    first = plan_of(tmp_path, suite, checkpoint)
+    assert first.sentences == plan.make(suite.pairs, checkpoint[1], 2, 16).sentences
+    assert first.unknown == 1
+    monkeypatch.setattr(plan, "tokenise", fail)
+    again = plan_of(tmp_path, suite, checkpoint)  # a reader of its own, as in another process
+    assert (again.sentences, again.pairs, again.unknown) == (first.sentences, first.pairs, first.unknown)
+    assert (again.good.tolist(), again.bad.tolist()) == (first.good.tolist(), first.bad.tolist())
+    shorter = plan_of(tmp_path, suite, checkpoint, context=2)  # what fits is the model's matter, not the tokenizer's
+    assert len(shorter.too_long) == 1
+    assert len(kept(tmp_path)) == 1
+    assert RunFolder(tmp_path / "run").suites() == []  # no suite of its own
+
+
+def test_another_suite_tokenizer_or_setting_is_tokenised_anew(tmp_path, asked, checkpoint):
+    suite = asked(*PAIRS)
+    plan_of(tmp_path, suite, checkpoint)
+    plan_of(tmp_path, suite, checkpoint, ("bos", False))
+    plan_of(tmp_path, suite, checkpoint, ("scoring", {"leading_space": True}))
+    assert len(kept(tmp_path)) == 3
+    changed = asked(PAIRS[0], ("a b", "b d"))
+    assert plan_of(tmp_path, changed, checkpoint).unknown == 0
+    tokenizer = tiny.words("a b c zebra")
+    folder = tiny.save(tiny.opt(len(tokenizer)), tokenizer, tmp_path / "other")
+    assert plan_of(tmp_path, asked(*PAIRS), (folder, tokenizer)).unknown == 0
+    assert len(kept(tmp_path)) == 5
+
+
+def test_a_table_of_other_pairs_or_a_broken_one_is_refused(tmp_path, asked, checkpoint):
+    suite = asked(*PAIRS)
+    plan_of(tmp_path, suite, checkpoint)
+    (path,) = kept(tmp_path)
+    store.write_table(path, store.read_table(path).with_columns(pair=pl.lit("other")))
+    with pytest.raises(OntogenyError, match="does not hold the pairs of own; delete it and it is made again"):
+        plan_of(tmp_path, suite, checkpoint)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(OntogenyError, match="delete it and it is made again"):
+        plan_of(tmp_path, suite, checkpoint)
+
+
+def test_scores_made_otherwise_are_other_scores():
+    keys = {
+        store.score_key("pairs", bos, space, precision)
+        for bos in (1, 0)
+        for space in (1, 0)
+        for precision in ("float32", "bfloat16")
+    }
+    assert len(keys) == 8
+    assert store.score_key("pairs", True) == store.content_key("pairs", True)  # as before there were other ways
+
+
+def test_a_leading_space_is_seen_by_tokenizers_that_see_it():
+    from ontogeny.tokens.trained import BPE
+
+    tokenizer = BPE(vocab_size=270).make(tiny.documents("a dog and a cat", "dogs and cats"))
+    pairs = tiny.pairs(("dog and", "dog cat"))
+    plain, spaced = (plan.make(pairs, tokenizer, None, 99, leading_space=space) for space in (False, True))
+    assert [tokenizer.decode(s) for s in spaced.sentences] != [tokenizer.decode(s) for s in plain.sentences] or (
+        tokenizer.backend_tokenizer.pre_tokenizer.add_prefix_space
+    )
+    assert [tokenizer.decode(s).strip() for s in spaced.sentences] == [tokenizer.decode(s).strip() for s in plain.sentences]
+
+
+def test_a_run_says_which_way_it_was_read(finished_run):
+    suites = RunFolder(finished_run).lineage()["suites"]
+    assert {facts["way"] for facts in suites.values()} == {"trees of prefixes, hidden states"}
