@@ -317,12 +317,4 @@ def _examples(plan: Plan, logps: list[Floats], margins: Floats, concordance: Con
         for side, number in (("good", plan.good[i]), ("bad", plan.bad[i]))
         for position, (token, logp) in enumerate(zip(plan.sentences[number][1:], logps[number], strict=True), start=1)
     ]
-    columns = {
-        "pair": pl.String,
-        "side": pl.String,
-        "position": pl.Int64,
-        "token": pl.String,
-        "logp": pl.Float64,
-        "margin": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=columns, orient="row")
+    return pl.DataFrame(rows, schema=SENTENCES, orient="row")
