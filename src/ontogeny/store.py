@@ -460,13 +460,20 @@ class RunFolder:
 
     def reading(self, instrument: str, key: str) -> dict[tuple[int, int], float]:
         """One instrument's number by (seed, step)."""
-        values: dict[tuple[int, int], float] = {}
-        for seed in self.seeds():
-            for path in sorted((self.seed(seed) / "readings").glob("step-*.parquet")):
-                for row in read_table(path).iter_rows(named=True):
-                    if (row["instrument"], row["key"]) == (instrument, key):
-                        values[seed, step_of(path)] = row["value"]
-        return values
+        rows = self.all_readings().filter(instrument=instrument, key=key).iter_rows(named=True)
+        return {(row["seed"], row["step"]): row["value"] for row in rows}
+
+    def all_readings(self) -> pl.DataFrame:
+        """Every number that instruments read: instrument, key, seed, step, value."""
+        import polars as pl
+
+        frames = [
+            read_table(path).select("instrument", "key", pl.lit(seed).alias("seed"), pl.lit(step_of(path)).alias("step"), "value")
+            for seed in self.seeds()
+            for path in sorted((self.seed(seed) / "readings").glob("step-*.parquet"))
+        ]
+        schema = {"instrument": pl.String, "key": pl.String, "seed": pl.Int64, "step": pl.Int64, "value": pl.Float64}
+        return pl.concat([pl.DataFrame(schema=schema), *(frame.cast(schema) for frame in frames)])  # type: ignore[arg-type]
 
     # training
 

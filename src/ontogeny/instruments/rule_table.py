@@ -13,7 +13,6 @@ import polars as pl
 from ruamel.yaml import YAML
 
 from ontogeny import recipe as recipes
-from ontogeny.corpora.formal import Language, chances, source
 from ontogeny.instruments.rules import Rules
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
@@ -116,10 +115,8 @@ def _beside(recipe: Recipe, part: Rules) -> dict[str, dict[str, Any]]:
     for theirs in set(own) & set(COMPARED):
         ours = COUNTED_AS.get(language, {}).get(theirs, theirs)
         found[ours] = {"published": own[theirs], "published_sd": own.get(f"{theirs}_sd"), "published_runs": own["runs"]}
-    asked = source(language)
-    if isinstance(asked, Language):
-        for key, value in chances(asked, part.prompt_length).items():
-            found.setdefault(key, {})["chance"] = value
+    for key, value in part.chances().items():
+        found.setdefault(key, {})["chance"] = value
     return found
 
 

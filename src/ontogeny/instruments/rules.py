@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from ontogeny.corpora.formal import Formal, Language, Source, Task, drawn, known, source, spaced
+from ontogeny.corpora.formal import Formal, Language, Source, Task, chances, drawn, known, source, spaced
 from ontogeny.corpora.formal.rules import Rule
 from ontogeny.instruments.completion import completions
 from ontogeny.instruments.context import Context
@@ -84,6 +84,14 @@ class Rules(Kind):
         found = self._tasks(asked, model, symbols) if isinstance(asked, Task) else self._rules(asked, model, symbols)
         for key, value in found.items():
             yield Reading(self.name, key, value)
+
+    def chances(self) -> dict[str, float]:
+        """What a guesser gets, by reading: exact for a language, and one over the symbols of answers for a task's accuracy."""
+        asked = source(self.language)
+        if isinstance(asked, Language):
+            return chances(asked, self.prompt_length)
+        assert isinstance(asked, Task)
+        return {f"accuracy/{length}": asked.chance for length in self.lengths}
 
     def _rules(self, language: Source, model: Any, symbols: Symbols) -> dict[str, float]:
         assert isinstance(language, Language)

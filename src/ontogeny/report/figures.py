@@ -7,6 +7,7 @@ from ontogeny.report.ladder import agreement, distance, ladder, rung_map
 from ontogeny.report.likelihood import likelihood, likelihoods
 from ontogeny.report.ngram_accuracy import ngram_accuracy
 from ontogeny.report.paradigm_map import accuracy_map
+from ontogeny.report.readings import reading
 from ontogeny.report.reliance import reliance
 from ontogeny.report.training import loss_curve, rate_curve, training_curves
 
@@ -24,6 +25,7 @@ __all__ = [
     "ngram_accuracy",
     "overall_accuracy",
     "rate_curve",
+    "reading",
     "reliance",
     "rung_map",
     "save",

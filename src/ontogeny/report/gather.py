@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ontogeny.recipe import Thresholds
+from ontogeny.recipe import InstrumentPart, Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.report.headline import count, enumerated
 from ontogeny.store import RunFolder, fault, read_table
@@ -30,6 +30,7 @@ class Material:
     pairs: Mapping[str, pl.DataFrame]  # by suite
     losses: pl.DataFrame | None  # with a column seed
     dev: pl.DataFrame | None  # seed, step, loss
+    readings: pl.DataFrame | None  # of other instruments: instrument, key, seed, step, value
     lineage: Mapping[str, Any]
     recipe: str | None
     settings: Mapping[str, Any]  # the recipe, read without checking it
@@ -37,6 +38,7 @@ class Material:
     spans: pl.DataFrame | None  # window, start, end
     notes: tuple[str, ...]
     evidence: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # tables of the n-gram evidence by name
+    chances: Mapping[tuple[str, str], float] = field(default_factory=dict)  # of readings, by instrument and key, where known
 
     @property
     def suites(self) -> list[str]:
@@ -80,6 +82,7 @@ def gather(run: RunFolder) -> Material:
         pairs={suite: read_table(run.pairs(suite)) for suite in suites if run.pairs(suite).exists()},
         losses=_losses(run),
         dev=_dev(run),
+        readings=_readings(run),
         lineage=lineage,
         recipe=recipe,
         settings=settings,
@@ -87,6 +90,7 @@ def gather(run: RunFolder) -> Material:
         spans=spans,
         notes=(*_notes(run, lineage), *_gaps(curves, verdicts, timeline), *trouble),
         evidence=_evidence(run),
+        chances=_chances(settings),
     )
 
 
@@ -163,6 +167,26 @@ def _dev(run: RunFolder) -> pl.DataFrame | None:
     rows = [(seed, step, loss) for (seed, step), loss in sorted(run.reading("loss", "dev").items())]
     schema = {"seed": pl.Int64, "step": pl.Int64, "loss": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row") if rows else None
+
+
+def _readings(run: RunFolder) -> pl.DataFrame | None:
+    """What instruments read, but for the dev loss, which has its place beside the training's."""
+    found = run.all_readings()
+    kept = found.filter((pl.col("instrument") != "loss") | (pl.col("key") != "dev"))
+    return None if kept.is_empty() else kept
+
+
+def _chances(settings: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """What a guesser would get, of instruments that know it."""
+    found: dict[tuple[str, str], float] = {}
+    for one in settings.get("instruments") or ():
+        try:
+            part: Any = TypeAdapter(InstrumentPart).validate_python(one)
+        except (OntogenyError, ValidationError):  # of another version; the page shows the readings alone
+            continue
+        if hasattr(part, "chances"):
+            found |= {(part.name, key): value for key, value in part.chances().items()}
+    return found
 
 
 def _notes(run: RunFolder, lineage: Mapping[str, Any]) -> list[str]:

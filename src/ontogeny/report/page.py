@@ -15,6 +15,7 @@ from ontogeny.report.embed import Charts, script_safe
 from ontogeny.report.gather import Material, entropy, gather, verdicts_of
 from ontogeny.report.headline import MEANINGS, first_sentence
 from ontogeny.report.provenance import commands, tables
+from ontogeny.report.readings import reading_cards
 from ontogeny.report.sections import anchor, suite_section
 from ontogeny.report.templates import look, templates
 from ontogeny.report.theme import DARK, LIGHT, config
@@ -49,6 +50,7 @@ def render(material: Material) -> str:
             notes=material.notes,
             suites=suites,
             training=_training(material, charts),
+            instruments=reading_cards(material.readings, material.spans, material.chances, charts),
             made=tables(material.lineage),
             recipe=material.recipe,
             commands=commands(material),
