@@ -203,7 +203,7 @@ def test_the_additions_work_as_shown_and_are_found_by_their_entry_points(here, t
     """One run with the README's own corpus, tokenizer, architecture and suites."""
     page = ROOT / "README.md"
     files = {named(text): text for language in ("python", "toml") for _, text in blocks(page, language) if named(text)}
-    assert set(files) == {"pyproject.toml", "chat.py", "unigram.py", "bloom.py", "attractors.py", "one_name.py"}
+    assert set(files) == {"pyproject.toml", "chat.py", "wordpiece.py", "bloom.py", "attractors.py", "one_name.py"}
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     project = tomllib.loads(files["pyproject.toml"])

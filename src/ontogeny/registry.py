@@ -23,8 +23,10 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "tokenizer": {
         "bpe": "ontogeny.tokens.trained:BPE",
+        "unigram": "ontogeny.tokens.trained:Unigram",
         "word": "ontogeny.tokens.trained:Word",
         "character": "ontogeny.tokens.trained:Character",
+        "byte": "ontogeny.tokens.trained:Byte",
         "pretrained": "ontogeny.tokens.pretrained:Pretrained",
     },
     "architecture": {

@@ -20,7 +20,7 @@ from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.prepare import prepare
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
-from ontogeny.tokens.trained import BPE, Character, Word
+from ontogeny.tokens.trained import BPE, Byte, Character, Unigram, Word
 
 LINES = ("the dog sees the cat", "a cat runs", "the cat sees a dog", "a dog runs and the cat sees the dog")
 CPU = torch.device("cpu")
@@ -44,9 +44,9 @@ def test_the_stream_has_each_document_from_its_end(tmp_path, tokenizer):
     assert written.documents["words"].tolist() == [0, 3]
 
 
-@pytest.mark.parametrize("kind", [BPE, Word, Character])
+@pytest.mark.parametrize("kind", [BPE, Unigram, Word, Character, Byte])
 def test_a_saved_tokenizer_is_still_backward(kind, tmp_path):
-    options = {"vocab_size": 300, "exact": False} if kind is BPE else {}
+    options = {"vocab_size": 300, "exact": False} if kind in (BPE, Unigram) else {}
     forward, made = (kind(**options, direction=way).make(tiny.documents(*LINES)) for way in ("forward", "backward"))
     made.save_pretrained(tmp_path)
     opened = open_tokenizer(tmp_path)

@@ -1,11 +1,15 @@
-"""Tokenizers trained on the corpus itself: byte-level BPE, words, characters.
+"""Tokenizers of our own: byte-level BPE and unigram, words and characters, trained on the corpus itself; and bare bytes.
 
 All are built with the `tokenizers` library and saved as a Hugging Face tokenizer.  Ids 0 to 3 are OPT's: <s>, <pad>, </s>, <unk>;
 `</s>` is both BOS and EOS, as in OPT.
+
+Bytes, BPE and unigram cut text into words alike, and write every byte, spaces too, as one letter of the alphabet of Radford et al.
+(2019): a word carries the space before it, the first word of a document or sentence none, and decoding gives the text back.
 """
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,16 +23,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+LEAST = len(SPECIAL) + 256  # tokens with which any text can be written
 
 
-class Trained(Kind):
-    """A tokenizer that is trained on the corpus."""
-
-    vocab_size: int = Field(8192, gt=len(SPECIAL))
-    """Largest number of tokens, special ones included."""
-
-    exact: bool = False
-    """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
+class Made(Kind):
+    """A tokenizer that is made here, for models that read forward or backward."""
 
     direction: Literal["forward", "backward"] = "forward"
     """backward: the model reads each text from its end; sentences are scored the same way.  N-grams over words stay forward."""
@@ -38,14 +37,28 @@ class Trained(Kind):
         """Forward goes without saying, so that keys of runs from before there was a direction hold."""
         return {name: value for name, value in said(self).items() if (name, value) != ("direction", "forward")}
 
+
+class Trained(Made):
+    """A tokenizer that is trained on the corpus."""
+
+    vocab_size: int = Field(8192, gt=len(SPECIAL))
+    """Largest number of tokens, special ones included."""
+
+    exact: bool = False
+    """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
+
     @abstractmethod
     def pieces(self) -> tuple[Any, Any]:
         """An untrained `tokenizers.Tokenizer` and its trainer."""
+
+    def settle(self, tokenizer: Any) -> None:
+        """Called on the trained `tokenizers.Tokenizer`: what its training left to chance is decided here, in place."""
 
     def make(self, documents: Iterable[Document]) -> PreTrainedTokenizerFast:
         """Trains on the documents, streamed.  Raises OntogenyError if `exact` and the corpus gives fewer tokens than asked for."""
         tokenizer, trainer = self.pieces()
         tokenizer.train_from_iterator(_texts(documents), trainer)
+        self.settle(tokenizer)
         size = tokenizer.get_vocab_size()
         if self.exact and size < self.vocab_size:
             raise OntogenyError(
@@ -58,22 +71,78 @@ class BPE(Trained):
     """Byte-level byte-pair encoding: any text can be written, nothing is unknown (Radford et al. 2019)."""
 
     kind: Literal["bpe"] = "bpe"
-    vocab_size: int = Field(8192, ge=len(SPECIAL) + 256)
+    vocab_size: int = Field(8192, ge=LEAST)
     """Number of tokens: 4 special ones, 256 bytes, the rest merges."""
     exact: bool = True
     """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
 
     def pieces(self) -> tuple[Any, Any]:
         """Bytes, merged within words; a word carries the space before it."""
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from tokenizers import models, trainers
 
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        return tokenizer, trainers.BpeTrainer(
-            vocab_size=self.vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        return over_bytes(models.BPE()), trainers.BpeTrainer(
+            vocab_size=self.vocab_size, special_tokens=SPECIAL, initial_alphabet=letters(), show_progress=False
         )
+
+
+class Unigram(Trained):
+    """A unigram language model over pieces of words, over bytes: any text can be written, nothing is unknown.
+
+    Of all ways to cut a word into pieces the likeliest is taken; the pieces are those whose loss would cost the corpus's likelihood
+    most (Kudo 2018, section 3.2).
+    """
+
+    kind: Literal["unigram"] = "unigram"
+    vocab_size: int = Field(8192, ge=LEAST)
+    """Number of tokens: 4 special ones, 256 bytes, the rest pieces of words."""
+    exact: bool = True
+    """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
+
+    def pieces(self) -> tuple[Any, Any]:
+        """Bytes and runs of them within words; a word carries the space before it, as in BPE."""
+        from tokenizers import models, trainers
+
+        return over_bytes(models.Unigram()), trainers.UnigramTrainer(
+            vocab_size=self.vocab_size,
+            special_tokens=SPECIAL,
+            unk_token="<unk>",
+            initial_alphabet=letters(),
+            show_progress=False,
+        )
+
+    def settle(self, tokenizer: Any) -> None:
+        """Pieces in the order of their log-probability, then of the alphabet, so that the same text always gives the same ids.
+
+        The trainer sums in the order of a randomly seeded hash table, so the last digits of the log-probabilities, and with them
+        the order of pieces that are as likely, are others each time.  Bytes that the corpus lacks get the smallest log-probability
+        plus 0, .0001, .0002 ... in that random order; here all get the smallest.
+        """
+        from tokenizers import models
+
+        found = dict(json.loads(tokenizer.to_str())["model"]["vocab"][len(SPECIAL) :])
+        if None in found.values():  # no likelihood without a word
+            raise OntogenyError("the corpus has no text for a unigram tokenizer to learn from")
+        least = min(found.values())
+        unseen = {piece for piece, score in found.items() if len(piece) == 1 and score < least + 1e-4 * LEAST}
+        settled = [(piece, round(least if piece in unseen else score, 6)) for piece, score in found.items()]
+        special = [(token, 0.0) for token in SPECIAL]
+        ranked = sorted(settled, key=lambda pair: (-pair[1], pair[0]))
+        tokenizer.model = models.Unigram([*special, *ranked], unk_id=SPECIAL.index("<unk>"), byte_fallback=False)
+
+
+class Byte(Made):
+    """The 256 bytes of UTF-8: nothing is learned from the corpus, nothing is unknown; ids 4 to 259 are bytes 0 to 255."""
+
+    kind: Literal["byte"] = "byte"
+
+    def make(self, documents: Iterable[Document]) -> PreTrainedTokenizerFast:
+        """The tokenizer; the documents are not read."""
+        from tokenizers import models
+
+        vocabulary = {token: number for number, token in enumerate([*SPECIAL, *letters()])}
+        tokenizer = over_bytes(models.BPE(vocab=vocabulary, merges=[]))
+        tokenizer.add_special_tokens(SPECIAL)
+        return wrap(tokenizer, self.direction)
 
 
 class Word(Trained):
@@ -109,6 +178,23 @@ class Character(Trained):
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
         tokenizer.decoder = decoders.Fuse()
         return tokenizer, trainers.WordLevelTrainer(vocab_size=self.vocab_size, special_tokens=SPECIAL, show_progress=False)
+
+
+def letters() -> list[str]:
+    """The letter that stands for each byte, 0 to 255: itself where it can be seen, else U+0100 and on (Radford et al. 2019)."""
+    seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}  # Latin-1 without controls, spaces and the soft hyphen
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in seen else next(others)) for byte in range(256)]
+
+
+def over_bytes(model: Any) -> Any:
+    """A `tokenizers.Tokenizer` whose model sees the bytes of one word at a time, written as `letters`."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
 
 
 def wrap(tokenizer: Any, direction: str = "forward") -> PreTrainedTokenizerFast:
