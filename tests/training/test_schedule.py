@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ontogeny.recipe import Schedule, Training
 from ontogeny.records import OntogenyError
@@ -104,3 +105,15 @@ def test_the_inverse_root_falls_from_the_peak_at_the_last_step_of_warm_up():
 def test_without_warm_up_training_begins_at_the_peak():
     assert learning_rate(Training(learning_rate=1.0, warmup=0), 0, 10) == 1
     assert learning_rate(Training(learning_rate=1.0, warmup=10), 9, 10) == 1  # nothing but warm-up
+
+
+def test_shares_are_the_same_part_of_any_training() -> None:
+    asked = Schedule(kind="shares", shares=(0.1, 0.5))
+    assert checkpoint_steps(asked, 816, 1) == [0, 82, 408, 816]
+    assert checkpoint_steps(asked, 2669, 1) == [0, 267, 1334, 2669]
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "shares"}, {"shares": (0.5,)}, {"kind": "shares", "shares": (0.0,)}])
+def test_shares_without_their_kind_or_beyond_training_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="shares"):
+        Schedule.model_validate(wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -14,8 +15,10 @@ import torch
 
 from ontogeny.recipe import Training
 from ontogeny.records import OntogenyError
+from ontogeny.training.treatment import batch_loss, in_place_loss, logits_of
 
-# Compiling a small model takes half a minute on two cores and saves a quarter of the time after that.
+# Compiling takes up to half a minute.  In bfloat16 it saves a good part of the time after that; in float32 on a processor matrix
+# products take most of it and next to nothing is saved (docs/speed.md).
 COMPILE_PAYS_AFTER = 2e13  # floating-point operations of training: minutes on a laptop's processor
 
 
@@ -27,6 +30,7 @@ class Engine:
     threads: int
     precision: str  # float32 or bfloat16, of the forward pass under autocast
     compile: bool
+    in_place: bool = False  # the plain loss writes its gradient over the logits
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The forward pass's precision."""
@@ -35,17 +39,27 @@ class Engine:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, compiled if that pays."""
+        """The function, compiled if that pays; the plain loss in place if that pays, of which the model alone is compiled."""
+        if self.in_place and function is batch_loss:
+            return in_place_loss(torch.compile(logits_of) if self.compile else logits_of)
         return torch.compile(function) if self.compile else function
 
     def lineage(self) -> dict[str, Any]:
         """Plain values for the lineage; `from_lineage` takes them back."""
-        return asdict(self) | {"device": str(self.device)}
+        known = asdict(self) | {"device": str(self.device)}
+        if not self.in_place:  # as runs have it that are older than the choice: the key of their states is made of this
+            del known["in_place"]
+        return known
+
+    def __str__(self) -> str:
+        return self.precision + (", compiled" if self.compile else "") + (", in place" if self.in_place else "")
 
     @classmethod
     def from_lineage(cls, entry: dict[str, Any]) -> Engine:
         """The engine that a run began with.  Raises OntogenyError if this machine does not have its device."""
-        return cls(find_device(entry["device"]), entry["threads"], entry["precision"], entry["compile"])
+        return cls(
+            find_device(entry["device"]), entry["threads"], entry["precision"], entry["compile"], entry.get("in_place", False)
+        )
 
     def start(self) -> None:
         """Sets the number of threads, and keeps memory between steps."""
@@ -59,10 +73,21 @@ def choose(training: Training, parameters: int, steps: int, jobs: int = 1) -> En
     precision = training.precision
     if precision == "auto":
         precision = "bfloat16" if bfloat16_pays(device) else "float32"
-    work = 6.0 * parameters * steps * training.batch * training.context  # Kaplan et al. 2020, section 2.1
-    can_compile = device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
-    compiles = training.compile == "on" or (training.compile == "auto" and can_compile and work > COMPILE_PAYS_AFTER)
-    return Engine(device, training.threads or max(1, (os.cpu_count() or 1) // jobs), precision, compiles)
+    compiles = training.compile == "on"
+    if training.compile == "auto" and (precision == "bfloat16" or device.type == "cuda") and can_compile(device):
+        compiles = operations(training, parameters, steps) > COMPILE_PAYS_AFTER
+    threads = training.threads or max(1, (os.cpu_count() or 1) // jobs)
+    return Engine(device, threads, precision, compiles, training.in_place == "on")
+
+
+def operations(training: Training, parameters: int, steps: int) -> float:
+    """Floating-point operations of a training (Kaplan et al. 2020, section 2.1)."""
+    return 6.0 * parameters * steps * training.batch * training.context
+
+
+def can_compile(device: torch.device) -> bool:
+    """True where torch.compile finds what it needs: on a processor, a compiler of C++."""
+    return device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def find_device(name: str) -> torch.device:
@@ -93,6 +118,18 @@ def keep_memory() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 2**28)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory so far, in bytes: of a GPU what torch had in use, else what this process had resident (0 on Windows)."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # macOS counts bytes, Linux kilobytes
 
 
 def bfloat16_pays(device: torch.device) -> bool:

@@ -16,6 +16,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.tokens.rows import Rows, targets
 from ontogeny.training import order
 from ontogeny.training.engine import Engine
+from ontogeny.training.parallel import ALONE, Ranks
 from ontogeny.training.schedule import learning_rate
 from ontogeny.training.state import State
 from ontogeny.training.treatment import Loss, Treatment, batch_loss
@@ -32,11 +33,19 @@ class Moment:
 
 
 def train(
-    state: State, treatment: Treatment, training: Training, engine: Engine, seed: int, steps: int, checkpoints: set[int]
+    state: State,
+    treatment: Treatment,
+    training: Training,
+    engine: Engine,
+    seed: int,
+    steps: int,
+    checkpoints: set[int],
+    ranks: Ranks = ALONE,
 ) -> Iterator[Moment]:
     """Trains `state.model` to `steps`, in place, from wherever it stands; yields at each checkpoint and now and then to be saved.
 
-    The loss is the mean over a batch's targets, in nats.  Raises OntogenyError if it is no longer a number.
+    The loss is the mean over a batch's targets, in nats; the processes of `ranks` share a batch's rows.  Raises OntogenyError if it
+    is no longer a number.
     """
     saved = time.monotonic()
     loss_of = engine.compiled(treatment.loss)
@@ -53,16 +62,17 @@ def train(
         started = time.perf_counter()
         treatment.before(state, step, steps)
         state.optimiser_step(treatment.rate(learning_rate(training, step, steps), step, steps))
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed(ranks.draw(seed * 1_000_003 + step))
         rows = treatment.rows(step, steps)
         indices = order.batch(seed, step, training.batch, len(rows), training.order == "shuffled")
         batch = rows.take(indices)
         counted, loss = targets(batch), 0.0
-        for part in torch.from_numpy(batch).chunk(training.accumulation):
+        for part in torch.from_numpy(ranks.share(batch)).chunk(ranks.parts(training.accumulation)):
             tokens = part.to(engine.device, non_blocking=True)  # [rows, context + 1]
             part_loss = loss_of(state.model, tokens, engine.autocast) / counted
             part_loss.backward()
             loss += part_loss.item()
+        loss = ranks.add_up(state.model, loss)
         norm = state.clip_and_update(training.clip)
         treatment.after(state, step, steps)
         if loss != loss:

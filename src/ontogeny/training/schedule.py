@@ -30,6 +30,7 @@ def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float) -> l
         "default": lambda: _default(schedule.share, steps),
         "words": lambda: _words(words_per_step, steps),
         "steps": lambda: list(schedule.steps),
+        "shares": lambda: [round(share * steps) for share in schedule.shares],
     }[schedule.kind]()
     beyond = [step for step in chosen if not 0 <= step <= steps]
     if beyond:

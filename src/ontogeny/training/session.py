@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +15,7 @@ from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import Text
 from ontogeny.tokens.rows import rows_of
-from ontogeny.training import schedule
+from ontogeny.training import parallel, schedule
 from ontogeny.training.engine import Engine, choose
 from ontogeny.training.loop import train
 from ontogeny.training.state import COLUMNS, State
@@ -24,6 +24,7 @@ from ontogeny.training.treatment import Treatment
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+NOT_IN_KEY = {"save_minutes", "dev_tokens", "device", "threads", "compile", "in_place", "trial"}  # of a training's settings
 MASK = "<mask>"  # as a checkpoint's tokenizer writes the token that hides others
 
 
@@ -44,10 +45,10 @@ class Outlook:
         return seeds * (len(self.checkpoints) * self.checkpoint_bytes + 2 * self.state_bytes)
 
 
-def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1) -> Outlook:
+def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1, spared: int = 0) -> Outlook:
     """Steps, checkpoints, disk and engine of a run; the engine is the one it began with, if it did.
 
-    `jobs` seeds are trained side by side, each with its share of the cores.
+    `jobs` seeds are trained side by side, each with its share of the cores, of which `spared` are left to who reads checkpoints.
     """
     training = recipe.training
     rows = rows_of(text.train, training.unit, training.context)
@@ -56,6 +57,9 @@ def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1) -> Out
     with torch.device("meta"):
         parameters = sum(p.numel() for p in build(recipe, text).parameters())
     known = folder.lineage().get("engine")
+    engine = Engine.from_lineage(known) if known else choose(training, parameters, steps, jobs)
+    if spared and not known and training.threads is None:
+        engine = replace(engine, threads=max(1, engine.threads - spared))
     return Outlook(
         parameters=parameters,
         steps=steps,
@@ -63,7 +67,7 @@ def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1) -> Out
         checkpoints=schedule.checkpoint_steps(recipe.checkpoints, steps, words_per_step),
         checkpoint_bytes=4 * parameters + 4_000_000 // 1000,  # float32, and the small files beside them
         state_bytes=12 * parameters,  # weights and AdamW's two moments
-        engine=Engine.from_lineage(known) if known else choose(training, parameters, steps, jobs),
+        engine=engine,
     )
 
 
@@ -84,11 +88,13 @@ def train_seed(
 ) -> Iterator[Checkpoint]:
     """Trains one seed to its end from wherever it was left, yielding each checkpoint that it writes.
 
-    Raises OntogenyError if the newest state belongs to other settings, or the disk is full.
+    Under torchrun every process calls this; the first one alone writes and yields.  Raises OntogenyError if the newest state
+    belongs to other settings, or the disk is full.
     """
-    key = training_key(recipe, text, plan.engine)
+    ranks = parallel.here()
+    engine, key = ranks.engine(plan.engine), training_key(recipe, text, plan.engine)
     torch.manual_seed(seed)
-    model = treatment.model(build(recipe, text)).to(plan.engine.device)
+    model = treatment.model(build(recipe, text)).to(engine.device)
     state = State(model, recipe.training, treatment.changes)
     if newest := folder.newest_state(seed):
         state.restore(newest, key)
@@ -99,8 +105,11 @@ def train_seed(
             "give this run another name, or delete that folder to train the seed again"
         )
     state.watch = progress
-    plan.engine.start()
-    for moment in train(state, treatment, recipe.training, plan.engine, seed, plan.steps, set(plan.checkpoints)):
+    engine.start()
+    ranks.agree(model, state.step)
+    for moment in train(state, treatment, recipe.training, engine, seed, plan.steps, set(plan.checkpoints), ranks):
+        if ranks.rank:
+            continue
         save_state(folder, state, seed, key)
         if moment.checkpoint and not folder.has_checkpoint(seed, moment.step):
             with treatment.kept(state):
@@ -156,6 +165,6 @@ def finished(folder: RunFolder, seed: int, plan: Outlook) -> bool:
 
 def training_key(recipe: Recipe, text: Text, engine: Engine) -> str:
     """Changes with what changes the losses: text, model, training, interventions, engine; not with when checkpoints are kept."""
-    training = recipe.training.model_dump(mode="json", exclude={"save_minutes", "dev_tokens", "device", "threads", "compile"})
+    training = recipe.training.model_dump(mode="json", exclude=NOT_IN_KEY)
     changes = [[part, part.contents() if hasattr(part, "contents") else []] for part in recipe.interventions]
     return store.content_key(text.train.facts["key"], recipe.model, training, changes, engine.lineage())

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +19,8 @@ from ontogeny.tokens.rows import NOT_COUNTED, Rows
 if TYPE_CHECKING:
     from ontogeny.training.state import State
 
+IN_PLACE_BYTES = 2**23  # of logits at a time, so that a processor's cache holds them from one pass to the next
+
 Autocast = Callable[[], AbstractContextManager[Any]]
 Loss = Callable[[Any, Tensor, Autocast], Tensor]
 """(model, tokens [rows, context + 1], autocast) -> nats, summed over the targets tokens[:, 1:] that count."""
@@ -25,9 +28,56 @@ Loss = Callable[[Any, Tensor, Autocast], Tensor]
 
 def batch_loss(model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
     """Negative log-probability in nats of tokens [rows, 1:] given those before, summed; log-softmax in float32."""
-    with autocast():
-        logits = model(input_ids=inputs_of(tokens), use_cache=False).logits
+    logits = logits_of(model, tokens, autocast)
     return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), ignore_index=NOT_COUNTED, reduction="sum")
+
+
+def logits_of(model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
+    """What the model says [rows, context, vocabulary] of tokens [rows, 1:], in the precision of the forward pass."""
+    with autocast():
+        logits: Tensor = model(input_ids=inputs_of(tokens), use_cache=False).logits
+    return logits
+
+
+def in_place_loss(logits_of: Callable[..., Tensor]) -> Loss:
+    """`batch_loss` that writes the logits' gradient over them: no tensor of their size is made but the logits.
+
+    Where there is no gradient to write it is `batch_loss`.  torch refuses it with a RuntimeError, in the backward pass, for a model
+    that needs the logits themselves for its own gradient.
+    """
+
+    def loss(model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
+        logits, targets = logits_of(model, tokens, autocast).flatten(0, 1).float(), tokens[:, 1:].flatten()
+        if logits.requires_grad and logits.is_contiguous():
+            return _CrossEntropyInPlace.apply(logits, targets)  # type: ignore[no-any-return, no-untyped-call]
+        return F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED, reduction="sum")
+
+    return loss
+
+
+class _CrossEntropyInPlace(torch.autograd.Function):
+    """Nats of targets [rows], summed, given logits [rows, vocabulary], which become their gradient: softmax, - 1 at the target."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+        written = logits.detach()  # the same memory and the same count of versions, by which torch knows that it was written to
+        rows = IN_PLACE_BYTES // (4 * logits.shape[1]) + 1 if logits.device.type == "cpu" else len(logits)
+        total = written.new_zeros(())
+        for part, target in zip(torch.split(written, rows), torch.split(targets, rows), strict=True):
+            counts, own = (target != NOT_COUNTED)[:, None], target.clamp(min=0)[:, None]
+            part -= part.amax(-1, keepdim=True)
+            said = part.gather(-1, own)
+            norm = part.exp_().sum(-1, keepdim=True)
+            total += torch.where(counts, norm.log() - said, 0.0).sum()
+            part *= counts / norm
+            part.scatter_add_(-1, own, -counts.to(part.dtype))
+        ctx.save_for_backward(written)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (written,) = ctx.saved_tensors
+        return written.mul_(gradient), None
 
 
 def inputs_of(tokens: Tensor) -> Tensor:
