@@ -17,7 +17,22 @@ from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
-COMMANDS = ("run", "train", "score", "open", "verdicts", "report", "ngrams", "evidence", "why", "audit", "warn", "list", "show")
+COMMANDS = (
+    "run",
+    "train",
+    "score",
+    "open",
+    "verdicts",
+    "report",
+    "ngrams",
+    "evidence",
+    "why",
+    "audit",
+    "warn",
+    "list",
+    "show",
+    "compare",
+)
 FEW = ("--set", "suites.0.pairs_per_paradigm=10", "--set", "verdicts.resamples=20", "--set", "verdicts.swaps=20")
 
 
@@ -166,6 +181,29 @@ def test_a_single_folder_is_scored(finished_run, tmp_path):
     found = store.table_metadata(out)
     assert found["weights"] == store.file_hash(folder / "model.safetensors")
     assert found["folder"] == str(folder)
+
+
+def test_several_folders_are_scored_into_a_table_each(finished_run, tmp_path):
+    folders = [RunFolder(finished_run).checkpoint(0, step) for step in (0, 24)]
+    out = tmp_path / "scores"
+    said = call("score", *folders, "--suite", "micro-english", "--out", out, "--device", "cpu")
+    assert [line.split(":")[0] for line in said.splitlines()] == [str(out / f"{folder.name}.parquet") for folder in folders]
+    again = call("score", *folders, "--suite", "micro-english", "--out", out, "--device", "cpu")
+    assert [line.split(": ")[1] for line in again.splitlines()] == ["there already"] * 2
+    assert "--again is for a run, and --jobs for a run or several" in refused("score", *folders, "--suite", "blimp", "--again", "1")
+    assert "--jobs for a run or several" in refused("score", folders[0], "--suite", "blimp", "--jobs", "2")
+    assert f"{finished_run} is a run; its checkpoints are scored by" in refused("score", folders[0], finished_run)
+
+
+@pytest.mark.parametrize(
+    ("command", "size", "one_of_many"),
+    [("run", "2", True), ("train", "2", True), ("score", "2", False), ("run", "1", False), ("run", None, False)],
+)
+def test_commands_that_train_join_what_torchrun_has_started(monkeypatch, command, size, one_of_many):
+    for name, value in {"RANK": "0", "MASTER_ADDR": "localhost", "WORLD_SIZE": size}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["ontogeny", command, "recipe.yaml"])
+    assert cli._is_one_of_many() == one_of_many
 
 
 def test_checkpoints_of_somebody_else_are_opened_scored_judged_and_reported(finished_run, tmp_path):

@@ -9,8 +9,8 @@ import pytest
 import tiny
 
 import ontogeny as og
-from ontogeny import laboratory, store
 from ontogeny import recipe as recipes
+from ontogeny import store
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
@@ -155,20 +155,6 @@ def test_seeds_side_by_side_have_the_same_losses_and_scores(finished_run, tmp_pa
             assert store.weights_hash(ours.checkpoint(seed, step)) == store.weights_hash(theirs.checkpoint(seed, step))
             one, other = (store.read_table(run.scores(seed, SUITE, step)) for run in (ours, theirs))
             assert one["logp_good"].to_list() == pytest.approx(other["logp_good"].to_list(), abs=1e-5)
-
-
-def test_scoring_side_by_side_names_what_could_not_be_read(own_run, monkeypatch):
-    file = cut(own_run, 8)
-    shutil.rmtree(own_run / "seed-0" / "scores")
-    shutil.rmtree(own_run / "seed-1" / "scores")
-    # in this process: what is told apart is the work, not where it is done
-    monkeypatch.setattr(laboratory, "side_by_side", lambda function, work, jobs: [function(*piece) for piece in work])
-    with pytest.raises(OntogenyError, match=r"it is not scored") as caught:
-        begin(own_run).score(jobs=2)
-    assert str(caught.value).count(str(file)) == 1
-    run = RunFolder(own_run)
-    assert run.scored(1, SUITE) == tiny.TRAINED
-    assert len(run.scored(0, SUITE)) == len(tiny.TRAINED) - 1
 
 
 def cut(folder, step):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,9 @@ app.add_typer(study, name="study")
 Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Lay a value over the recipe: training.batch=64.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 Jobs = Annotated[int, typer.Option(help="Seeds trained side by side, each with its share of the cores.", min=1)]
+Readers = Annotated[
+    int | None, typer.Option("--jobs", help="Processes that read checkpoints; left out: one a core or GPU, where that pays.", min=1)
+]
 AtOnce = Annotated[int | None, typer.Option("--jobs", help="Trainings side by side; left out: one a core, or one on a GPU.", min=1)]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's file, or the folder or name of one that was run.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/quickstart.")]
@@ -46,13 +50,14 @@ def run(
 ) -> None:
     """Text to verdicts: tokens, training, scores at every checkpoint, verdicts, report.  Goes on where it was left.
 
-    A recipe with a `grid` is one run for each combination of its values, `--jobs` of them at a time.
+    A recipe with a `grid` is one run for each combination of its values, `--jobs` of them at a time.  Under torchrun
+    (`torchrun --nproc_per_node 2 -m ontogeny run RECIPE`) all its processes train one model together.
     """
     if _has_grid(recipe):
         return _run_grid(recipe, settings, root, jobs)
     here = _begin(recipe, settings, root)
     here.train(jobs)
-    here.score(jobs=jobs)
+    here.score()
     _conclude(here)
 
 
@@ -75,31 +80,42 @@ def train(
 
 @app.command()
 def score(
-    folder: Annotated[Path, typer.Argument(help="A run's folder, or one that from_pretrained opens.")],
-    suite: Annotated[str | None, typer.Option(help="For a single folder: blimp, babylm-supplement, table ...")] = None,
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="A run's folder, or some that from_pretrained opens.")],
+    suite: Annotated[str | None, typer.Option(help="For folders of no run: blimp, babylm-supplement, table ...")] = None,
     suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
-    out: Annotated[Path | None, typer.Option(help="For a single folder: the parquet file to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The parquet file to write [scores.parquet]; for several, the folder of theirs [scores].")
+    ] = None,
     again: Annotated[list[int], typer.Option(help="For a run: score the checkpoint at this step once more.")] = [],  # noqa: B006
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
-    jobs: Jobs = 1,
+    jobs: Readers = None,
 ) -> None:
-    """Score every checkpoint of a run that has no scores yet, or one folder that `from_pretrained` opens."""
-    from ontogeny.display import Display
-    from ontogeny.laboratory import Run, score_one
+    """Score every checkpoint of a run that has no scores yet, or folders that `from_pretrained` opens.
 
-    if (folder / "lineage.json").exists():
+    Of many, only what is missing: a command that was stopped goes on.  A single folder is scored each time.
+    """
+    from ontogeny.display import Display
+    from ontogeny.laboratory import Run
+    from ontogeny.readers import score_folders, score_one
+
+    folder, single = folders[0], len(folders) == 1
+    if single and (folder / "lineage.json").exists():
         if suite or suite_path or out or not bos or device != "auto":
             raise OntogenyError(
                 "--suite, --suite-path, --out, --no-bos and --device are for a single folder; a run has them in its recipe"
             )
-        Run(folder, Display()).score(again, jobs)
-    elif suite is None:
+        return Run(folder, Display()).score(again, jobs)
+    if run := next((folder for folder in folders if (folder / "lineage.json").exists()), None):
+        raise OntogenyError(f"{run} is a run; its checkpoints are scored by a command of its own: ontogeny score {run}")
+    if suite is None:
         raise OntogenyError(f"{folder} is no run's folder; to score it as a single model say --suite, for example --suite blimp")
-    else:
-        if again or jobs > 1:
-            raise OntogenyError("--again and --jobs are for a run; a single folder is scored each time")
-        print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display()))
+    if again or (single and jobs):
+        raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
+    if single:
+        return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display()))
+    for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs):
+        print(line)
 
 
 @app.command("open")
@@ -110,7 +126,7 @@ def open_(
     name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's.")] = None,
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
-    jobs: Jobs = 1,
+    jobs: Readers = None,
 ) -> None:
     """Make a run around checkpoints that somebody else trained, then score, judge and report it."""
     from ontogeny.adoption import adopt
@@ -244,6 +260,26 @@ def warn(
     display.warnings(warn_of(Run(run, display), calibration, step, alpha), alpha)
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Two or more runs' folders.")],
+    suite: Annotated[str | None, typer.Option(help="The suite to compare on; left out: the first that all were judged on.")] = None,
+    yardstick: Annotated[
+        list[Path], typer.Option(help="A run with several seeds, not compared: how far do seeds of one run agree?")
+    ] = [],  # noqa: B006
+    title: Annotated[str | None, typer.Option(help="The page's title; left out: what the runs' names have in common.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page and its tables [default: comparison-NAME].")] = None,
+) -> None:
+    """Compare runs on one page: what differs, loss in bits per word, accuracy, verdicts, and where they end wrong."""
+    from ontogeny.comparison.page import compare, overview
+    from ontogeny.display import Display
+
+    display = Display()
+    gathered, page = compare(runs, out, suite, title, yardstick, display.warn)
+    display.table(*overview(gathered))
+    print(f"page: {page}")
+
+
 @suites.command("make")
 def make_suite(
     like: Annotated[str, typer.Argument(help="What to make: blimp-like.")],
@@ -363,7 +399,7 @@ def _has_grid(recipe: Path) -> bool:
 
 def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
     from ontogeny.display import Display
-    from ontogeny.sweeps import recipes_of, rules_of, run_all, summary
+    from ontogeny.sweeps import compare_all, recipes_of, rules_of, run_all, summary
 
     display, todo = Display(), recipes_of(recipe, settings)
     runs = run_all(todo, root, jobs, display)
@@ -373,6 +409,8 @@ def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
     if (table := rules_of(todo, root, out)) is not None:
         display.rules(summary(table))
         print(f"table: {out}")
+    if page := compare_all(runs, root, display):
+        print(f"comparison: {page}")
 
 
 def _conclude(here: Run) -> None:
@@ -380,10 +418,28 @@ def _conclude(here: Run) -> None:
     print(f"report: {here.write_report()}")
 
 
+def _is_one_of_many() -> bool:
+    """True for a command that trains, in a process that torchrun or the like has started beside others."""
+    named = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"))
+    return named and int(os.environ["WORLD_SIZE"]) > 1 and sys.argv[1:2] in (["run"], ["train"])
+
+
+def _with_others() -> None:
+    """The first process does what the command line says; the others train with it."""
+    from ontogeny.laboratory import follow
+    from ontogeny.training.parallel import together
+
+    with together() as ranks:
+        if ranks.rank:
+            follow(ranks)
+        else:
+            app()
+
+
 def main() -> None:
     """Entry point: errors meant for people are printed plainly; Ctrl-C leaves a run that goes on later."""
     try:
-        app()
+        _with_others() if _is_one_of_many() else app()
     except OntogenyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

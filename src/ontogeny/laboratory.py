@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
 from ontogeny.display import Display
+from ontogeny.readers import Readings, Way, live, plan, read_all, recipe_of
+from ontogeny.readers.folders import suite_part as suite_part
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
 from ontogeny.store import RunFolder
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     from ontogeny.evidence.why import Explanation
     from ontogeny.interventions import Grounds, Stream
     from ontogeny.ngram_evidence import Evidence
-    from ontogeny.scoring.reading import Asked, Reader
+    from ontogeny.scoring.reading import Asked
     from ontogeny.tokens.prepare import Text
+    from ontogeny.training.parallel import Ranks
     from ontogeny.training.session import Outlook
     from ontogeny.training.treatment import Treatment
 
@@ -53,7 +56,7 @@ def run(recipe: Recipe | Path | str, root: Path | str = "runs", display: Display
     recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     here = Run.begin(recipe, root, display)
     here.train(jobs)  # scores each checkpoint as it appears, unless scoring.live is off
-    here.score(jobs=jobs)
+    here.score()
     here.judge()
     here.write_report()
     return here
@@ -66,9 +69,7 @@ class Run:
         """Opens an existing run.  Raises OntogenyError if there is none at `path`."""
         self.folder = RunFolder.existing(path)
         self.display = display
-        kind = Recipe if self.folder.lineage().get("kind", "trained") == "trained" else Observation
-        text = self.folder.recipe.read_text(encoding="utf-8")
-        self.recipe: Observation = recipes.build(kind, recipes.plain(text, str(self.folder.recipe)), str(self.folder.recipe))
+        self.recipe: Observation = recipe_of(self.folder)
 
     @classmethod
     def begin(cls, recipe: Observation, root: Path | str = "runs", display: Display = QUIET, locked: bool = False) -> Run:
@@ -93,83 +94,97 @@ class Run:
 
     # --- the stages -----------------------------------------------------------------------------------------------
 
-    def train(self, jobs: int = 1) -> None:
+    def train(self, jobs: int = 1, share: int | None = None) -> None:
         """Trains every seed to its end, from wherever it was left, and reads each checkpoint as it appears.
 
         With `jobs` above 1, so many seeds side by side, each in a process of its own with its share of the cores: small models gain
-        more from that than from many threads.
+        more from that than from many threads.  `share`: trainings that share this machine, if other runs are among them.
         """
         from ontogeny.training.session import finished
 
-        recipe = self._own()
+        recipe, share = self._own(), share or jobs
         with self.folder.writing():
-            self.prepare(jobs)
-            self._warn_of_passed(self.outlook(jobs))
-            todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(jobs))]
+            self.prepare(share)
+            self._warn_of_passed(self.outlook(share))
+            todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(share))]
             if jobs > 1 and len(todo) > 1:
                 side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs)
             else:
-                for seed in todo:
-                    self.train_seed(seed)
+                self.train_seeds(todo)
 
     def prepare(self, jobs: int = 1) -> None:
-        """Makes what all seeds share, before they train side by side: text, edited streams, the engine; says what is to come."""
+        """Makes what all seeds share, before they train side by side: text, edited streams, the engine; says what is to come.
+
+        Raises OntogenyError if the processes that torchrun started cannot share a batch.
+        """
+        from ontogeny.training import parallel
+
+        ranks = parallel.here()
+        ranks.check(self._own())
+        self.folder.note(reading=plan(self._own(), jobs * ranks.beside).lineage())
+        fresh = "engine" not in self.folder.lineage()
         self._announce(self.outlook(jobs), jobs)
-        self.treatment(self._own().seeds[0])
+        treatment = self.treatment(self._own().seeds[0])
+        if fresh and ranks.size == 1:
+            self._try_ways(treatment)
 
     def train_seed(self, seed: int) -> None:
         """Trains one seed; whoever calls this holds the run's one writer's place."""
+        self.train_seeds([seed])
+
+    def train_seeds(self, seeds: Sequence[int]) -> None:
+        """Trains seeds one after the other, and reads their checkpoints in the way that was planned when they were made ready."""
+        way, coming = self._way, sum(len(self._to_come(seed)) for seed in seeds)
+        with live(self.readings, way, seeds, coming) as read:
+            for seed in seeds:
+                self._train_seed(seed, read)
+
+    def _train_seed(self, seed: int, read: Callable[[int, Checkpoint], None]) -> None:
+        from ontogeny.training import parallel
+        from ontogeny.training.engine import peak_memory
         from ontogeny.training.session import train_seed
 
-        recipe, plan = self._own(), self.outlook()
+        recipe, outlook, treatment = self._own(), self.outlook(), self.treatment(seed)
         newest = self.folder.newest_state(seed)
         before = store.step_of(newest) if newest else 0
-        with self.display.bar(f"training, seed {seed}", plan.steps, "steps", before) as advance:
+        parallel.here().tell((str(self.folder.path.absolute()), seed))
+        with self.display.bar(f"training, seed {seed}", outlook.steps, "steps", before) as advance:
 
             def watch(step: int, loss: float) -> None:
                 nonlocal before
                 advance(step - before, f"loss {loss:.3f}")
                 before = step
 
-            for checkpoint in train_seed(self.folder, recipe, self.text, self.treatment(seed), plan, seed, watch):
-                if recipe.scoring.live:
-                    self._read(seed, checkpoint)
-        if gone := [step for step in plan.checkpoints if not self.folder.has_checkpoint(seed, step)]:
+            for checkpoint in train_seed(self.folder, recipe, self.text, treatment, outlook, seed, watch):
+                read(seed, checkpoint)
+        self.folder.note(peak_memory={str(seed): peak_memory(outlook.engine.device)})
+        if gone := self._to_come(seed):
             self.display.warn(
                 f"seed {seed} has no checkpoint at steps {gone}, which its training had passed already: they were deleted, or the "
                 "schedule is a new one; to make them, train under another name"
             )
 
-    def score(self, again: Sequence[int] = (), jobs: int = 1) -> None:
-        """Reads every checkpoint that has not been read, those at the steps in `again` once more; `jobs` seeds side by side.
+    def _to_come(self, seed: int) -> list[int]:
+        return [step for step in self.outlook().checkpoints if not self.folder.has_checkpoint(seed, step)]
 
-        Raises OntogenyError that names the checkpoints that could not be read, after reading all others.
+    def score(self, again: Sequence[int] = (), jobs: int | None = None) -> None:
+        """Reads every checkpoint that has not been read, those at the steps in `again` once more.
+
+        `jobs` processes share the work; None: as many as pay.  Raises OntogenyError that names the checkpoints that could not be
+        read, after reading all others.
         """
         with self.folder.writing():
-            seeds = self.folder.seeds()
-            known = {checkpoint.step for seed in seeds for checkpoint in self.folder.checkpoints(seed)}
+            known = {checkpoint.step for seed in self.folder.seeds() for checkpoint in self.folder.checkpoints(seed)}
             if unknown := sorted(set(again) - known):
                 raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
-            if jobs > 1 and len(seeds) > 1:
-                work = [(self.folder.path, seed, self.display.quiet, tuple(again), jobs) for seed in seeds]
-                found = side_by_side(_score_seed, work, jobs)
-            else:
-                found = [self.score_seed(seed, again) for seed in seeds]
-            troubles = [trouble for troubles in found for trouble in troubles]
+            troubles = read_all(self.readings, again, jobs)
             self.folder.note(warnings=troubles)
         if troubles:
             raise OntogenyError("\n".join(troubles))
 
     def score_seed(self, seed: int, again: Sequence[int] = ()) -> list[str]:
-        """Reads one seed's checkpoints and returns what went wrong; whoever calls this holds the run's one writer's place."""
-        troubles = []
-        for checkpoint in self.folder.checkpoints(seed):
-            try:
-                self._read(seed, checkpoint, again=checkpoint.step in again)
-            except OntogenyError as error:
-                self.display.warn(str(error))
-                troubles.append(str(error))
-        return troubles
+        """Reads one seed's checkpoints in this process and returns what went wrong; whoever calls this holds the writer's place."""
+        return read_all(self.readings, again, 1, [seed])
 
     def judge(self) -> pl.DataFrame:
         """Trajectories and verdicts of every suite, over all seeds; written to the run's folder and returned."""
@@ -288,66 +303,21 @@ class Run:
         """What the training is, or will be, with `jobs` seeds side by side; a run that began keeps the engine it began with."""
         from ontogeny.training.session import outlook
 
-        return outlook(self.folder, self._own(), self.text, jobs)
+        return outlook(self.folder, self._own(), self.text, jobs, self._way.spared)
 
     @cached_property
+    def readings(self) -> Readings:
+        """Reads checkpoints."""
+        return Readings(self.folder, self.recipe, self.display, lambda: self.text)
+
+    @property
     def asked(self) -> list[Asked]:
         """The suites, read."""
-        from ontogeny.scoring.reading import ask, keep_pairs
+        return self.readings.asked
 
-        found = [ask(suite, self.recipe.scoring.pairs_per_paradigm) for suite in self.recipe.suites]
-        for asked in found:
-            keep_pairs(self.folder, asked)
-            self.folder.note(suites={asked.name: self.folder.lineage().get("suites", {}).get(asked.name, {}) | asked.facts()})
-            if asked.identical:
-                where = sorted({pair.paradigm for pair in asked.identical})
-                self.display.say(
-                    f"{asked.name}: {len(asked.identical)} pairs with identical sentences are left out ({', '.join(where)})"
-                )
-        return found
-
-    @cached_property
-    def reader(self) -> Reader:
-        """Reads checkpoints."""
-        from ontogeny.scoring.reading import Reader
-        from ontogeny.training.engine import find_device, keep_memory
-
-        keep_memory()
-        context = self.recipe.training.context if isinstance(self.recipe, Recipe) else None
-        device = find_device(self.recipe.scoring.device)
-        return Reader(self.folder, self.recipe, self.asked, device, context, self.display.warn)
-
-    def _read(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> None:
-        missing = self.reader.missing(seed, checkpoint, again)
-        if not missing and (wrong := store.fault(checkpoint.folder) if not self.folder.adopted() else None):
-            self.display.warn(f"{wrong}; its scores are kept, --again {checkpoint.step} would make them anew")
-        if missing:
-            self.reader.read(seed, checkpoint, missing, lambda title, n: self.display.bar(title, n, "sentences"))
-        self._read_instruments(seed, checkpoint)
-
-    def _read_instruments(self, seed: int, checkpoint: Checkpoint) -> None:
-        """The dev loss of our own training, and what the recipe's instruments read, if any of it is not there yet."""
-        from ontogeny.instruments.dev_loss import DevLoss
-
-        own = [DevLoss(self.recipe, self.text.dev)] if isinstance(self.recipe, Recipe) else []
-        instruments: list[Any] = [*own, *self.recipe.instruments]
-        known = {row["instrument"] for row in self.folder.read_off(seed, checkpoint.step)}
-        key = store.content_key(self.recipe.instruments) if self.recipe.instruments else ""
-        same = self.folder.readings_key(seed, checkpoint.step) == key
-        todo = [part for part in instruments if part.name not in known or not (same or part in own)]
-        if not todo:
-            return
-        from ontogeny.instruments import Context
-        from ontogeny.scoring.reading import context_of, open_model
-        from ontogeny.tokens.pretrained import open_tokenizer
-        from ontogeny.tokens.token_store import bos_id
-
-        model = open_model(checkpoint.folder).to(self.reader.device)
-        tokenizer = open_tokenizer(checkpoint.folder)
-        first = bos_id(tokenizer) if self.recipe.bos else None
-        context = Context(tokenizer, first, self.reader.device, context_of(model, self.reader.context))
-        found = [reading for instrument in todo for reading in instrument.read(model, context)]
-        self.folder.write_readings(seed, checkpoint.step, found, store.weights_hash(checkpoint.folder), key)
+    @property
+    def _way(self) -> Way:
+        return Way.from_lineage(self.folder.lineage().get("reading", {}))
 
     def _own(self) -> Recipe:
         if not isinstance(self.recipe, Recipe):
@@ -355,7 +325,9 @@ class Run:
         return self.recipe
 
     def _announce(self, plan: Outlook, jobs: int) -> None:
-        recipe, text = self._own(), self.text
+        from ontogeny.training import parallel
+
+        recipe, text, ranks = self._own(), self.text, parallel.here()
         need = plan.disk(len(recipe.seeds))
         known = self.folder.lineage().get("training")
         self.folder.note(
@@ -365,9 +337,11 @@ class Run:
                 "steps": plan.steps,
                 "warmup": plan.warmup,
                 "checkpoints": len(plan.checkpoints),
+                "processes": ranks.size,
             },
         )
         engine, each = plan.engine, f" for each of {jobs} seeds at a time" if jobs > 1 else ""
+        each += f", shared by {ranks.size} processes" if ranks.size > 1 else ""
         self.display.say(
             f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in "
             f"{len(text.train):,} tokens, {plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, "
@@ -381,6 +355,17 @@ class Run:
         if known is None and need > store.free_space(self.folder.path):
             raise store.disk_full(self.folder.path, need)
 
+    def _try_ways(self, treatment: Treatment) -> None:
+        """Which engine is fastest, by a short trial where that pays; kept in the lineage."""
+        from ontogeny.training import session, trial
+
+        recipe, plan = self._own(), self.outlook()
+        begin = partial(session.build, recipe, self.text)
+        found = trial.choose(begin, treatment, recipe.training, plan.engine, plan.parameters, plan.steps)
+        self.folder.note(engine=found.engine.lineage(), trial=found.facts())
+        if found.tried:
+            self.display.say(str(found))
+
     def _warn_of_passed(self, plan: Outlook) -> None:
         """Says which checkpoints a changed schedule asks for too late: training has gone past them."""
         for seed in self.folder.seeds():
@@ -393,7 +378,7 @@ class Run:
     # --- frames and figures ---------------------------------------------------------------------------------------
 
     def scores(self, suite: str | None = None) -> pl.LazyFrame:
-        """Every pair at every checkpoint and seed, as a lazy frame: paradigm, pair, logp_good, logp_bad ..., seed, step."""
+        """Every pair that was read at every checkpoint and seed, lazily: paradigm, pair, logp_good, logp_bad ..., seed, step."""
         found = self.folder.scan_scores(suite or self._suite())
         if found is None:
             raise OntogenyError(
@@ -428,51 +413,26 @@ class Run:
         return cast(Suite, self.recipe.suites[0]).name
 
 
-def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
-    """A suite named on the command line, as a recipe would say it."""
-    if suite not in registry.names("suite"):
-        raise OntogenyError(f"no suite is called {suite!r}; {registry.nearest(suite, registry.names('suite'))}")
-    return {"kind": suite} | ({"path": str(path)} if path else {})
+def follow(ranks: Ranks) -> None:
+    """What every process but the first does under torchrun: it trains what the first one trains, and writes nothing."""
+    from ontogeny.training.session import train_seed
 
-
-def score_one(
-    folder: Path,
-    suite: str,
-    suite_path: Path | None,
-    out: Path,
-    bos: bool = True,
-    device: str = "auto",
-    display: Display = QUIET,
-) -> str:
-    """Scores one folder that `from_pretrained` opens and writes a parquet file, with the weights' hash in its metadata.
-
-    Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened.
-    """
-    from ontogeny.scoring.reading import ask, score_folder
-    from ontogeny.training.engine import find_device, keep_memory
-    from ontogeny.trajectories import curve, overall
-
-    observation = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, suite_path)]}, "--suite")
-    asked = ask(observation.suites[0], None)
-    keep_memory()
-    with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
-        frame, plan, weights = score_folder(folder, asked, find_device(device), observation.scoring.batch_tokens, bos, progress)
-    store.write_table(out, frame, {"weights": weights, "suite": asked.key, "folder": str(folder)})
-    found = curve(frame).with_columns(seed=0, step=0)
-    phenomena = {pair.paradigm: pair.phenomenon for pair in asked.pairs}
-    total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
-    by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
-    left = [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
-    left += [f"{len(plan.too_long)} pairs longer than the context left out"] if plan.too_long else []
-    left += [f"{plan.unknown} unknown tokens"] if plan.unknown else []
-    return "; ".join([f"{out}: {len(frame)} pairs, mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}", *left])
+    while order := ranks.told():
+        path, seed = order
+        here = Run(path)
+        for _ in train_seed(here.folder, here._own(), here.text, here.treatment(seed), here.outlook(), seed):
+            pass
 
 
 def side_by_side(function: Callable[..., Any], work: list[tuple[Any, ...]], jobs: int) -> list[Any]:
     """What `function` returns for each piece of work, done in processes of their own, `jobs` at a time.
 
-    Raises the first error, after the others have ended.
+    Raises the first error, after the others have ended; and OntogenyError under torchrun, whose processes train one seed together.
     """
+    from ontogeny.training import parallel
+
+    if parallel.here().size > 1:
+        raise OntogenyError("torchrun's processes train one seed after the other together: leave --jobs and grids out")
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -486,13 +446,6 @@ def side_by_side(function: Callable[..., Any], work: list[tuple[Any, ...]], jobs
 
 def _train_seed(path: Path, seed: int, quiet: bool) -> None:
     Run(path, Display(quiet, plain=True)).train_seed(seed)
-
-
-def _score_seed(path: Path, seed: int, quiet: bool, again: tuple[int, ...], jobs: int) -> list[str]:
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    return Run(path, Display(quiet, plain=True)).score_seed(seed, again)
 
 
 def _same_training(old: Observation, new: Observation, folder: RunFolder) -> None:
@@ -511,7 +464,8 @@ def _same_training(old: Observation, new: Observation, folder: RunFolder) -> Non
 
 
 def _differences(name: str, old: Any, new: Any) -> list[str]:
-    if name in ("training.save_minutes", "training.dev_tokens", "training.device", "training.threads") or old == new:
+    free = ("save_minutes", "dev_tokens", "device", "threads", "trial")
+    if name.removeprefix("training.") in free or old == new:
         return []
     if isinstance(old, dict) and isinstance(new, dict):
         return [d for key in {**old, **new} for d in _differences(f"{name}.{key}", old.get(key), new.get(key))]

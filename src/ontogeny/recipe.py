@@ -99,9 +99,17 @@ class Training(Part):
     clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 turns clipping off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward pass (weights stay float32).  auto: bfloat16 where the processor has it, else float32."""
+    """Arithmetic of the forward pass (weights stay float32).  auto: where the processor has bfloat16, what `trial` finds faster, or
+    bfloat16 without one; else float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile.  auto: where the run is long enough to pay for compiling, and a compiler is found."""
+    """torch.compile.  auto: what `trial` finds faster; without one, in a long run on a GPU, or in bfloat16 where a compiler is
+    found."""
+    in_place: Literal["auto", "on", "off"] = "auto"
+    """The loss writes its gradient over the logits, which saves up to three tensors of their size; not for objectives of their own.
+    auto: what `trial` finds faster; without one, off."""
+    trial: Literal["auto", "on", "off"] = "auto"
+    """A few steps of each way that precision, compile and in_place leave open, on copies of the model, before training; the fastest
+    is taken and kept.  auto: where that takes about a fiftieth of the training or less."""
     device: str = "auto"
     """cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
     threads: int | None = Field(None, ge=1)
@@ -115,18 +123,24 @@ class Training(Part):
 class Schedule(Part):
     """At which steps a checkpoint is kept.  Step 0 and the last are always kept."""
 
-    kind: Literal["default", "words", "steps"] = "default"
+    kind: Literal["default", "words", "steps", "shares"] = "default"
     """default: powers of two, then every `share` of the steps.  words: every 1M words to 10M, every 10M to 100M, every 100M to
-    1B (BabyLM 2025).  steps: those listed."""
+    1B (BabyLM 2025).  steps: those listed.  shares: at those shares of training, whatever its steps are."""
     share: float = Field(0.05, gt=0, le=1)
     """Distance of the default schedule's later checkpoints, as a share of training."""
     steps: tuple[int, ...] = ()
     """The steps of kind: steps."""
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    """The shares of kind: shares."""
 
     @model_validator(mode="after")
     def _steps_are_meant(self) -> Schedule:
         if self.steps and self.kind != "steps":
             raise ValueError(f"lists steps, but its kind is {self.kind}; set kind: steps, or leave the steps out")
+        if bool(self.shares) != (self.kind == "shares"):
+            raise ValueError(
+                f"has shares {list(self.shares)} and kind {self.kind}; the kind shares has a list of shares, others none"
+            )
         return self
 
 
@@ -141,10 +155,22 @@ class Scoring(Part):
     """cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."""
     live: bool = True
     """Score each checkpoint as it appears; off: after training."""
+    beside: Literal["auto", "on", "off"] = "auto"
+    """Whether another process does that while training goes on; else training waits.  auto: with a GPU, or where a training has
+    four cores or more, of which it leaves a quarter to the reader; and if there is more than half a minute to read."""
     leading_space: bool = False
     """A space before each sentence's first word, as inside a text and as lm-eval has it.  N-gram models read sentences without."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: the body's matrix products; log-softmax and sums stay float32. Its error on a sample is said."""
+    until: Literal["all", "settled"] = "all"
+    """all: every pair.  settled: pairs in a fixed random order until each paradigm's state is known at `confidence`; the last
+    checkpoint is read whole.  Accuracies before it are estimates from the pairs that were read, and what compares pairs over
+    checkpoints (n-gram evidence, the null, pairs in studies) needs all.  With all again, `ontogeny score` reads what is missing."""
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    """Of `until: settled`: the least probability that states are those that all pairs would give."""
+    confident: Literal["run", "state"] = "run"
+    """Of `until: settled`, what `confidence` is of.  run: of all states of all seeds together.  state: of each by itself, so that
+    at most 1 - confidence of them are false on average; cheaper."""
     masked: Literal["within-word", "original"] = "within-word"
     """What is hidden with a token when a masked model is asked for it.  within-word: the rest of its word too (Kauf & Ivanova
     2023).  original: nothing else (Salazar et al. 2020).  Causal models have no use for it."""

@@ -13,6 +13,7 @@ from ontogeny.display import Display
 from ontogeny.instruments.rules import Rules
 from ontogeny.laboratory import QUIET, Run, side_by_side
 from ontogeny.recipe import Recipe
+from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,12 +41,25 @@ def run_all(todo: Sequence[Recipe], root: Path, jobs: int = 1, display: Display 
     return [root / recipe.name for recipe in todo]
 
 
+def compare_all(runs: Sequence[Path], root: Path, display: Display = QUIET) -> Path | None:
+    """Writes the page that compares the runs of a grid; its path, or None, with the reason said, where they do not compare."""
+    from ontogeny.comparison.page import compare, where
+
+    if len(runs) < 2:
+        return None
+    try:
+        return compare(runs, where(runs, root), warn=display.warn)[1]
+    except OntogenyError as error:
+        display.warn(f"no page compares these runs: {error}")
+        return None
+
+
 def _run(path: Path, jobs: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     here = Run(path)
-    here.train(1)
+    here.train(1, share=jobs)
     here.score()
     here.judge()
     here.write_report()

@@ -1,0 +1,212 @@
+"""How far two runs agree over the paradigms they share: verdicts, order of accuracies, and which paradigms end wrong.
+
+Everywhere a list or a column holds one entry a paradigm, the same paradigms in the same order for all runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.stats import fisher_exact, rankdata
+
+from ontogeny.trajectories.significance import adjusted
+
+Floats = npt.NDArray[np.float64]
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+
+def same(first: Sequence[str], second: Sequence[str]) -> float:
+    """Share of paradigms with the same verdict."""
+    return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
+
+
+def kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
+    """Cohen's (1960) kappa: agreement beyond what the two runs' numbers of each verdict give by chance, 1 at most.
+
+    None where chance alone gives full agreement, as with one verdict in all.
+    """
+    number = len(first)
+    own, other = Counter(first), Counter(second)
+    chance = sum(own[name] * other[name] for name in own) / number**2
+    return None if chance == 1 else (same(first, second) - chance) / (1 - chance)
+
+
+def seeds_agree(first: Sequence[Sequence[str]], second: Sequence[Sequence[str]] | None = None) -> float | None:
+    """Mean share of same verdicts over all pairs of a seed of one run and one of another; left out: of two seeds of one run.
+
+    Each holds a list of seeds for every paradigm.  None where there is no such pair, or a paradigm lacks seeds.
+    """
+    if {len(seeds) for seeds in first} != {len(first[0])} or (second and {len(seeds) for seeds in second} != {len(second[0])}):
+        return None
+    mine = list(zip(*first, strict=True))
+    pairs = combinations(mine, 2) if second is None else product(mine, zip(*second, strict=True))
+    found = [same(a, b) for a, b in pairs]
+    return float(np.mean(found)) if found else None
+
+
+def spearman(first: Floats, second: Floats) -> float | None:
+    """Spearman's rho, ties at their mean rank; None where a run's accuracies are all the same."""
+    return _number(_rho(_ranks(first[None, :]), _ranks(second[None, :]))[0])
+
+
+class Resampled:
+    """Paradigms drawn with replacement, the same draws for every run, and beside them each run's seeds.
+
+    `accuracy` is (seeds, paradigms) for every run.  What is asked of a pair of runs so keeps that both met the same paradigms.
+    """
+
+    def __init__(self, accuracy: Mapping[str, Floats], resamples: int = RESAMPLES, seed: int = 0):
+        generator = np.random.default_rng(seed)
+        paradigms = next(iter(accuracy.values())).shape[1]
+        draws = generator.integers(0, paradigms, (resamples, paradigms))
+        self._ranks: dict[str, Floats] = {}
+        self._means: dict[str, Floats] = {}
+        for run, own in accuracy.items():
+            self._ranks[run] = _ranks(own.mean(axis=0)[draws])
+            seeds = generator.integers(0, len(own), (resamples, len(own)))
+            by_seed = np.stack([one[draws].mean(axis=1) for one in own], axis=1)  # (resamples, seeds)
+            self._means[run] = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
+
+    def mean(self, run: str) -> tuple[float | None, float | None]:
+        """Interval of a run's mean accuracy: seeds x paradigms (Multi-Bootstrap, Sellam et al. 2022)."""
+        return interval(self._means[run])
+
+    def difference(self, first: str, second: str) -> tuple[float | None, float | None]:
+        """Interval of the first's mean accuracy minus the second's."""
+        return interval(self._means[first] - self._means[second])
+
+    def rho(self, first: str, second: str) -> tuple[float | None, float | None]:
+        """Interval of Spearman's rho of the accuracies, means over seeds: over paradigms alone."""
+        return interval(_rho(self._ranks[first], self._ranks[second]))
+
+
+def interval(values: Floats) -> tuple[float | None, float | None]:
+    """Ends of the percentile interval, draws that are no number left out; None where none is left."""
+    kept = values[~np.isnan(values)]
+    if not len(kept):
+        return None, None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(kept, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def overlap(first: Sequence[bool], second: Sequence[bool]) -> dict[str, float | int | None]:
+    """How two sets of paradigms meet: size_first, size_second, both, jaccard, expected and p.
+
+    `expected`: how many would be in both if the sets had nothing to do with each other.  `p`: Fisher's exact, one-sided: as many or
+    more in both, the sizes as they are (hypergeometric).  Jaccard of two empty sets is None.
+    """
+    a, b = np.asarray(first, bool), np.asarray(second, bool)
+    both, either = int((a & b).sum()), int((a | b).sum())
+    table = [[both, int((a & ~b).sum())], [int((~a & b).sum()), int((~a & ~b).sum())]]
+    return {
+        "size_first": int(a.sum()),
+        "size_second": int(b.sum()),
+        "both": both,
+        "jaccard": both / either if either else None,
+        "expected": float(a.sum() * b.sum() / len(a)),
+        "p": float(fisher_exact(table, alternative="greater").pvalue),
+    }
+
+
+PAIRS = {
+    "first": pl.String,
+    "second": pl.String,
+    "agreement": pl.Float64,
+    "kappa": pl.Float64,
+    "seeds_agree": pl.Float64,
+    "rho": pl.Float64,
+    "rho_low": pl.Float64,
+    "rho_high": pl.Float64,
+    "difference": pl.Float64,
+    "difference_low": pl.Float64,
+    "difference_high": pl.Float64,
+    "size_first": pl.Int64,
+    "size_second": pl.Int64,
+    "both": pl.Int64,
+    "jaccard": pl.Float64,
+    "expected": pl.Float64,
+    "p": pl.Float64,
+    "p_adjusted": pl.Float64,
+}
+
+
+def pairwise(
+    verdicts: Mapping[str, Sequence[str]],
+    seeds: Mapping[str, Sequence[Sequence[str]]],
+    accuracy: Mapping[str, Floats],
+    wrong: Mapping[str, Sequence[bool]],
+    resampled: Resampled,
+) -> pl.DataFrame:
+    """A row for every two runs, columns as PAIRS has them; `p_adjusted` over all pairs (Benjamini & Hochberg 1995).
+
+    By run: `verdicts`; `seeds`, for each paradigm the verdict of each seed; `accuracy` (seeds, paradigms); `wrong`.
+    """
+    rows = []
+    for one, other in combinations(verdicts, 2):
+        mine, its = accuracy[one].mean(axis=0), accuracy[other].mean(axis=0)
+        rho_low, rho_high = resampled.rho(one, other)
+        low, high = resampled.difference(one, other)
+        rows.append(
+            {
+                "first": one,
+                "second": other,
+                "agreement": same(verdicts[one], verdicts[other]),
+                "kappa": kappa(verdicts[one], verdicts[other]),
+                "seeds_agree": seeds_agree(seeds[one], seeds[other]),
+                "rho": spearman(mine, its),
+                "rho_low": rho_low,
+                "rho_high": rho_high,
+                "difference": float(mine.mean() - its.mean()),
+                "difference_low": low,
+                "difference_high": high,
+                **overlap(wrong[one], wrong[other]),
+            }
+        )
+    p = adjusted(np.array([row["p"] for row in rows]))
+    return pl.DataFrame([row | {"p_adjusted": float(q)} for row, q in zip(rows, p, strict=True)], schema=PAIRS)
+
+
+SPREAD = {"run": pl.String, "seeds": pl.Int64, "agreement": pl.Float64, "rho": pl.Float64, "sd": pl.Float64}
+
+
+def spread(seeds: Mapping[str, Sequence[Sequence[str]]], accuracy: Mapping[str, Floats]) -> pl.DataFrame:
+    """How far two seeds of one run agree: run, seeds, agreement, rho (means over pairs of seeds), sd of mean accuracy (n - 1).
+
+    A row for each run with several seeds.
+    """
+    rows = []
+    for run, own in accuracy.items():
+        if len(own) > 1:
+            rhos = [rho for a, b in combinations(own, 2) if (rho := spearman(a, b)) is not None]
+            rows.append(
+                {
+                    "run": run,
+                    "seeds": len(own),
+                    "agreement": seeds_agree(seeds[run]),
+                    "rho": float(np.mean(rhos)) if rhos else None,
+                    "sd": float(own.mean(axis=1).std(ddof=1)),
+                }
+            )
+    return pl.DataFrame(rows, schema=SPREAD)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks along the last axis, centred and of length 1; not a number where all are the same."""
+    ranks = rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2
+    length = np.sqrt((ranks**2).sum(axis=-1, keepdims=True))
+    return np.asarray(np.divide(ranks, length, out=np.full_like(ranks, np.nan), where=length > 0))
+
+
+def _rho(first: Floats, second: Floats) -> Floats:
+    return np.asarray((first * second).sum(axis=-1))
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

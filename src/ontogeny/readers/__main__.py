@@ -1,0 +1,6 @@
+"""What a process does that was started to read checkpoints."""
+
+from ontogeny.readers.process import serve
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,169 @@
+"""Reading checkpoints while training goes on: by another process, or in turn where the machine has no room for both."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from ontogeny.readers.pool import PAYS_AFTER, question, read_all
+from ontogeny.readers.process import Ended, Message, Worker
+from ontogeny.readers.readings import Readings
+from ontogeny.recipe import Recipe
+from ontogeny.records import Checkpoint
+
+CORES = 4  # from so many on, training leaves a quarter of them to the reader
+
+Read = Callable[[int, Checkpoint], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How checkpoints are read while training goes on."""
+
+    way: str = "in turn"  # beside, in turn, after
+    threads: int = 0  # of the process beside training
+    device: str = "cpu"  # its own
+    at_once: bool = False  # it starts with training; else when a first checkpoint was read in turn and took long
+
+    @property
+    def spared(self) -> int:
+        """Cores that training leaves to it."""
+        return self.threads if self.way == "beside" and self.device == "cpu" else 0
+
+    def lineage(self) -> dict[str, Any]:
+        """Plain values for the lineage; `from_lineage` takes them back."""
+        return {"planned": asdict(self)}
+
+    @classmethod
+    def from_lineage(cls, entry: dict[str, Any]) -> Way:
+        """The way that was planned when training was made ready; in turn where nothing was."""
+        return cls(**entry.get("planned", {}))
+
+
+def plan(recipe: Recipe, share: int = 1) -> Way:
+    """How a recipe's checkpoints are read, with `share` trainings side by side on this machine.
+
+    Beside training with a GPU, or where each training has at least four cores, of which the reader gets a quarter.
+    """
+    from ontogeny.training.engine import find_device
+
+    how = recipe.scoring
+    if not how.live:
+        return Way("after")
+    cores, device = (os.cpu_count() or 1) // share, find_device(recipe.training.device)
+    if how.beside == "off" or (how.beside == "auto" and device.type != "cuda" and cores < CORES):
+        return Way("in turn")
+    return Way("beside", max(1, cores // CORES), _device(how.device, str(device)), how.beside == "on")
+
+
+def _device(asked: str, training: str) -> str:
+    """Where the reader reads: as the recipe says, but rather on a GPU that does not train."""
+    from ontogeny.training.engine import find_device
+
+    found = find_device(asked)
+    if asked == "auto" and found.type == "cuda" and training == "cuda":
+        import torch
+
+        return f"cuda:{torch.cuda.device_count() - 1}"
+    return str(found)
+
+
+@contextmanager
+def live(readings: Readings, way: Way, seeds: Sequence[int], coming: int) -> Iterator[Read]:
+    """Yields what is to be called with each of the `coming` checkpoints that appear; at its end all those of `seeds` are read."""
+    if way.way != "beside":
+        readings.folder.note(reading={"way": way.way})
+        yield readings.read if way.way == "in turn" else lambda seed, checkpoint: None
+        return
+    with readings.display.bar("read beside training", coming, "checkpoints") as advance:
+        beside = Beside(readings, way, coming, advance)
+        try:
+            yield beside.read
+        except BaseException:
+            beside.stop()
+            raise
+        beside.finish()
+    readings.folder.note(reading={"way": "beside" if beside.worker else "in turn"})
+    read_all(readings, seeds=seeds)
+
+
+class Beside:
+    """The process beside training, and what waits for it."""
+
+    def __init__(self, readings: Readings, way: Way, coming: int, advance: Callable[..., None]):
+        self.readings = readings
+        self.way = way
+        self.coming = coming
+        self.advance = advance
+        self.worker: Worker | None = None
+        self._waiting: SimpleQueue[Message | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._ending = False
+        if way.at_once:
+            self._start()
+
+    def read(self, seed: int, checkpoint: Checkpoint) -> None:
+        """Hands a checkpoint over; where no process reads yet, reads it and starts one if there is enough to come."""
+        if self._thread:
+            self._waiting.put(question(self.readings.folder.path, seed, checkpoint.step))
+            return
+        missing, started = self.readings.waits(seed, checkpoint), time.monotonic()
+        self.readings.read(seed, checkpoint)
+        self.advance(1)
+        self.coming -= 1
+        if missing and self.coming * (time.monotonic() - started) > PAYS_AFTER:
+            self._start()
+
+    def finish(self) -> None:
+        """Training has ended: waits for the checkpoint that is being read, and no longer.  All cores can read the others."""
+        self._ending = True
+        if self._thread is None or self.worker is None:
+            return
+        self._waiting.put(None)
+        if not self.worker.answered:
+            self.worker.stop()
+        self._thread.join()
+        self.worker.close()
+
+    def stop(self) -> None:
+        """Ends the process at once."""
+        self._ending = True
+        if self.worker and self._thread:
+            self._waiting.put(None)
+            self.worker.stop()
+            self._thread.join()
+            self.worker.close()
+
+    def _start(self) -> None:
+        self.worker = Worker(self.way.threads, self.way.device)
+        self._thread = Thread(target=self._work, args=(self.worker,), daemon=True)
+        self._thread.start()
+
+    def _work(self, worker: Worker) -> None:
+        display = self.readings.display
+        while (message := self._waiting.get()) is not None and not self._ending:
+            try:
+                found = worker.ask(message, self._hear)
+            except Ended as why:
+                if not self._ending:
+                    display.warn(
+                        f"the process that reads checkpoints beside training ended at step {message['step']} ({why}); training "
+                        f"goes on, and what is missing is read at its end, or by: ontogeny score {self.readings.folder.path}"
+                    )
+                return
+            if found["trouble"]:
+                display.warn(found["trouble"])
+            self.advance(1)
+        worker.end()
+
+    def _hear(self, message: Message) -> None:
+        if "say" in message:
+            self.readings.display.say(message["say"], message["style"])
+        elif "note" in message:
+            self.advance(0, message["note"])

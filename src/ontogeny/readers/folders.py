@@ -1,0 +1,130 @@
+"""Scoring folders that belong to no run: whatever `from_pretrained` opens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ontogeny import recipe as recipes
+from ontogeny import registry, store
+from ontogeny.display import Display
+from ontogeny.readers.pool import spread
+from ontogeny.readers.process import Message, answered
+from ontogeny.recipe import Observation, Scoring
+from ontogeny.records import OntogenyError
+
+if TYPE_CHECKING:
+    from ontogeny.scoring.plan import Plan
+    from ontogeny.scoring.reading import Asked
+
+QUIET = Display(quiet=True)
+
+
+def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
+    """A suite named on the command line, as a recipe would say it."""
+    if suite not in registry.names("suite"):
+        raise OntogenyError(f"no suite is called {suite!r}; {registry.nearest(suite, registry.names('suite'))}")
+    return {"kind": suite} | ({"path": str(path)} if path else {})
+
+
+def asked_of(suite: str, path: Path | None) -> Asked:
+    """A suite named on the command line, read."""
+    from ontogeny.scoring.reading import ask
+
+    observation = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, path)]}, "--suite")
+    return ask(observation.suites[0], None)
+
+
+def score_one(
+    folder: Path,
+    suite: str,
+    suite_path: Path | None,
+    out: Path,
+    bos: bool = True,
+    device: str = "auto",
+    display: Display = QUIET,
+) -> str:
+    """Scores one folder that `from_pretrained` opens and writes a parquet file, with the weights' hash in its metadata.
+
+    Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened.
+    """
+    return score(folder, asked_of(suite, suite_path), out, bos, device, display)
+
+
+def score(folder: Path, asked: Asked, out: Path, bos: bool, device: str, display: Display) -> str:
+    """As `score_one`, with a suite that was read before."""
+    from ontogeny.scoring.reading import score_folder
+    from ontogeny.training.engine import find_device, keep_memory
+    from ontogeny.trajectories import curve, overall
+
+    keep_memory()
+    with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
+        frame, plan, weights = score_folder(folder, asked, find_device(device), Scoring().batch_tokens, bos, progress)
+    facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": store.score_key(asked.key, bos)}
+    store.write_table(out, frame, facts)
+    found = curve(frame).with_columns(seed=0, step=0)
+    phenomena = {pair.paradigm: pair.phenomenon for pair in asked.pairs}
+    total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
+    by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
+    left = [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
+    left += [f"{len(plan.too_long)} pairs longer than the context left out"] if plan.too_long else []
+    left += [_unknown(plan)] if plan.unknown else []
+    return "; ".join([f"{out}: {len(frame)} pairs, mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}", *left])
+
+
+def score_folders(
+    folders: Sequence[Path],
+    suite: str,
+    suite_path: Path | None,
+    out: Path,
+    bos: bool = True,
+    device: str = "auto",
+    display: Display = QUIET,
+    jobs: int | None = None,
+) -> list[str]:
+    """Scores many folders into a table each in the folder `out`, and returns a line for each.
+
+    A table of the same weights, pairs and settings is kept as it is.  `jobs` processes share the work; None: as many as pay.
+    Raises OntogenyError that names the folders that could not be scored, after scoring all others.
+    """
+    asked = asked_of(suite, suite_path)
+    tables = {folder: out / f"{name}.parquet" for folder, name in zip(folders, names_of(folders), strict=True)}
+    lines = {folder: f"{table}: there already" for folder, table in tables.items() if _same(folder, table, asked, bos)}
+    todo = [folder for folder in folders if folder not in lines]
+    settings = {"suite": suite, "suite_path": str(suite_path) if suite_path else None, "bos": bos, "device": device}
+    questions: list[Message] = [{"folder": str(folder), "out": str(tables[folder]), **settings} for folder in todo]
+
+    def here(question: Message) -> Message:
+        return answered(lambda: score(Path(question["folder"]), asked, Path(question["out"]), bos, device, display))
+
+    found = spread(questions, here, display, device, jobs)
+    lines |= {folder: said["done"] for folder, said in zip(todo, found, strict=True)}
+    if troubles := [said["trouble"] for said in found if said["trouble"]]:
+        raise OntogenyError("\n".join(troubles))
+    return [lines[folder] for folder in folders]
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """A name for each folder: the last part of its path, or as many of the last parts as tell them all apart.
+
+    Raises OntogenyError for a folder that is there twice.
+    """
+    paths = [folder.absolute() for folder in folders]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise OntogenyError(f"{twice} is listed twice")
+    parts = next(n for n in range(1, 10_000) if len({path.parts[-n:] for path in paths}) == len(paths))
+    return ["-".join(part for part in path.parts[-parts:] if part != path.anchor) for path in paths]
+
+
+def _same(folder: Path, table: Path, asked: Asked, bos: bool) -> bool:
+    if not table.exists() or not folder.is_dir():
+        return False
+    found = store.table_metadata(table)
+    return found.get("settings") == store.score_key(asked.key, bos) and found.get("weights") == store.weights_hash(folder)
+
+
+def _unknown(plan: Plan) -> str:
+    """How many tokens are unknown, in how many sentences, and the three sentences with most."""
+    worst = "; ".join(f"{text!r} ({count})" for text, count in plan.unknown_in[:3])
+    return f"{plan.unknown} unknown tokens in {len(plan.unknown_in)} sentences, most in {worst}"

@@ -1,0 +1,174 @@
+"""Reading many checkpoints with what the machine has: a process a core, or a GPU, where that pays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from ontogeny import store
+from ontogeny.display import Display
+from ontogeny.readers.process import Ended, Message, Worker, answered
+from ontogeny.readers.readings import Readings
+
+# Starting a process takes about ten seconds of a laptop's core, most of it to load torch and transformers.
+PAYS_AFTER = 30.0  # seconds of reading that are left
+
+
+def read_all(readings: Readings, again: Sequence[int] = (), jobs: int | None = None, seeds: Sequence[int] = ()) -> list[str]:
+    """Reads what is missing of a run's checkpoints, those at the steps in `again` once more; returns what went wrong.
+
+    `seeds`: only these.  `jobs` processes share the work; None: as many as pay.
+    """
+    folder, troubles = readings.folder, []
+    every = [(seed, checkpoint) for seed in seeds or folder.seeds() for checkpoint in folder.checkpoints(seed)]
+    todo = [unit for unit in every if readings.waits(*unit, unit[1].step in again)]
+    for unit in every:
+        if unit not in todo:
+            readings.read(*unit)  # all is there: warns if the checkpoint is damaged by now
+    known = {(seed, checkpoint.step): checkpoint for seed, checkpoint in todo}
+
+    def here(question: Message) -> Message:
+        seed, step = question["seed"], question["step"]
+        return answered(lambda: readings.read(seed, known[seed, step], question["again"]))
+
+    questions = [question(folder.path, seed, step, again) for seed, step in known]
+    for found in spread(questions, here, readings.display, readings.device, jobs):
+        if found["trouble"]:
+            readings.display.warn(found["trouble"])
+            troubles.append(found["trouble"])
+    return troubles
+
+
+def question(run: Path, seed: int, step: int, again: Sequence[int] = ()) -> Message:
+    """What a process is asked, to read a checkpoint of a run."""
+    return {"run": str(run.absolute()), "seed": seed, "step": step, "again": step in again}
+
+
+def spread(
+    questions: Sequence[Message], here: Callable[[Message], Message], display: Display, device: str, jobs: int | None
+) -> list[Message]:
+    """Each question's answer, in order: by `here`, in this process, or with `jobs` others where so many were asked for or pay.
+
+    The first one is always read here, and leaves the suites' tokens in the run's folder for all others.  The second, if no number
+    was asked for, says how long they will take.
+    """
+    answers, seconds = [], 0.0
+    for question in questions[: 1 if jobs else 2]:
+        started = time.monotonic()
+        answers.append(here(question))
+        seconds = time.monotonic() - started
+    rest = questions[len(answers) :]
+    jobs = min(len(rest), jobs or how_many(device, len(rest), seconds))
+    if jobs < 2:
+        return answers + [here(question) for question in rest]
+    return answers + with_others(rest, display, places(device, jobs))
+
+
+def how_many(device: str, left: int, seconds: float) -> int:
+    """Processes that should read `left` checkpoints of so many seconds each.
+
+    On a GPU one each.  Else one a core, as many as memory has room for: what is read takes as much in each as it took in this one.
+    """
+    from ontogeny.training.engine import find_device, peak_memory
+
+    if left * seconds < PAYS_AFTER:
+        return 1
+    found = find_device(device)
+    if found.type == "cuda":
+        return len(gpus(device))
+    room = free_memory() // max(1, peak_memory(found))
+    return int(max(1, min(os.cpu_count() or 1, room)))
+
+
+def gpus(device: str) -> list[str]:
+    """GPUs that may read: all, or the one that is named."""
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] if device in ("auto", "cuda") else [device]
+
+
+def places(device: str, jobs: int) -> list[tuple[int, str]]:
+    """Threads and device of each of `jobs` processes."""
+    from ontogeny.training.engine import find_device
+
+    names = gpus(device) if find_device(device).type == "cuda" else ["cpu"]
+    return [(max(1, (os.cpu_count() or 1) // jobs), names[i % len(names)]) for i in range(jobs)]
+
+
+def free_memory() -> int:
+    """Bytes that a further process can have; on systems that do not say, all."""
+    about = Path("/proc/meminfo")
+    lines = about.read_text(encoding="ascii").splitlines() if about.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 2**62)
+
+
+def with_others(questions: Sequence[Message], display: Display, places: Sequence[tuple[int, str]]) -> list[Message]:
+    """Each question's answer, by processes of these threads and devices; what nobody could answer is a trouble."""
+    waiting: SimpleQueue[int] = SimpleQueue()
+    for number in range(len(questions)):
+        waiting.put(number)
+    answers: dict[int, Message] = {}
+    workers = [Worker(*place) for place in places]
+    display.say(f"reading {len(questions)} checkpoints with {len(places)} processes of {_threads(places)}{_memory()}")
+    with display.bar("checkpoints", len(questions), "checkpoints") as advance:
+
+        def hear(message: Message) -> None:
+            if "say" in message:
+                display.say(message["say"], message["style"])
+            elif "note" in message:
+                advance(0, message["note"])
+
+        def work(worker: Worker) -> None:
+            while True:
+                try:
+                    number = waiting.get_nowait()
+                except Empty:
+                    return worker.end()
+                try:
+                    answers[number] = worker.ask(questions[number], hear)
+                except Ended as why:
+                    answers[number] = {"done": "", "trouble": died(questions[number], why)}
+                    return worker.close()
+                advance(1)
+
+        pool = ThreadPoolExecutor(len(workers))
+        try:
+            for future in [pool.submit(work, worker) for worker in workers]:
+                future.result()
+        except BaseException:
+            for worker in workers:
+                worker.stop()
+            raise
+        finally:
+            pool.shutdown()
+    never = {"done": "", "trouble": "the processes that read checkpoints have all ended"}
+    return [answers.get(number, never) for number in range(len(questions))]
+
+
+def died(question: Message, why: Ended) -> str:
+    """What is said of a process that ended while it read."""
+    what = f"{question['run']}, seed {question['seed']}, step {question['step']}" if "run" in question else question["folder"]
+    return (
+        f"{what}: the process that read it ended ({why}); nothing that was read is lost, and the same command reads the rest; "
+        "fewer --jobs take less memory"
+    )
+
+
+def _threads(places: Sequence[tuple[int, str]]) -> str:
+    if places[0][1] != "cpu":
+        return f"a GPU each ({', '.join(sorted({device for _, device in places}))})"
+    return f"{places[0][0]} {'thread' if places[0][0] == 1 else 'threads'}"
+
+
+def _memory() -> str:
+    """What each of them needs of the machine's memory, as far as this process knows from having read one."""
+    import torch
+
+    from ontogeny.training.engine import peak_memory
+
+    most = peak_memory(torch.device("cpu"))
+    return f", about {store.human_size(most)} of memory each" if most else ""

@@ -1,0 +1,70 @@
+"""Questions and answers of a process that reads checkpoints, and what is said when it dies."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+
+from ontogeny import store
+from ontogeny.readers import process
+from ontogeny.readers.process import Ended, Told, Worker
+from ontogeny.store import RunFolder
+
+STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
+
+
+def test_questions_are_answered_in_turn():
+    worker, heard = Worker(3, "cuda:1", STAND_IN), []
+    for step in (1, 2):
+        assert worker.ask({"step": step}, heard.append) == {"done": f"read {step} with ['3', 'cuda:1']", "trouble": None}
+    assert worker.answered == 2
+    assert heard[:2] == [{"note": "step 1: 50%"}, {"say": "said at 1", "style": None}]
+    worker.end()
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (13, "^killed by signal 9; memory may have been short$"),
+        (14, "^TypeError: not a model$"),
+        (15, "^exit status 1: no room left$"),
+    ],
+)
+def test_a_process_that_dies_says_why(step, why):
+    worker = Worker(1, command=STAND_IN)
+    worker.ask({"step": 1})
+    with pytest.raises(Ended, match=why):
+        worker.ask({"step": step})
+    with pytest.raises(Ended):
+        worker.ask({"step": 1})
+    worker.close()
+
+
+def test_one_that_is_stopped_answers_no_more():
+    worker = Worker(1, command=STAND_IN)
+    worker.stop()
+    with pytest.raises(Ended):
+        worker.ask({"step": 1})
+    worker.close()
+
+
+def test_a_run_is_read_as_it_asks(own_run):
+    run, said = RunFolder(own_run), []
+    path = run.scores(1, "micro-english", 8)
+    kept = store.read_table(path)
+    path.unlink()
+    asked = {"run": str(own_run), "seed": 1, "step": 8, "again": False}
+    assert process.answer(asked, Told(said.append), None) == {"done": "", "trouble": None}
+    assert store.read_table(path).equals(kept)
+    assert [set(message) for message in said] == [{"note"}] * len(said)
+    assert said[0]["note"].startswith("micro-english at step 8: ")
+
+
+def test_what_a_person_can_mend_is_a_trouble(own_run):
+    run = RunFolder(own_run)
+    file = run.checkpoint(0, 8) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    run.scores(0, "micro-english", 8).unlink()
+    asked = {"run": str(own_run), "seed": 0, "step": 8, "again": False}
+    assert "it is not scored" in process.answer(asked, tiny.Heard(), None)["trouble"]
