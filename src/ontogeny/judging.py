@@ -14,6 +14,7 @@ from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
+from ontogeny.scoring import settled
 from ontogeny.store import RunFolder
 from ontogeny.trajectories import (
     Timeline,
@@ -25,6 +26,7 @@ from ontogeny.trajectories import (
     timeline_of,
     without_common_prefix,
 )
+from ontogeny.trajectories.cases import PairsOf
 
 
 def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.DataFrame:
@@ -48,8 +50,9 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         human = folder.lineage().get("suites", {}).get(suite, {}).get("human", {})
         verdicts.append(table.with_columns(human=pl.col("paradigm").replace_strict(human, default=None, return_dtype=pl.Float64)))
         curves.append(found)
-        facts = {"nulls": {suite: asdict(null(own, time, recipe.verdicts, pairs_of))}} if recipe.verdicts.swaps else {}
+        facts = {"nulls": {suite: _null(own, time, recipe.verdicts, pairs_of)}} if recipe.verdicts.swaps else {}
         folder.note(timeline=asdict(time) | {"steps": list(time.steps)}, **facts)
+        _say_settled(own, suite, display)
     if not verdicts:
         raise OntogenyError(f"{folder.path} has no scores to judge; run: ontogeny score {folder.path}")
     store.write_table(folder.curves, pl.concat(curves))
@@ -58,21 +61,41 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
     return pl.concat(verdicts)
 
 
+def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:
+    """The null of a suite for the lineage, or why it has none: a swap of pairs that were not read would have read others."""
+    if (curves["read"] < curves["n"]).any():
+        return {"none": "the null needs all pairs at every checkpoint, and these were read until settled"}
+    return asdict(null(curves, time, thresholds, pairs_of))
+
+
+def _say_settled(curves: pl.DataFrame, suite: str, display: Display) -> None:
+    read, pairs = int(curves["read"].sum()), int(curves["n"].sum())
+    if read < pairs:
+        display.say(
+            f"{suite}: read until settled, {read / pairs:.0%} of all pairs over the checkpoints; accuracies before the last are "
+            "estimates, and there is no null"
+        )
+
+
 def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFrame:
     """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself.
+
+    `n` counts the pairs that there are, `read` those that the row was computed from: fewer where they were read until settled.
 
     Raises OntogenyError if a table holds scores of other pairs than the run's, or made otherwise.
     """
     how = recipe.scoring
     pairs = store.table_metadata(folder.pairs(suite)).get("key", "")
     key = store.score_key(pairs, recipe.bos, how.leading_space, how.precision, how.masked)
+    keys = {key, settled.key(key, recipe)} if how.until == "settled" else {key}
     about = store.read_table(folder.pairs(suite)).select("paradigm", "phenomenon", "field").unique("paradigm")
     when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
     rows = []
     for seed in folder.seeds():
         for step in folder.scored(seed, suite):
             path, known = folder.scores(seed, suite, step), when.get((seed, step))
-            if store.table_metadata(path).get("key") != key:
+            facts = store.table_metadata(path)
+            if facts.get("key") not in keys:
                 raise OntogenyError(
                     f"{path} was scored on other pairs, or otherwise, than the recipe has now; run: ontogeny score {folder.path}"
                 )
@@ -83,7 +106,10 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
                 "tokens": pl.lit(known.tokens if known else None, pl.Int64),
                 "words": pl.lit(known.words if known else None, pl.Float64),
             }
-            rows.append(curve(store.read_table(path), recipe.verdicts.tie).with_columns(**clock))
+            own = curve(store.read_table(path), recipe.verdicts.tie).with_columns(read=pl.col("n"), **clock)
+            if (sizes := settled.sizes(facts)) is not None:
+                own = own.with_columns(n=pl.col("paradigm").replace_strict(sizes, return_dtype=pl.UInt32))
+            rows.append(own)
     return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
 
 
@@ -127,7 +153,10 @@ def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
 
 
 class _Pairs:
-    """All scores of one paradigm with the contrast that clusters its pairs; one paradigm at a time."""
+    """All scores of one paradigm with the contrast that clusters its pairs; one paradigm at a time.
+
+    A pair that was not read at a checkpoint has a row without scores there.
+    """
 
     def __init__(self, folder: RunFolder, suite: str, seeds: list[int]):
         self.scores = folder.scan_scores(suite)
@@ -138,7 +167,12 @@ class _Pairs:
         assert self.scores is not None
         own = self.scores.filter((pl.col("paradigm") == paradigm) & pl.col("seed").is_in(self.seeds))
         columns = ("seed", "step", "pair", "contrast", "logp_good", "logp_bad", "tokens_good", "tokens_bad")
-        return own.join(self.contrasts, on=["paradigm", "pair"], how="left").select(*columns).collect()
+        found = own.join(self.contrasts, on=["paradigm", "pair"], how="left").select(*columns).collect()
+        pairs, moments = found.select("pair", "contrast").unique(), found.select("seed", "step").unique()
+        if len(found) == len(pairs) * len(moments):
+            return found
+        every = moments.join(pairs, how="cross")
+        return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(*columns)
 
 
 def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display) -> pl.DataFrame:

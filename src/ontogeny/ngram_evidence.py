@@ -25,7 +25,7 @@ from ontogeny.ngrams.words import word_stream
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.scoring import ngram
+from ontogeny.scoring import ngram, settled
 from ontogeny.scoring import plan as plans
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import Text, splits
@@ -116,6 +116,8 @@ class Evidence:
                 f"{self.folder.path} has no curves on {', '.join(waiting)} yet; run: ontogeny score {self.folder.path}, then "
                 f"ontogeny verdicts {self.folder.path}"
             )
+        for asked in self.asked:
+            settled.need_all(self.folder, asked.name, "n-gram evidence")
         counted = self.count(order)
         scored = [self._scored(asked) for asked in self.asked]
         key = store.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])

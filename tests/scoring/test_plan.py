@@ -94,3 +94,20 @@ def test_the_key_of_a_suite_changes_with_any_pair(tmp_path):
     assert ask(suite(tmp_path, *rows), 1).key != key
     assert ask(suite(tmp_path, rows[0], ("p", "c d", "d  c")), None).key != key
     assert ask(suite(tmp_path, *rows[::-1]), None).key != key
+
+
+# --- unknown tokens
+
+
+def test_unknown_tokens_are_counted_by_sentence_and_the_worst_are_named(tokenizer):
+    rows = (("a zebra yak", "a b"), ("a yak", "a b"), ("b gnu gnu gnu", "a yak"), ("b okapi", "b a"))
+    found = plan.make(tiny.pairs(*rows), tokenizer, 2, 16)
+    assert found.unknown_in == (("b gnu gnu gnu", 3), ("a zebra yak", 2), ("a yak", 1), ("b okapi", 1))
+    facts = found.unknown_facts
+    assert facts["unknown_sentences"] == 4
+    assert facts["unknown_worst"] == [
+        {"sentence": "b gnu gnu gnu", "unknown": 3},
+        {"sentence": "a zebra yak", "unknown": 2},
+        {"sentence": "a yak", "unknown": 1},
+    ]
+    assert plan.make(tiny.pairs(("a b", "b a")), tokenizer, 2, 16).unknown_facts == {"unknown_sentences": 0, "unknown_worst": []}

@@ -1,11 +1,15 @@
 """Plans kept in a run's folder: tokenised once, never those of another suite, tokenizer or setting."""
 
+from contextlib import nullcontext
+
 import polars as pl
 import pytest
 import tiny
+import torch
 
 from ontogeny import recipe, store
-from ontogeny.records import OntogenyError
+from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.report.sections import _unknown
 from ontogeny.scoring import plan
 from ontogeny.scoring.reading import Reader, ask
 from ontogeny.store import RunFolder
@@ -89,6 +93,44 @@ def test_a_table_of_other_pairs_or_a_broken_one_is_refused(tmp_path, asked, chec
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(OntogenyError, match="delete it and it is made again"):
         plan_of(tmp_path, suite, checkpoint)
+
+
+def read_by(tmp_path, suite, folder, *settings):
+    """Reads a checkpoint with a reader of its own."""
+    run = RunFolder(tmp_path / "run")
+    reader = Reader(run, observation(tmp_path / "own.csv", *settings), [suite], torch.device("cpu"), None)
+    reader.read(0, Checkpoint(8, folder), [suite], lambda title, n: nullcontext(lambda sentences: None))
+    return run
+
+
+def test_the_page_and_the_lineage_name_the_sentences_with_most_unknown_tokens(tmp_path, asked, checkpoint):
+    facts = read_by(tmp_path, asked(*PAIRS), checkpoint[0]).lineage()["suites"]["own"]
+    assert (facts["unknown_tokens"], facts["unknown_sentences"]) == (1, 1)
+    assert facts["unknown_worst"] == [{"sentence": "b zebra", "unknown": 1}]
+    assert _unknown(facts) == ["1 sentence with tokens that the tokenizer does not know; most in: “b zebra” (1)."]
+    assert _unknown({}) == _unknown({"unknown_sentences": 0, "unknown_worst": []}) == []
+
+
+def test_a_number_that_is_none_names_the_sentence_and_the_checkpoint(tmp_path, asked):
+    tokenizer = tiny.words("a b c d")
+    model = tiny.opt(len(tokenizer), tie_word_embeddings=False)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("d")] = float("nan")
+    folder = tiny.save(model, tokenizer, tmp_path / "step-00000008")
+    with pytest.raises(OntogenyError, match=r"step-00000008: .*no.* finite number, in 'd c' \(paradigm p, pair 2\)"):
+        read_by(tmp_path, asked(("a b", "b a"), ("d c", "c a")), folder)
+    assert not (tmp_path / "run" / "seed-0" / "scores").exists()  # no table of what could not be read
+
+
+def test_a_tokenizer_without_bos_is_named_and_read_without(tmp_path, asked, checkpoint):
+    folder, tokenizer = checkpoint
+    tokenizer.bos_token = tokenizer.eos_token = None
+    tokenizer.save_pretrained(folder)
+    suite = asked(("a b c", "a c b"), ("a b", "b d"))
+    with pytest.raises(OntogenyError, match="neither a BOS nor an EOS token; give it one, or set bos: false"):
+        read_by(tmp_path, suite, folder)
+    run = read_by(tmp_path, suite, folder, ("bos", False))
+    assert store.read_table(run.scores(0, "own", 8))["tokens_good"].to_list() == [2, 1]  # the first is not scored
 
 
 def test_scores_made_otherwise_are_other_scores():

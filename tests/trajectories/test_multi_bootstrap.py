@@ -6,7 +6,7 @@ import pytest
 
 from ontogeny.recipe import Thresholds
 from ontogeny.trajectories import intervals
-from ontogeny.trajectories.bootstrap import binomial_bootstrap, cluster_sums, multi_bootstrap, percentiles
+from ontogeny.trajectories.bootstrap import binomial_bootstrap, bootstrap_of_read, cluster_sums, multi_bootstrap, percentiles
 
 
 def test_cluster_sums_by_hand():
@@ -69,3 +69,23 @@ def test_intervals_hold_the_accuracy_and_do_not_depend_on_other_paradigms():
     assert (got["low"] < got["accuracy"]).all() and (got["accuracy"] < got["high"]).all() and len(got) == 6
     alone = intervals(table.filter(pl.col("paradigm") == "b"), Thresholds(resamples=200))
     assert alone.equals(got.filter(pl.col("paradigm") == "b"))
+
+
+def test_pairs_that_were_not_read_are_left_out_of_every_draw():
+    values = np.array([[[1.0, 0.0, 1.0, np.nan], [1.0, np.nan, np.nan, np.nan]]])  # one seed, two steps
+    clusters = np.array([0, 1, 2, 3])
+    drawn = bootstrap_of_read(values, clusters, 4000, np.random.default_rng(0))
+    assert drawn[:, 0].mean() == pytest.approx(2 / 3, abs=0.02)
+    assert set(drawn[:, 1]) == {1.0}  # also where a draw has none of the pairs that were read
+    assert not np.isnan(drawn).any()
+
+
+def test_where_all_pairs_were_read_it_is_the_multi_bootstrap():
+    values = np.random.default_rng(0).integers(0, 2, (2, 3, 20)).astype(float)
+    clusters = np.arange(20) // 4
+    whole = multi_bootstrap(*cluster_sums(values, clusters), 50, np.random.default_rng(1))
+    assert (bootstrap_of_read(values, clusters, 50, np.random.default_rng(1)) == whole).all()
+    hole = values.copy()
+    hole[0, 0, 0] = np.nan
+    near = bootstrap_of_read(hole, clusters, 50, np.random.default_rng(1))
+    assert np.allclose(near[:, 1:], whole[:, 1:], atol=1e-12)  # the same draws

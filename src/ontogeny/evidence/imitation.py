@@ -197,7 +197,8 @@ def _complain(ours: pl.DataFrame, keys: pl.DataFrame) -> None:
         lone = have.join(lack, on=KEY, how="anti").sort(KEY)
         if len(lone):
             raise OntogenyError(
-                f"{len(lone):,} pairs have {who} and no {whom}, the first of them {_pair(lone)}: make both of one suite"
+                f"{len(lone):,} pairs have {who} and no {whom}, the first of them {_pair(lone)}: make both of one suite, all of it "
+                "(scoring.until: all)"
             )
     wrong = ours.filter(~(pl.col("margin").is_finite() & pl.col("length").is_finite()).fill_null(False)).sort(KEY)
     raise OntogenyError(f"{_pair(wrong)}: a score is no number, or a sentence has no token count")

@@ -345,7 +345,27 @@ def _excluded(material: Material, suite: str) -> list[str]:
     ):
         if isinstance(found.get(key), int):
             said.append(f"{count(found[key], 'pair') if found[key] else 'No pair'} {why}.")
-    return said
+    return [*said, *_unknown(found), *_settled(material.curves.filter(pl.col("suite") == suite))]
+
+
+def _unknown(found: Mapping[str, Any]) -> list[str]:
+    """How many sentences have tokens unknown to the tokenizer, and those that have the most; nothing where none has."""
+    sentences, worst = found.get("unknown_sentences"), found.get("unknown_worst") or []
+    if not sentences:
+        return []
+    named = "; ".join(f"“{row['sentence']}” ({row['unknown']})" for row in worst)
+    return [f"{count(sentences, 'sentence')} with tokens that the tokenizer does not know; most in: {named}."]
+
+
+def _settled(curves: pl.DataFrame) -> list[str]:
+    """How many pairs were read, where they were read until settled."""
+    if "read" not in curves.columns or not (curves["read"] < curves["n"]).any():
+        return []
+    read, pairs = int(curves["read"].sum()), int(curves["n"].sum())
+    return [
+        f"Read until each paradigm's state was known: {read:,} of {pairs:,} readings of pairs ({read / pairs:.0%}). Accuracies "
+        "before the last checkpoint are estimates from the pairs that were read, and there is no null."
+    ]
 
 
 def _null(material: Material, suite: str) -> str | None:

@@ -229,7 +229,8 @@ def _check_finite(plan: Plan, found: NDArray[np.float64]) -> None:
     if len(wrong):
         sentence = np.searchsorted(plan.starts, wrong[0], side="right") - 1
         pair = plan.pairs[np.flatnonzero((plan.good == sentence) | (plan.bad == sentence))[0]]
+        text = pair.good if sentence in plan.good else pair.bad
         raise OntogenyError(
-            f"the model gives a log-probability that is not a finite number, in pair {pair.pair} of {pair.paradigm}; "
-            "its weights may be broken"
+            f"the model gives a log-probability that is not a finite number, in {text!r} (paradigm {pair.paradigm}, "
+            f"pair {pair.pair}); its weights may be broken"
         )

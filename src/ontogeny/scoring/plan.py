@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ontogeny.tokens.token_store import encode
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+WORST = 3  # sentences that are named for their unknown tokens
 Tokenised = list[tuple[tuple[int, ...], tuple[int, ...]]]  # of each pair the good and the bad sentence, with the first token
 
 
@@ -31,6 +32,7 @@ class Plan:
     bad: Integers  # [pairs]
     too_long: list[Pair]  # left out, counted and said
     unknown: int  # <unk> tokens in all sentences
+    unknown_in: tuple[tuple[str, int], ...] = ()  # the sentences that have any, and how many; the most first
     _forests: dict[int, Forest] = field(default_factory=dict, repr=False, compare=False)
 
     def forest(self, most: int) -> Forest:
@@ -57,6 +59,12 @@ class Plan:
         ends, shortest = np.cumsum(sizes), np.minimum(sizes[self.good], sizes[self.bad])
         before = common(flat, (ends - sizes)[self.good], (ends - sizes)[self.bad], shortest)
         return before, common(flat, ends[self.good] - 1, ends[self.bad] - 1, shortest - before, step=-1)
+
+    @property
+    def unknown_facts(self) -> dict[str, Any]:
+        """For the lineage: how many distinct sentences have an unknown token, and those that have the most."""
+        worst = [{"sentence": text, "unknown": count} for text, count in self.unknown_in[:WORST]]
+        return {"unknown_sentences": len(self.unknown_in), "unknown_worst": worst}
 
     def part(self, which: Integers) -> Plan:
         """The plan of some pairs alone."""
@@ -95,14 +103,31 @@ def of(pairs: list[Pair], tokenised: Tokenised, unknown: int | None, context: in
     kept = [both for both, fit in zip(tokenised, fits, strict=True) if fit]
     sentences = sorted({sentence for both in kept for sentence in both})
     where = {sentence: i for i, sentence in enumerate(sentences)}
+    fitting = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
+    unknown_in = _unknown_in(fitting, kept, unknown)
     return Plan(
-        pairs=[pair for pair, fit in zip(pairs, fits, strict=True) if fit],
+        pairs=fitting,
         sentences=sentences,
         good=np.array([where[good] for good, _ in kept], dtype=np.int64),
         bad=np.array([where[bad] for _, bad in kept], dtype=np.int64),
         too_long=[pair for pair, fit in zip(pairs, fits, strict=True) if not fit],
         unknown=sum(sentence.count(unknown) for sentence in sentences) if unknown is not None else 0,
+        unknown_in=unknown_in,
     )
+
+
+def _unknown_in(pairs: list[Pair], tokenised: Tokenised, unknown: int | None) -> tuple[tuple[str, int], ...]:
+    """The texts that have unknown tokens, each once, with how many; the most first, then by text."""
+    if unknown is None:
+        return ()
+    both = ((pair.good, pair.bad) for pair in pairs)
+    counts = {
+        text: ids.count(unknown)
+        for texts, sides in zip(both, tokenised, strict=True)
+        for text, ids in zip(texts, sides, strict=True)
+        if unknown in ids
+    }
+    return tuple(sorted(counts.items(), key=lambda found: (-found[1], found[0])))
 
 
 def sample(pairs: list[Pair], per_paradigm: int | None, seed: int = 0) -> list[Pair]:

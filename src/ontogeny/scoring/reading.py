@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import polars as pl
 
 from ontogeny import store
-from ontogeny.recipe import Observation, Scoring
+from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
-from ontogeny.scoring import causal, masked, plan
+from ontogeny.scoring import causal, masked, plan, settled
 from ontogeny.store import RunFolder
 from ontogeny.suites import contrast, distinct
 from ontogeny.tokens import token_store
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Bar = Callable[[str, int], AbstractContextManager[causal.Progress]]  # title, sentences in all
+Score = Callable[[plan.Plan], causal.Scored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,18 @@ class Reader:
         return [asked for asked in self.asked if again or not self._scored(seed, checkpoint, asked)]
 
     def _scored(self, seed: int, checkpoint: Checkpoint, asked: Asked) -> bool:
-        path = self.folder.scores(seed, asked.name, checkpoint.step)
-        return path.exists() and store.table_metadata(path).get("key") == self._key(asked)
+        path, whole = self.folder.scores(seed, asked.name, checkpoint.step), self._key(asked)
+        if not path.exists():
+            return False
+        known = store.table_metadata(path).get("key")
+        return known == whole or (self._until_settled(seed, checkpoint) and known == settled.key(whole, self.observation))
 
     def _key(self, asked: Asked) -> str:
         how = self.observation.scoring
         return store.score_key(asked.key, self.observation.bos, how.leading_space, how.precision, how.masked)
+
+    def _until_settled(self, seed: int, checkpoint: Checkpoint) -> bool:
+        return self.observation.scoring.until == "settled" and checkpoint.step < settled.last_step(self.folder, seed)
 
     def read(self, seed: int, checkpoint: Checkpoint, suites: list[Asked], bar: Bar) -> str:
         """Scores a checkpoint on the suites and writes the tables.  Returns the hash of the weights that were scored.
@@ -112,18 +120,48 @@ class Reader:
         weights = store.weights_hash(checkpoint.folder)
         model = open_model(checkpoint.folder).to(self.device)
         tokenizer = open_tokenizer(checkpoint.folder)
+        how, bos = self.observation.scoring, self.observation.bos
         for asked in suites:
             asked_of = part_of(model, asked, checkpoint.folder)
             todo = self.plan(asked, tokenizer, checkpoint.folder, asked_of)
             with bar(f"{asked.name} at step {checkpoint.step:,}", len(todo.sentences)) as progress:
-                how, bos = self.observation.scoring, self.observation.bos
-                scored = _score(asked_of, todo, tokenizer, self.device, how, bos, progress, checkpoint.folder)
-            facts = {"key": self._key(asked), "weights": weights, "step": str(checkpoint.step), "seed": str(seed)}
+
+                def score(part: plan.Plan, model: Any = asked_of, tell: causal.Progress = progress) -> causal.Scored:
+                    return _score(model, part, tokenizer, self.device, how, bos, tell, checkpoint.folder)
+
+                scored, about = self._read_suite(seed, checkpoint, asked, todo, score, weights)
+            facts = {**about, "weights": weights, "step": str(checkpoint.step), "seed": str(seed)}
             store.write_table(self.folder.scores(seed, asked.name, checkpoint.step), scored.frame, facts)
-            told = {"too_long": len(todo.too_long), "unknown_tokens": todo.unknown}
+            told = {"too_long": len(todo.too_long), "unknown_tokens": todo.unknown, **todo.unknown_facts}
             self.folder.note(suites={asked.name: {**asked.facts(), **told, **scored.facts}})
             self._say(asked, checkpoint, scored)
         return weights
+
+    def _read_suite(
+        self, seed: int, checkpoint: Checkpoint, asked: Asked, todo: plan.Plan, score: Score, weights: str
+    ) -> tuple[causal.Scored, dict[str, str]]:
+        """The scores of all pairs, or of so many as settle every paradigm, and what their table says of itself.
+
+        Pairs that an unfinished reading of the same weights has scored are not scored again.
+        """
+        whole = self._key(asked)
+        known = self._kept(seed, checkpoint, asked, weights)
+        if not self._until_settled(seed, checkpoint):
+            return _complete(todo, known, score), {"key": whole}
+        reading = settled.order(todo.pairs)
+        share = settled.level(self.folder, self.observation, seed, len(reading))
+        scored = _settle(todo, known, score, reading, self.observation.verdicts, share)
+        if len(scored.frame) == len(todo.pairs):
+            return scored, {"key": whole}
+        return scored, settled.facts(whole, self.observation, share, reading)
+
+    def _kept(self, seed: int, checkpoint: Checkpoint, asked: Asked, weights: str) -> pl.DataFrame | None:
+        """What was read of this checkpoint until settled, if more is wanted now; None where it is to be read from the beginning."""
+        path = self.folder.scores(seed, asked.name, checkpoint.step)
+        if not path.exists() or self._scored(seed, checkpoint, asked):  # then it is to be read again
+            return None
+        about = store.table_metadata(path)
+        return store.read_table(path) if (about.get("whole"), about.get("weights")) == (self._key(asked), weights) else None
 
     def _say(self, asked: Asked, checkpoint: Checkpoint, scored: causal.Scored) -> None:
         where = f"{asked.name} at step {checkpoint.step:,}"
@@ -147,6 +185,41 @@ class Reader:
             tokens, unknown = _kept_tokens(path, asked), plan.unknown_id(tokenizer, first)
             self._plans[key, context] = plan.of(asked.pairs, tokens, unknown, context)
         return self._plans[key, context]
+
+
+def _complete(todo: plan.Plan, known: pl.DataFrame | None, score: Score) -> causal.Scored:
+    """Every pair of the plan; those in `known` are not scored again."""
+    if known is None:
+        return score(todo)
+    have = set(known.select("paradigm", "pair").iter_rows())
+    wanted = [i for i, pair in enumerate(todo.pairs) if (pair.paradigm, pair.pair) not in have]
+    return _joined(todo, known, [score(todo.part(np.array(wanted)))] if wanted else [])
+
+
+def _settle(
+    todo: plan.Plan,
+    known: pl.DataFrame | None,
+    score: Score,
+    reading: Mapping[str, list[int]],
+    thresholds: Thresholds,
+    level: float,
+) -> causal.Scored:
+    """Pairs in rounds until every paradigm's state is known.  `known` has the pairs of rounds that were read before."""
+    rounds: list[causal.Scored] = []
+    while True:
+        frames = ([] if known is None else [known]) + [scored.frame for scored in rounds]
+        found = settled.counts(pl.concat(frames), thresholds.tie) if frames else {}
+        if not (wanted := settled.next_round(reading, found, thresholds, level)):
+            return _joined(todo, known, rounds)
+        rounds.append(score(todo.part(np.array(wanted))))
+
+
+def _joined(todo: plan.Plan, known: pl.DataFrame | None, rounds: list[causal.Scored]) -> causal.Scored:
+    """One table of what was read at several times, in the plan's order."""
+    place = {"paradigm": [pair.paradigm for pair in todo.pairs], "pair": [pair.pair for pair in todo.pairs]}
+    frame = pl.concat(([] if known is None else [known]) + [scored.frame for scored in rounds])
+    ordered = pl.DataFrame(place).join(frame, on=["paradigm", "pair"], how="inner", maintain_order="left")
+    return causal.Scored(ordered, {name: fact for scored in reversed(rounds) for name, fact in scored.facts.items()})
 
 
 def _keep_tokens(path: Path, asked: Asked, tokens: plan.Tokenised, key: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from ontogeny.records import OntogenyError
+from ontogeny.scoring import settled
 from ontogeny.store import RunFolder
 from ontogeny.trajectories.curves import margin, outcome
 from ontogeny.trajectories.timeline import Floats, Windows
@@ -23,6 +24,7 @@ def outcomes_of(
     """
     found = []
     for suite, paradigms in suites.items():
+        settled.need_all(run, suite, "an effect on pairs")
         contrasts = pl.scan_parquet(run.pairs(suite)).select("paradigm", "pair", "contrast")
         for seed in seeds:
             pairs = _of_seed(run, suite, seed, view, tie, paradigms)

@@ -24,6 +24,25 @@ def multi_bootstrap(sums: Floats, sizes: Ints, resamples: int, generator: np.ran
     return np.asarray(np.einsum("rs,rst->rt", of_seeds, per_seed) / (drawn @ sizes)[:, None])
 
 
+def bootstrap_of_read(values: Floats, clusters: Ints, resamples: int, generator: np.random.Generator) -> Floats:
+    """(resamples, steps): `multi_bootstrap` of `values` (seeds, steps, pairs) that are NaN where a pair was not read.
+
+    A draw's mean at a seed and step is over the pairs that were read there; where it has none of them, that of all.
+    """
+    unread = np.isnan(values)
+    if not unread.any():
+        sums, sizes = cluster_sums(values, clusters)
+        return multi_bootstrap(sums, sizes, resamples, generator)
+    sums, counts = cluster_sums(np.where(unread, 0.0, values), clusters)[0], cluster_sums((~unread).astype(float), clusters)[0]
+    seeds, size = len(sums), sums.shape[2]
+    drawn = _counts(size, resamples, generator)
+    of_seeds = _counts(seeds, resamples, generator) / seeds
+    found, of = (np.einsum("rc,stc->rst", drawn, table, optimize=True) for table in (sums, counts))
+    with np.errstate(invalid="ignore"):
+        means = np.where(of > 0, found / of, np.nanmean(values, axis=2))
+    return np.asarray(np.einsum("rs,rst->rt", of_seeds, means))
+
+
 def binomial_bootstrap(accuracy: Floats, n: int, resamples: int, generator: np.random.Generator) -> Floats:
     """(resamples, steps): what is left of the Multi-Bootstrap where only accuracies (seeds, steps) are known.
 
@@ -49,8 +68,7 @@ def resampled_curves(case: Case, thresholds: Thresholds) -> Floats:
     generator = case.generator(thresholds.seed, "bootstrap")
     if case.pairs is None:
         return binomial_bootstrap(case.accuracy["sum"], case.n, thresholds.resamples, generator)
-    sums, sizes = cluster_sums(case.pairs.outcome, case.pairs.contrast)
-    return multi_bootstrap(sums, sizes, thresholds.resamples, generator)
+    return bootstrap_of_read(case.pairs.outcome, case.pairs.contrast, thresholds.resamples, generator)
 
 
 def percentiles(resampled: Floats, confidence: float) -> tuple[Floats, Floats]:
@@ -81,11 +99,11 @@ def _intervals_of(case: Case, thresholds: Thresholds, timeline: Timeline) -> pl.
     frame = pl.DataFrame(columns).select(pl.lit(case.paradigm).alias("paradigm"), pl.all())
     if case.pairs is None:
         return frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("margin", "margin_low", "margin_high"))
-    sums, sizes = cluster_sums(case.pairs.margin, case.pairs.contrast)
-    drawn = multi_bootstrap(sums, sizes, thresholds.resamples, case.generator(thresholds.seed, "bootstrap"))
+    generator = case.generator(thresholds.seed, "bootstrap")
+    drawn = bootstrap_of_read(case.pairs.margin, case.pairs.contrast, thresholds.resamples, generator)
     ends = percentiles(drawn, thresholds.confidence)
     return frame.with_columns(
-        margin=pl.Series(case.pairs.margin.mean(axis=(0, 2))),
+        margin=pl.Series(np.nanmean(case.pairs.margin, axis=2).mean(axis=0)),
         margin_low=pl.Series(ends[0]),
         margin_high=pl.Series(ends[1]),
     )

@@ -39,7 +39,7 @@ SCORINGS = ("sum", "per token")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairScores:
-    """The pairs of a paradigm at every seed and step, sorted by pair."""
+    """The pairs of a paradigm at every seed and step, sorted by pair; NaN where a pair was not read."""
 
     outcome: Floats  # (seeds, steps, pairs): 1, 0 or 1/2
     per_token: Floats  # the same from per-token means
@@ -64,11 +64,16 @@ class Case:
         return np.asarray(self.accuracy[scoring].mean(axis=0))
 
     def late_scores(self, windows: Windows, scoring: str = "sum") -> Floats | None:
-        """(seeds, pairs): each pair's outcome averaged over the late window; None where pairs are not known."""
+        """(seeds, pairs): each pair's outcome averaged over the late window; None where pairs are not known.
+
+        Of the pairs that every seed was read on at every late checkpoint.
+        """
         if self.pairs is None:
             return None
         outcomes = self.pairs.outcome if scoring == "sum" else self.pairs.per_token
-        return np.asarray(np.einsum("stp,t->sp", outcomes, windows.late_weights))
+        late = outcomes[:, windows.late]
+        read = ~np.isnan(late).any(axis=(0, 1))
+        return np.asarray(np.einsum("stp,t->sp", late[:, :, read], windows.late_weights[windows.late]))
 
     def equivalence(self, windows: Windows, margin: float, scoring: str = "sum", seed: int | None = None) -> float:
         """The p of two one-sided tests that the late mean is one half within `margin`, over pairs.
@@ -79,9 +84,10 @@ class Case:
         rows = slice(None) if seed is None else slice(seed, seed + 1)
         mean = float((self.accuracy[scoring][rows] @ windows.late_weights).mean())
         scores = self.late_scores(windows, scoring)
-        if scores is None or self.n < 2:
-            return equivalence_p(mean, largest_sd(mean, self.n), self.n, margin)
-        return equivalence_p(mean, float(scores[rows].mean(axis=0).std(ddof=1)), self.n, margin)
+        if scores is None or scores.shape[1] < 2:
+            n = self.n if scores is None else max(1, scores.shape[1])
+            return equivalence_p(mean, largest_sd(mean, n), n, margin)
+        return equivalence_p(mean, float(scores[rows].mean(axis=0).std(ddof=1)), scores.shape[1], margin)
 
     def generator(self, seed: int, purpose: str) -> np.random.Generator:
         """A generator of this paradigm's own, so that no draw depends on which other paradigms there are."""
@@ -102,20 +108,21 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
         raise OntogenyError(f"the curves' steps are not the timeline's: they differ in {', '.join(map(str, differing[:5]))}")
     by_scoring = {"sum": matrices(curves)} | _per_token(curves)
     lengths = _lengths(curves)
+    reads = matrices(curves, "read") if "read" in curves.columns else None
     sizes = dict(curves.select("paradigm", "n").unique().iter_rows())
     for paradigm in paradigms:
         accuracy = {scoring: table[paradigm] for scoring, table in by_scoring.items()}
         pairs = None if pairs_of is None else arrange(pairs_of(paradigm), paradigm, seeds, steps, thresholds.tie)
         n = int(sizes[paradigm])
         if pairs is not None:
-            _agree(pairs, accuracy["sum"], n, paradigm)
-            accuracy = {"sum": pairs.outcome.mean(axis=2), "per token": pairs.per_token.mean(axis=2)}
+            _agree(pairs, accuracy["sum"], n if reads is None else reads[paradigm], paradigm)
+            accuracy = {"sum": np.nanmean(pairs.outcome, axis=2), "per token": np.nanmean(pairs.per_token, axis=2)}
         hi, enough = upper_edge(n, len(paradigms), thresholds), enough_pairs(n, len(paradigms), thresholds)
         yield Case(paradigm, n, hi, enough, accuracy, lengths.get(paradigm), pairs)
 
 
 def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[int], tie: float) -> PairScores:
-    """The rows of one paradigm's pairs as arrays.
+    """The rows of one paradigm's pairs as arrays.  A row without scores (null) is a pair that was not read there.
 
     Raises OntogenyError unless every seed and step has every pair once.
     """
@@ -125,9 +132,9 @@ def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[in
     table = frame.sort("seed", "step", "pair").select(
         code=pl.col("pair").rank("dense").cast(pl.Int64) - 1,
         cluster=pl.col("contrast").rank("dense").cast(pl.Int64) - 1,
-        outcome=outcome(tie),
-        per_token=outcome_per_token(tie),
-        margin=margin(),
+        outcome=_if_read(outcome(tie)),
+        per_token=_if_read(outcome_per_token(tie)),
+        margin=_if_read(margin()),
     )
     n = frame["pair"].n_unique()
     shape = (len(seeds), len(steps), n)
@@ -153,6 +160,12 @@ def _lengths(curves: pl.DataFrame) -> dict[str, float]:
     return dict(known.iter_rows())
 
 
-def _agree(pairs: PairScores, accuracy: Floats, n: int, paradigm: str) -> None:
-    if pairs.outcome.shape[2] != n or np.abs(pairs.outcome.mean(axis=2) - accuracy).max() > 1e-6:
+def _if_read(value: pl.Expr) -> pl.Expr:
+    return pl.when(pl.col("logp_good").is_null()).then(float("nan")).otherwise(value)
+
+
+def _agree(pairs: PairScores, accuracy: Floats, read: Floats | int, paradigm: str) -> None:
+    """`read`: pairs, of all seeds and steps or of each."""
+    same = (~np.isnan(pairs.outcome)).sum(axis=2) == read
+    if not same.all() or np.abs(np.nanmean(pairs.outcome, axis=2) - accuracy).max() > 1e-6:
         raise OntogenyError(f"the pairs of {paradigm} do not give the accuracies of its curve: one of the two is stale")

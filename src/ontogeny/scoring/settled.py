@@ -1,0 +1,194 @@
+"""Reading no more pairs than a paradigm's state needs.
+
+The state says on which side of two edges the mean over all N pairs lies.  Pairs are read in a random order, so those that were
+read are drawn without replacement, and how many of n are right follows the hypergeometric distribution of the number that are
+right among all N.  At a few looks, fixed beforehand, that distribution rules out the edges one by one, and a paradigm is settled
+when only one state is left.  The looks share the error that a paradigm may have at a checkpoint (Bonferroni), so that it holds
+over all of them, wherever reading stops; checkpoints, paradigms and seeds share that of the run.
+
+A confidence sequence that holds at every pair (Waudby-Smith & Ramdas 2020, section 3) needs more of them: it guards looks that
+nobody takes (benchmarks/settled.py compares the two).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import hypergeom, norm
+
+from ontogeny import store
+from ontogeny.recipe import Observation, Thresholds
+from ontogeny.records import OntogenyError, Pair
+from ontogeny.store import RunFolder
+
+Integers = NDArray[np.int64]
+LOOKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # shares of a paradigm's pairs; after the last come all
+ROUNDING = 1e-9  # of accuracies
+
+
+def band(n: int, paradigms: int, confidence: float = 0.95) -> float:
+    """Upper edge of the band that a coin's accuracy stays in; the lower edge is 1 minus it.
+
+    `.5 + z sqrt(.25 / n)` for `n` pairs, with z two-sided and Bonferroni-corrected over `paradigms` (or paradigms x
+    looks). Above 1 where n pairs are too few for any state at this confidence.
+    """
+    if n < 1 or paradigms < 1:
+        raise ValueError("a band needs at least one pair and one paradigm")
+    return 0.5 + float(norm.isf((1 - confidence) / paradigms / 2)) * math.sqrt(0.25 / n)
+
+
+def upper_edge(n: int, paradigms: int, thresholds: Thresholds) -> float:
+    """The threshold of state +1: the recipe's `hi`, or the band for these pairs and paradigms."""
+    return thresholds.hi if thresholds.hi is not None else band(n, paradigms, thresholds.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What a number of right pairs rules out at each look: arrays with one entry a look, in pairs.
+
+    `sure` counts ties as wrong, `possible` counts them as right; what is ruled out by the one or the other is ruled out however
+    ties are shared.
+    """
+
+    looks: tuple[int, ...]  # pairs read; without all of them
+    not_right: Integers  # possible <= this: the mean is below the upper edge
+    not_wrong: Integers  # sure >= this: the mean is above the lower edge
+    right: Integers  # sure >= this: state +1
+    wrong: Integers  # possible <= this: state -1
+
+    def state(self, look: int, sure: int, possible: int) -> int | None:
+        """The state that is left at a look (its index), or None while there are several."""
+        if sure >= self.right[look]:
+            return 1
+        if possible <= self.wrong[look]:
+            return -1
+        return 0 if possible <= self.not_right[look] and sure >= self.not_wrong[look] else None
+
+
+def looks(n: int) -> tuple[int, ...]:
+    """After how many of n pairs one looks, ascending, without n itself."""
+    return tuple(sorted({found for share in LOOKS if 0 < (found := math.ceil(share * n - ROUNDING)) < n}))
+
+
+@lru_cache(maxsize=4096)
+def edges(n: int, hi: float, level: float) -> Edges:
+    """The edges for n pairs and a band from 1 - hi to hi, so that a false state is settled with probability `level` at most.
+
+    Where +1 is true, that is ruling it out, at one edge; where 0 is true it is ruling it out at either, which share `level`.
+    """
+    at = looks(n)
+    right = math.ceil(hi * n - ROUNDING)  # the fewest of n that make +1; it is more than n where none do
+    wrong = math.floor((1 - hi) * n + ROUNDING)  # the most that make -1
+    alpha = level / max(1, len(at))
+    return Edges(
+        looks=at,
+        not_right=np.array([_at_most(n, right, m, alpha) for m in at], dtype=np.int64),
+        not_wrong=np.array([m - _at_most(n, n - wrong, m, alpha) for m in at], dtype=np.int64),
+        right=np.array([m - _at_most(n, n - right + 1, m, alpha / 2) for m in at], dtype=np.int64),
+        wrong=np.array([_at_most(n, wrong + 1, m, alpha / 2) for m in at], dtype=np.int64),
+    )
+
+
+def _at_most(n: int, right: int, drawn: int, alpha: float) -> int:
+    """The most right pairs among `drawn` of n that has probability alpha or less, it or fewer, where `right` of n are; -1: none.
+
+    Where more than n would have to be right, that is ruled out at once: `drawn`.
+    """
+    if right > n:
+        return drawn
+    return int(np.searchsorted(hypergeom.cdf(np.arange(drawn + 1), n, max(0, right), drawn), alpha, side="right")) - 1
+
+
+def order(pairs: Sequence[Pair]) -> dict[str, list[int]]:
+    """Of each paradigm the places of its pairs in `pairs`, in the order in which they are read.
+
+    It depends on each pair's own name and sentences, so that it is the same at every checkpoint and seed, and whatever the order
+    of the file.
+    """
+    own: dict[str, list[tuple[bytes, int]]] = {}
+    for place, pair in enumerate(pairs):
+        words = "\0".join((pair.paradigm, pair.pair, pair.good, pair.bad))
+        own.setdefault(pair.paradigm, []).append((blake2b(words.encode(), digest_size=8).digest(), place))
+    return {paradigm: [place for _, place in sorted(members)] for paradigm, members in own.items()}
+
+
+def counts(scores: pl.DataFrame, tie: float) -> dict[str, tuple[int, int, int]]:
+    """Of each paradigm in a table of scores: pairs read, right for sure (by more than `tie` nats), and possibly (ties too)."""
+    margin = pl.col("logp_good") - pl.col("logp_bad")
+    found = scores.group_by("paradigm").agg(pl.len(), (margin > tie).sum().alias("sure"), (margin >= -tie).sum().alias("possible"))
+    return {paradigm: (n, sure, possible) for paradigm, n, sure, possible in found.iter_rows()}
+
+
+def next_round(
+    reading: Mapping[str, Sequence[int]], found: Mapping[str, tuple[int, int, int]], thresholds: Thresholds, level: float
+) -> list[int]:
+    """The places of the pairs to read next: up to the next look, of every paradigm that is not settled.  None left: all are.
+
+    `reading`: what `order` gives; `found`: what `counts` gives of the pairs read so far; `level`: of each paradigm.
+    """
+    wanted: list[int] = []
+    for paradigm, places in reading.items():
+        n, (read, sure, possible) = len(places), found.get(paradigm, (0, 0, 0))
+        bounds = edges(n, upper_edge(n, len(reading), thresholds), level)
+        if read < n and (read not in bounds.looks or bounds.state(bounds.looks.index(read), sure, possible) is None):
+            wanted += places[read : next((look for look in bounds.looks if look > read), n)]
+    return wanted
+
+
+# --- which checkpoints, and how a table says so -------------------------------------------------------------------
+
+
+def last_step(folder: RunFolder, seed: int) -> int:
+    """The last step that a seed is or will be read at, which is read whole."""
+    known = folder.lineage().get("training", {}).get("steps")
+    return int(known) if known else max((checkpoint.step for checkpoint in folder.checkpoints(seed)), default=0)
+
+
+def level(folder: RunFolder, observation: Observation, seed: int, paradigms: int) -> float:
+    """The error that one paradigm may have at one checkpoint: all of it where `confident` is of each state, else an equal share of
+    the run's, which suites, seeds, checkpoints and paradigms split; the last checkpoint, which is read whole, takes none.
+    """
+    if observation.scoring.confident == "state":
+        return 1 - observation.scoring.confidence
+    checkpoints = folder.lineage().get("training", {}).get("checkpoints") or len(folder.checkpoints(seed))
+    seeds = len(getattr(observation, "seeds", ())) or len(folder.seeds())
+    shares = len(observation.suites) * max(1, seeds) * max(1, int(checkpoints) - 1) * paradigms
+    return (1 - observation.scoring.confidence) / shares
+
+
+def key(whole: str, observation: Observation) -> str:
+    """The key of a table that was read until settled; `whole`: its key had all pairs been read."""
+    thresholds, how = observation.verdicts, observation.scoring
+    of_states = () if how.confident == "run" else (how.confident,)
+    return store.content_key(whole, "settled", how.confidence, *of_states, thresholds.hi, thresholds.confidence, thresholds.tie)
+
+
+def facts(whole: str, observation: Observation, share: float, reading: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """What the metadata of such a table say: the two keys, the level, and how many pairs each paradigm has in all."""
+    sizes = {paradigm: len(places) for paradigm, places in reading.items()}
+    return {"key": key(whole, observation), "whole": whole, "level": repr(share), "pairs": json.dumps(sizes)}
+
+
+def sizes(metadata: Mapping[str, str]) -> dict[str, int] | None:
+    """How many pairs each paradigm has in all, by the metadata of a table of scores; None for a table that has them all."""
+    return json.loads(metadata["pairs"]) if "pairs" in metadata else None
+
+
+def need_all(folder: RunFolder, suite: str, what: str) -> None:
+    """Raises OntogenyError if a suite was read until settled anywhere: `what` (as in "n-gram evidence") needs all of its pairs."""
+    for seed in folder.seeds():
+        for step in folder.scored(seed, suite):
+            if sizes(store.table_metadata(folder.scores(seed, suite, step))) is not None:
+                raise OntogenyError(
+                    f"{what} needs all pairs of {suite}, and at step {step} of seed {seed} they were read until settled; set "
+                    f"scoring.until to all in {folder.recipe}, then run: ontogeny score {folder.path} (it reads what is missing) "
+                    f"and ontogeny verdicts {folder.path}"
+                )
