@@ -1,7 +1,7 @@
 """What exact n-gram counts cost: this package's index beside other counting engines, in one run on one token stream.
 
-    python benchmarks/ngrams.py                                             a million tokens from Zipf's distribution
-    python benchmarks/ngrams.py --tokens RUN/tokens/train.bin --runs 5      a run's own stream
+    python -m benchmarks ngrams                                             a million tokens from Zipf's distribution
+    python -m benchmarks ngrams --tokens RUN/tokens/train.bin --runs 5      a run's own stream
 
 Three tasks: all bigrams; all n-grams of 1 to 5 tokens; a 5-gram modified Kneser-Ney model as an ARPA file.  The first two count
 the stream as it is, BOS being a token like any other; the third counts its documents.  Every engine runs in a process of its own,
@@ -32,6 +32,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.machine import ROOT, own_peak
 
 SAMPLE, SHUFFLED = 1000, 200  # n-grams asked for at each order; so many of them have their tokens shuffled: most never occur
 TASKS = {"bigrams": (2,), "1 to 5": (1, 2, 3, 4, 5), "model": (5,)}
@@ -211,7 +213,7 @@ def pydivsufsort(job: Job) -> Callable[[], Counted]:
 
         def count(ngram: list[int]) -> int:
             def begin(position: int) -> list[int]:
-                return ids[position : position + len(ngram)].tolist()
+                return list(map(int, ids[position : position + len(ngram)]))
 
             return bisect_right(suffixes, ngram, key=begin) - bisect_left(suffixes, ngram, key=begin)
 
@@ -319,19 +321,13 @@ def run_here(job: Job) -> dict[str, Any]:
     started = time.perf_counter()
     counted = work()
     seconds = time.perf_counter() - started
-    peak = max(own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    peak = max(own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
     disk = sum(path.stat().st_size for path in Path(job.folder).rglob("*") if path.is_file())
-    found: dict[str, Any] = {"seconds": seconds, "peak": peak / 1024, "disk": disk / 2**20, "distinct": counted.distinct}
+    found: dict[str, Any] = {"seconds": seconds, "peak": peak, "disk": disk / 2**20, "distinct": counted.distinct}
     if job.check and counted.count is not None:
         sample = np.load(job.sample)
         found["counts"] = {str(n): counted.count(sample[str(n)]) for n in job.orders}
     return found
-
-
-def own_peak() -> int:
-    """This process's largest resident memory in KiB.  What getrusage says of a process includes its parent's at the start."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def run_apart(job: Job) -> dict[str, Any] | str:
@@ -339,8 +335,8 @@ def run_apart(job: Job) -> dict[str, Any] | str:
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: job.threads]))
     threads = str(job.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads, "RAYON_NUM_THREADS": threads}
-    command = [sys.executable, __file__, "--job", json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-m", "benchmarks", "ngrams", "--job", json.dumps(asdict(job))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode:
         return (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -461,9 +457,8 @@ def same(found: Any, reference: Any) -> bool:
     return bool(found == reference)
 
 
-def main() -> None:
-    """Reads the options, measures every task, prints tables; ends with 1 if engines disagree."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(parser: argparse.ArgumentParser) -> None:
+    """Which stream, which tasks, how often."""
     parser.add_argument("--tokens", type=Path, help="a run's tokens/train.bin; without it a synthetic stream")
     parser.add_argument("--size", type=int, default=1_000_000, help="tokens of the synthetic stream")
     parser.add_argument("--vocabulary", type=int, default=4096, help="of the synthetic stream")
@@ -472,28 +467,27 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--lmplz", default=shutil.which("lmplz") or "")
     parser.add_argument("--job", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.job:
-        print(json.dumps(run_here(Job(**json.loads(options.job)))))
-        return
-    ids, bos = open_stream(options.tokens) if options.tokens else zipf_stream(options.size, options.vocabulary)
-    missing = [name for name, engine in ENGINES.items() if absent(engine, options.lmplz)]
-    print(f"{options.tokens or 'Zipf'}: {len(ids):,} tokens, {options.threads} processors, {options.runs} runs")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Measures every task and prints tables; 1 if engines disagree."""
+    if asked.job:
+        print(json.dumps(run_here(Job(**json.loads(asked.job)))))
+        return 0
+    ids, bos = open_stream(asked.tokens) if asked.tokens else zipf_stream(asked.size, asked.vocabulary)
+    missing = [name for name, engine in ENGINES.items() if absent(engine, asked.lmplz)]
+    print(f"{asked.tokens or 'Zipf'}: {len(ids):,} tokens, {asked.threads} processors, {asked.runs} runs")
     print(f"not installed: {', '.join(missing)}" if missing else "every peer is installed")
     wrong = []
     with tempfile.TemporaryDirectory() as temporary:
         inputs = write_inputs(Path(temporary), ids, bos)
         del ids
-        for task in options.tasks:
+        for task in asked.tasks:
             if task == "model" and bos is None:
                 print("left out: model: the stream has no BOS to tell documents apart")
                 continue
-            results = measure(task, inputs, Path(temporary), options)
+            results = measure(task, inputs, Path(temporary), asked)
             print(f"\n## {task}\n\n{table(results)}\n\nCompared with one another:\n")
             wrong += disagreements(task, results)
     print("\nno two engines disagree" if not wrong else "\nDISAGREE: " + "; ".join(wrong))
-    sys.exit(bool(wrong))
-
-
-if __name__ == "__main__":
-    main()
+    return int(bool(wrong))

@@ -1,0 +1,107 @@
+"""`python -m benchmarks COMMAND`: this package beside others, in one run on one machine, and what its own choices cost.
+
+Run it from the checkout's root.  The peers: pip install -e '.[benchmarks]' -c constraints.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, results
+from benchmarks.options import common, say
+
+COMPARISONS = {
+    "scoring": "minimal pairs: ours, a plain loop, minicons, lm-eval",
+    "training": "ours, a compiled loop, transformers' Trainer",
+    "projection": "what scoring 25 checkpoints adds to a training, from measured rates",
+    "agree": "which settings give other tools' numbers",
+    "gpu": "opt-125m's rate and all of BLiMP on a GPU",
+}
+OWN = {
+    "ngrams": "exact n-gram counts beside other engines",
+    "engine": "memory kept or handed back, float32 or bfloat16",
+    "settled": "pairs that reading until settled takes, and its errors",
+    "ways": "every way to a model's numbers",
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Reads the command line; 1 if a mark was missed."""
+    asked = parser().parse_args(words)
+    if asked.command in OWN:
+        return int(import_module(f"benchmarks.{asked.command}").run(asked) or 0)
+    about = machine.describe()
+    if warned := machine.warning(about):
+        say(warned)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = (asked.work or Path(temporary)).resolve()  # turns start elsewhere
+        work.mkdir(parents=True, exist_ok=True)
+        names = ("scoring", "training", "agree") if asked.command == "all" else (asked.command,)
+        kept: dict[str, results.Result] = {}
+        for name in names:
+            for title, result in import_module(f"benchmarks.{name}").run(asked, work):
+                kept[title] = result
+                results.write(asked.out, title, result, command(words), about)
+        if asked.command == "all":
+            for title, result in projections(asked, kept, work):
+                kept[title] = result
+                results.write(asked.out, title, result, command(words), about)
+    missed = [str(mark) for result in kept.values() for mark in result.marks if not mark.met]
+    print("\n".join(missed) if missed else "every mark is met")
+    return int(bool(missed))
+
+
+def projections(asked: argparse.Namespace, kept: dict[str, results.Result], work: Path) -> list[tuple[str, results.Result]]:
+    """From what `scoring` and `training` have just measured."""
+    from benchmarks import inputs, projection
+    from benchmarks.contestants import OURS
+    from benchmarks.turns import Turns
+
+    found = []
+    for size in asked.size:
+        scoring, training = (Turns(kept[f"{name}-{size}"].data["rounds"]) for name in ("scoring", "training"))
+        given = inputs.of(asked, size, work)
+        result = projection.result(training, OURS, OURS, given, projection.CHECKPOINTS, scoring)
+        found.append((f"projection-{size}", result))
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Commands and their options; what a command needs is imported only when it runs."""
+    whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=Plain)
+    commands: Any = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, about in COMPARISONS.items():
+        module = import_module(f"benchmarks.{name}")
+        one = commands.add_parser(name, help=about, description=module.__doc__, formatter_class=Plain)
+        common(one, SIZES.get(name, ("S", "M")))
+        module.options(one)
+    every = commands.add_parser("all", help="scoring, training, agree and the projection, sizes S and M", formatter_class=Plain)
+    common(every, ("S", "M"))
+    for name in ("scoring", "training", "agree"):
+        import_module(f"benchmarks.{name}").options(every)
+    for name, about in OWN.items():
+        module = import_module(f"benchmarks.{name}")
+        module.options(commands.add_parser(name, help=about, description=module.__doc__, formatter_class=Plain))
+    return whole
+
+
+SIZES = {"agree": ("S",), "gpu": ("L",), "projection": ("M",)}
+
+
+class Plain(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Help texts as they are written, with defaults."""
+
+
+def command(words: list[str] | None) -> str:
+    """What was typed."""
+    return "python -m benchmarks " + shlex.join(sys.argv[1:] if words is None else words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""What reading until settled costs, and how often it errs, on the scores of a run that was read whole.
+
+    python -m benchmarks settled runs/babylm-small --orders 3
+
+For each of three levels (the run's error shared by all its states; each checkpoint's by its paradigms; each state by itself) and
+`--orders` random orders of the pairs: the share of pairs read, states that come out false, verdicts that come out otherwise (from
+accuracies alone, without pairs), and by how much the estimated accuracies are off.  Beside it the share that a martingale valid at
+every pair reads, looking at the same moments: the ratio of prior to posterior with a uniform prior (Waudby-Smith & Ramdas 2020,
+theorem 3.1).  With `--edge`: populations at the edges of the band, where errors are likeliest, N = 1,000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import betaln, gammaln
+
+from ontogeny.judging import timeline
+from ontogeny.laboratory import Run
+from ontogeny.recipe import Thresholds
+from ontogeny.scoring.settled import edges, looks, upper_edge
+from ontogeny.trajectories import judge
+from ontogeny.trajectories.bands import states
+from ontogeny.trajectories.curves import outcome
+
+Floats = NDArray[np.float64]
+Decide = Callable[[int, int, int], int | None]  # look, right for sure, right possibly: a state, or None
+
+
+def by_edges(n: int, hi: float, level: float) -> Decide:
+    """The rule that runs use."""
+    return edges(n, hi, level).state
+
+
+def by_martingale(n: int, hi: float, level: float) -> Decide:
+    """The number k of right pairs is within the confidence set while prior(k) / posterior(k) < 1 / level; ties count as right."""
+    right, wrong, at = math.ceil(hi * n - 1e-9), math.floor((1 - hi) * n + 1e-9), looks(n)
+    k = np.arange(n + 1)
+
+    def decide(look: int, sure: int, possible: int) -> int | None:
+        rest, left = n - at[look], k - possible
+        inside = (left >= 0) & (left <= rest)
+        own = left[inside]
+        posterior = gammaln(rest + 1) - gammaln(own + 1) - gammaln(rest - own + 1)
+        posterior += betaln(own + possible + 1, rest - own + at[look] - possible + 1) - betaln(
+            possible + 1, at[look] - possible + 1
+        )
+        kept = k[inside][-math.log(n + 1) - posterior < math.log(1 / level)]
+        found = {1 if k >= right else -1 if k <= wrong else 0 for k in (kept.min(), kept.max())}
+        return found.pop() if len(found) == 1 else None
+
+    return decide
+
+
+def read(outcomes: Floats, decide: Decide) -> tuple[int, float]:
+    """How many of `outcomes` (0, .5, 1), in their order, are read, and the accuracy of those."""
+    sure, possible = np.cumsum(outcomes == 1), np.cumsum(outcomes > 0)
+    for look, n in enumerate(looks(len(outcomes))):
+        if decide(look, int(sure[n - 1]), int(possible[n - 1])) is not None:
+            return n, float(outcomes[:n].mean())
+    return len(outcomes), float(outcomes.mean())
+
+
+def arrays(run: Run) -> Iterator[tuple[str, Floats]]:
+    """Each paradigm's outcomes: (seeds x steps, pairs), seeds first."""
+    for (paradigm,), own in (
+        run.scores()
+        .select("paradigm", "pair", "seed", "step", x=outcome(run.recipe.verdicts.tie))
+        .collect()
+        .group_by("paradigm", maintain_order=True)
+    ):
+        moments = own.select("seed", "step").n_unique()
+        yield str(paradigm), own.sort("seed", "step", "pair")["x"].to_numpy().reshape(moments, -1)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What the command line says."""
+    parser.add_argument("run_folder", metavar="RUN", type=Path, nargs="?")
+    parser.add_argument("--orders", type=int, default=1)
+    parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument("--edge", action="store_true")
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Prints what was asked for."""
+    if asked.edge:
+        edge(1 - asked.confidence)
+    if asked.run_folder is not None:
+        whole_run(Run(asked.run_folder), asked.orders, 1 - asked.confidence)
+
+
+def edge(error: float) -> None:
+    """The share of false states at the edges of the band, at the level `error` of one state."""
+    hi, generator = upper_edge(1000, 67, Thresholds()), np.random.default_rng(0)
+    for right in (math.ceil(1000 * hi), math.ceil(1000 * hi) - 1, 500, 600):
+        population = np.where(np.arange(1000) < right, 1.0, 0.0)
+        true = int(states(np.array(right / 1000), hi))
+        found = [read(generator.permutation(population), by_edges(1000, hi, error)) for _ in range(4000)]
+        false = sum(int(states(np.array(accuracy), hi)) != true for _, accuracy in found) / len(found)
+        print(f"{right} of 1,000 right, level {error:.3g}: {false:.4f} false, {np.mean([n for n, _ in found]):.0f} pairs read")
+
+
+def whole_run(run: Run, orders: int, error: float) -> None:
+    """Prints a line for each level and rule."""
+    curves = pl.read_parquet(run.folder.curves).sort("paradigm", "seed", "step")
+    outcomes = dict(sorted(arrays(run)))
+    last = curves["step"] == curves["step"].max()
+    steps, paradigms = curves["step"].n_unique(), len(outcomes)
+    cells = curves["seed"].n_unique() * (steps - 1) * paradigms
+    thresholds, clock = run.recipe.verdicts.model_copy(update={"resamples": 1}), timeline(run.folder, curves)
+    plain = curves.select("paradigm", "seed", "step", "n", "accuracy")
+    verdicts = judge(plain, clock, thresholds)["verdict"]
+    rules = {"hypergeometric": by_edges, "martingale": by_martingale}
+    for title, level in {"run": error / cells, "checkpoint": error / paradigms, "state": error}.items():
+        for name, rule in rules.items():
+            found = [
+                read_run(outcomes, last, thresholds, level, rule, seed, plain) for seed in range(orders if rule is by_edges else 1)
+            ]
+            others = [int((judge(own, clock, thresholds)["verdict"] != verdicts).sum()) for own, _ in found]
+            means = {key: np.mean([facts[key] for _, facts in found]) for key in found[0][1]}
+            told = [
+                f"error {error:.3g} per {title:10} {name:14} {means['share']:6.1%} of pairs read",
+                f"per run {means['false']:.2f} of {cells} states false, {means['means']:.2f} of their means over seeds",
+                f"{np.mean(others):.1f} of {paradigms} verdicts other",
+                f"accuracy off by {means['error']:.4f} (root mean square), {means['bias']:+.4f} away from .5 on average",
+            ]
+            print("; ".join(told), flush=True)
+
+
+def read_run(
+    outcomes: dict[str, Floats],
+    last: pl.Series,
+    thresholds: Thresholds,
+    level: float,
+    rule: Callable[..., Decide],
+    seed: int,
+    plain: pl.DataFrame,
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """One reading of all checkpoints in one order of the pairs: curves, and figures.  `last`: its rows that are whole."""
+    counts, found = [], []
+    for number, (_, own) in enumerate(outcomes.items()):
+        order = np.random.default_rng([seed, number]).permutation(own.shape[1])
+        decide = rule(own.shape[1], upper_edge(own.shape[1], len(outcomes), thresholds), level)
+        for row, whole in zip(own[:, order], last.slice(number * len(own), len(own)), strict=True):
+            n, accuracy = (len(row), float(row.mean())) if whole else read(row, decide)
+            counts.append(n)
+            found.append(accuracy)
+    hi = np.array([upper_edge(n, len(outcomes), thresholds) for n in plain["n"]])
+    true, told = plain["accuracy"].to_numpy(), np.array(found)
+    curves = plain.with_columns(accuracy=pl.Series(found))
+    means = [
+        frame.group_by("paradigm", "step").agg(pl.col("accuracy").mean(), pl.col("n").first()).sort("paradigm", "step")
+        for frame in (plain, curves)
+    ]
+    edge_of = np.array([upper_edge(n, len(outcomes), thresholds) for n in means[0]["n"]])
+    of_means = [_states(frame["accuracy"].to_numpy(), edge_of) for frame in means]
+    away = np.sign(true - 0.5) * (told - true)
+    return curves, {
+        "share": sum(counts) / int(plain["n"].sum()),
+        "false": float((_states(true, hi) != _states(told, hi)).sum()),
+        "means": float((of_means[0] != of_means[1]).sum()),
+        "error": float(np.sqrt(np.mean((told - true) ** 2))),
+        "bias": float(away.mean()),
+    }
+
+
+def _states(accuracy: Floats, hi: Floats) -> NDArray[np.int8]:
+    return np.where(accuracy >= hi - 1e-9, 1, np.where(accuracy <= 1 - hi + 1e-9, -1, 0)).astype(np.int8)

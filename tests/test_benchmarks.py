@@ -1,0 +1,273 @@
+"""The arithmetic of the comparisons on paper, and their contestants on the smallest model: a number here is one that docs show."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of the package that is installed
+
+from benchmarks import agree, agreement, gpu, projection, results, scoring, training, turns
+from benchmarks.__main__ import COMPARISONS, OWN, parser
+from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
+from benchmarks.inputs import Inputs
+from benchmarks.pace import Enough, Pace
+from benchmarks.turns import Job, Turns
+
+SENTENCES = (
+    ("the dog barks", "the dog bark"),
+    ("the dogs bark", "the dogs barks"),
+    ("the cat sleeps", "the cat sleep"),
+    ("the cats that bark sleep", "the cats that bark sleeps"),
+)
+
+
+# --- rounds and ratios --------------------------------------------------------------------------------------------
+
+
+def test_ratios_are_taken_within_a_round():
+    found = Turns()
+    for number, (own, other) in enumerate([(2.0, 6.0), (4.0, 8.0), (1.0, 5.0)]):
+        found.add(OURS, number, {"seconds": own})
+        found.add(PLAIN, number, {"seconds": other})
+    found.add("minicons", 1, {"seconds": 20.0})
+    assert found.ratios(PLAIN, OURS, "seconds") == [3.0, 2.0, 5.0]
+    assert found.ratios("minicons", OURS, "seconds") == [5.0]  # its one round is round 1, where ours took 4
+    assert turns.spread(found.ratios(PLAIN, OURS, "seconds")) == "3.00 (2.00 to 5.00)"
+    assert turns.spread([5.0]) == "5.00"
+    assert turns.spread([]) == "-"
+
+
+@given(st.dictionaries(st.sampled_from("abcde"), st.integers(0, 4), min_size=1), st.integers(0, 99))
+def test_everybody_plays_as_often_as_asked_and_rounds_do_not_mix(rounds, seed):
+    played = list(turns.order(rounds, seed))
+    assert [number for number, _ in played] == sorted(number for number, _ in played)
+    assert {name: sum(who == name for _, who in played) for name in rounds} == rounds
+    assert len(set(played)) == len(played)
+    assert played == list(turns.order(rounds, seed))
+
+
+def test_rounds_have_orders_of_their_own():
+    orders = {tuple(name for number, name in turns.order(dict.fromkeys("abcd", 6), 0) if number == n) for n in range(6)}
+    assert len(orders) > 1
+
+
+def test_who_fails_is_named_and_plays_no_more():
+    said = []
+
+    def take(name, number):
+        if name == "broken":
+            raise RuntimeError("no such model")
+        return {"seconds": 1.0}
+
+    found = turns.play({"sound": 3, "broken": 3}, take, said.append, "seconds")
+    assert list(found.rounds) == ["sound"]
+    assert len(found.of("sound", "seconds")) == 3
+    assert [line for line in said if "broken" in line] == ["left out: broken: no such model"]
+
+
+# --- pace ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_rate_leaves_the_warm_up_out():
+    pace = Pace(2, 60.0, 5)
+    pace.tokens = 100
+    pace.steps = [(1010.0, 0.0, 0.0), (1011.0, 4.0, 3.0), (1012.0, 5.0, 3.5), (1013.0, 6.0, 4.0)]  # the first step ends at 1010
+    assert pace.facts(1000.0) == {"tokens/s": 100.0, "tokens/processor s": 200.0, "first step": 10.0, "steps": 2}
+
+
+def test_the_pace_is_known_after_the_most_steps_or_when_time_is_up():
+    pace = Pace(1, 1e9, 3)
+    pace.step()
+    pace.step()
+    with pytest.raises(Enough):
+        pace.step()
+    pace = Pace(2, 0.0, 99)
+    pace.step()
+    pace.step()  # the last of the warm-up: nothing has been measured
+    with pytest.raises(Enough):
+        pace.step()
+    with pytest.raises(ValueError, match="2 are for warming up"):
+        Pace(2, 0.0, 99).facts(0.0)
+
+
+# --- agreement ----------------------------------------------------------------------------------------------------
+
+
+def test_decisions_that_matter_are_told_from_near_ties():
+    reference = np.array([[-1.0, -2.0], [-1.0, -1.0001], [-3.0, -1.0], [-1.0, -1.0]])
+    other = np.array([[-1.0, -0.5], [-1.0, -0.9999], [-3.0, -1.0], [-1.0, -1.0]])
+    found = agreement.compare(other, reference)
+    assert found.largest == 1.5
+    assert found.flipped == (0,)  # a margin of 1 became -.5
+    assert found.near == (1,)  # a margin of 1e-4 became -1e-4
+    assert not found.close
+    assert agreement.compare(reference, reference) == agreement.Agreement(0.0, (), ())
+
+
+def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(ValueError, match="not the same pairs"):
+        agreement.compare(np.zeros((2, 2)), np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="finite"):
+        agreement.compare(np.array([[np.nan, 0.0]]), np.zeros((1, 2)))
+
+
+# --- marks and projections ----------------------------------------------------------------------------------------
+
+
+def test_a_mark_is_at_least_or_at_most():
+    assert results.Mark("ratio", 2.0, 2.0).met
+    assert not results.Mark("ratio", 1.99, 2.0).met
+    assert results.Mark("share", 0.05, 0.05, least=False).met
+    assert str(results.Mark("share", 0.06, 0.05, least=False)) == "MISSED: share: 0.06 (at most 0.05)"
+
+
+def test_the_faster_compiled_loop_is_the_one_that_counts():
+    found = Turns()
+    for name, rate in {
+        OURS: 100.0,
+        "compiled loop, float32": 101.0,
+        "compiled loop, bfloat16": 50.0,
+        "Trainer, bfloat16": 40.0,
+    }.items():
+        found.add(name, 0, {"tokens/s": rate})
+    over_trainer, over_loop = training.marks(found, "S")
+    assert over_trainer.value == 2.5
+    assert over_loop.value == pytest.approx(100 / 101)
+    assert "float32" in over_loop.what
+    assert over_loop.met
+
+
+def test_a_projection_on_paper():
+    run = projection.Projection(tokens=1_000_000, rate=1000.0, first_step=50.0, checkpoint=21.0, checkpoints=25)
+    assert (run.training, run.scoring, run.share) == (1050.0, 525.0, 0.5)
+    assert "projected, not run" in run.sentence()
+    assert "50 %" in run.sentence()
+
+
+def test_a_projection_from_two_comparisons(tmp_path):
+    """100 s to the first step, 900 s of tokens, 25 checkpoints of 20 s: half as much again; a quarter of the pairs, an eighth."""
+    trained, scored = Turns(), Turns()
+    trained.add(OURS, 0, {"tokens/s": 1000.0, "first step": 100.0})
+    scored.add(OURS, 0, {"seconds again": 20.0})
+    facts = {"stream_tokens": 900_000, "pairs": 67_000, "pairs_of_a_paradigm": "all", "measured_text_words": 10}
+    given = Inputs("M", tmp_path, (), tmp_path, tmp_path, tmp_path, facts)
+    found = projection.result(trained, OURS, OURS, given, 25, scored, settled=0.25)
+    assert [(mark.value, mark.met) for mark in found.marks] == [(0.5, True), (0.25, True)]
+    assert found.notes[-1].startswith("until settled, with 25 % of the pairs: 12 % of the time of training")
+    with pytest.raises(ValueError, match="nothing to project from"):
+        projection.result(trained, OURS, OURS, given, 25, Turns())
+
+
+def test_the_arithmetic_of_a_token():
+    """6 N, and 12 L T d of attention."""
+    assert gpu.operations(125_000_000) == 6 * 125e6 + 12 * 12 * 128 * 768
+
+
+# --- contestants --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """Two checkpoints of the smallest model, and four pairs."""
+    place = tmp_path_factory.mktemp("contestants")
+    tokenizer = tiny.words(*(text for both in SENTENCES for text in both))
+    folders = [str(tiny.save(tiny.opt(len(tokenizer), seed=seed), tokenizer, place / f"model-{seed}")) for seed in (0, 1)]
+    rows = [["toy", str(i), good, bad] for i, (good, bad) in enumerate(SENTENCES)]
+    (place / "pairs.json").write_text(json.dumps(rows))
+    return Job(OURS, "score", 1, str(place), tuple(folders), str(place / "pairs.json"))
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_our_numbers_are_the_plain_loop_s(job, bos):
+    job = replace(job, bos=bos)
+    own, careful = ours.scorer(job), plain.scorer(job)
+    found = []
+    for folder in map(Path, job.folders):  # the second with what was planned for the first
+        scores, facts = own(folder)
+        reference, _ = careful(folder)
+        assert agreement.compare(scores, reference).close
+        assert 0 < facts["share outside the passes"] <= facts["share outside the modules"] < 1
+        found.append(scores)
+    assert np.abs(found[0] - found[1]).max() > 0.01  # other weights, other numbers
+
+
+def test_the_clock_is_taken_off_again(job):
+    from ontogeny.scoring import readout
+
+    before = readout.Way.logps
+    ours.scorer(job)(Path(job.folders[0]))
+    assert readout.Way.logps is before
+
+
+def test_the_babylm_rules_are_ours_without_bos_or_with_the_tokenizer_s_own(job, tmp_path):
+    given = Inputs("tiny", tmp_path, (), tmp_path, Path(job.pairs), tmp_path, {})
+    folder = Path(job.folders[0])
+    adding = agree.with_bos(folder, tmp_path / "adding")
+    rules = next(c for c in agree.CONVENTIONS if c.tool == "BabyLM 2025")
+    for place, how in ((folder, rules.plain), (adding, rules.adding)):
+        assert agreement.compare(agree.ours(place, given, how), rules.ask(place, given)).largest < 1e-4
+    without, with_it = (agree.ours(place, given, how) for place, how in ((folder, rules.plain), (adding, rules.adding)))
+    assert np.abs(without - with_it).max() > 0.01  # so that the two conventions are told apart
+
+
+def test_minicons_is_followed_in_each_of_its_ways(job, tmp_path):
+    pytest.importorskip("minicons.scorer", reason="minicons is not installed: pip install 'ontogeny[benchmarks]'")
+    given = Inputs("tiny", tmp_path, (), tmp_path, Path(job.pairs), tmp_path, {})
+    folder = Path(job.folders[0])
+    adding = agree.with_bos(folder, tmp_path / "adding")
+    for convention in agree.CONVENTIONS:
+        for place, how in ((folder, convention.plain), (adding, convention.adding)):
+            if convention.tool == "minicons" and how is not None:
+                assert agreement.compare(agree.ours(place, given, how), convention.ask(place, given)).largest < 1e-4
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+def test_every_command_has_its_options():
+    for name in (*COMPARISONS, "all"):
+        asked = parser().parse_args([name, "--pairs", "5"])
+        assert (asked.command, asked.pairs) == (name, 5)
+    assert parser().parse_args(["ways", "runs/mine", "blimp"]).command in OWN
+    assert parser().parse_args(["training"]).size == ["S", "M"]
+
+
+def test_tables_of_a_whole_comparison(tmp_path):
+    """Two contestants, two rounds: the ratios of seconds are 4 and 2, those of processor time 3."""
+    found = Turns()
+    paths = {}
+    for name in (OURS, PLAIN):
+        paths[name] = tmp_path / f"{name}.npy"
+        np.save(paths[name], np.array([[-1.0, -2.0], [-2.0, -1.5]]))
+    for number, seconds in enumerate((4.0, 2.0)):
+        again = {"seconds again": 0.5, "share outside the passes again": 0.04, "share outside the modules again": 0.2}
+        told = {"seconds": 1.0, "processor": 1.0, "peak": 100.0, "way": "sentences, logits", **again}
+        found.add(OURS, number, told | {"scores": str(paths[OURS])})
+        found.add(PLAIN, number, {"seconds": seconds, "processor": 3.0, "peak": 200.0, "scores": str(paths[PLAIN])})
+    (tmp_path / "pairs.json").write_text(json.dumps([["toy", "0", "a", "b"], ["toy", "1", "c", "d"]]))
+    facts = {"pairs": 2, "pairs_of_a_paradigm": 1}
+    given = Inputs("S", tmp_path, (), tmp_path, tmp_path / "pairs.json", tmp_path, facts)
+    agreed = scoring.agree(found, given)
+    table = scoring.cost_table(found, agreed)
+    assert "| 3.00 (2.00 to 4.00) | 3.00 (3.00 to 3.00) | 200 | reference |" in table
+    assert {mark.what: mark.met for mark in scoring.marks(found, given, agreed)} == {
+        "plain loop's seconds over ours": True,
+        "ontogeny: nats off": True,
+        "ontogeny: pairs with a margin above 0.0002 decided otherwise": True,
+        "second checkpoint: share of time outside the model's passes": True,
+    }
+    assert any("only 1 pairs of each paradigm" in note for note in scoring.remarks(found, given, agreed))
+
+
+def test_contestants_are_files_with_what_they_are_asked_for():
+    for table, asked in ((SCORING, "def scorer("), (TRAINING, "def train(")):
+        for contestant in table.values():
+            path = Path(__file__).parents[1] / (contestant.module.replace(".", "/") + ".py")
+            assert asked in path.read_text(encoding="utf-8")
