@@ -11,8 +11,8 @@ from transformers import MambaConfig, MambaForCausalLM
 from ontogeny.architectures import auto
 from ontogeny.architectures.linear import Linear
 from ontogeny.architectures.lstm import LSTM
+from ontogeny.architectures.models import scan
 from ontogeny.architectures.models.mamba import Mixer
-from ontogeny.architectures.models.scan import recurrence
 from ontogeny.architectures.models.xlstm import matrix_memory, scalar_memory
 
 
@@ -92,18 +92,37 @@ def test_effects_of_tokens_add_up_in_a_linear_model(mixing, tokens, place, other
 # --- the scan, and Mamba
 
 
-@given(st.integers(1, 6), st.integers(0, 5))
+def scanned(length, seed):
+    """Two rows, three channels, two states a channel."""
+    x, step = drawn(2, length, 3, seed=seed), drawn(2, length, 3, seed=seed + 1).abs()
+    into, out = drawn(2, length, 2, seed=seed + 2), drawn(2, length, 2, seed=seed + 3)
+    return x, step, -drawn(3, 2, seed=seed + 4).abs(), into, out, drawn(2, 2, 3, seed=seed + 5)
+
+
+@given(st.integers(1, 6), st.integers(0, 5), st.sampled_from([1, 24, 10_000]))
 @settings(max_examples=15, deadline=None)
-def test_the_recurrence_is_the_sum_of_products(length, seed):
-    """h[t] = sum over s <= t of b[s] times the product of a between, all of it on paper."""
-    a, b = drawn(length, 2, seed=seed), drawn(length, 2, seed=seed + 1)
-    expected = torch.stack([sum(b[s] * a[s + 1 : t + 1].prod(0) for s in range(t + 1)) for t in range(length)])
-    assert torch.allclose(recurrence(a, b), expected)
+def test_the_scan_is_its_sums(length, seed, room):
+    """h[t] = a product of decays times h[-1], and the sum over s <= t of what s adds times the decays after it: on paper."""
+    x, step, a, into, out, before = scanned(length, seed)
+    decay = torch.exp(step[:, :, None] * a.T)  # [B, T, N, inner]
+    added = (step * x)[:, :, None] * into[..., None]
+    h = []
+    for t in range(length):
+        parts = [added[:, s] * decay[:, s + 1 : t + 1].prod(1) for s in range(t + 1)]
+        h.append(decay[:, : t + 1].prod(1) * before + sum(parts))
+    expected = torch.stack([(out[:, t, :, None] * state).sum(1) for t, state in enumerate(h)], dim=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "CACHE", room)
+        y, after = scan.selective_scan(x, step, a, into, out, before)
+    assert torch.allclose(y, expected)
+    assert torch.allclose(after, h[-1])
 
 
-def test_the_recurrences_gradient_is_its_own():
-    a, b = (drawn(5, 2, 3, seed=seed).requires_grad_() for seed in (0, 1))
-    assert torch.autograd.gradcheck(recurrence, (a, b))
+@pytest.mark.parametrize("room", [1, 24, 10_000])
+def test_the_scans_gradient_is_its_own(room, monkeypatch):
+    """By differences; also a step, two steps and all steps at a time."""
+    monkeypatch.setattr(scan, "CACHE", room)
+    assert torch.autograd.gradcheck(scan.selective_scan, [part.requires_grad_() for part in scanned(5, 0)])
 
 
 @pytest.mark.parametrize("kernel", [4, 8])
@@ -166,7 +185,7 @@ def test_slstm_is_its_equations():
         norm = torch.sigmoid(forget) * norm + into.exp()
         hidden = torch.sigmoid(out) * cell / norm
         expected.append(hidden)
-    assert torch.allclose(scalar_memory(inputs, recurrent), torch.stack(expected, dim=1))
+    assert torch.allclose(scalar_memory(inputs, recurrent)[0], torch.stack(expected, dim=1))
 
 
 def test_memories_stay_finite_where_exponentials_do_not():
@@ -174,4 +193,4 @@ def test_memories_stay_finite_where_exponentials_do_not():
     into, forget = torch.tensor([[[200.0, -200.0, 150.0, 0.0]]]), torch.tensor([[[-90.0, 90.0, 0.0, -90.0]]])
     assert matrix_memory(q, k, v, into, forget).isfinite().all()
     inputs = torch.tensor([200.0, -90.0, 1.0, 1.0]).expand(1, 3, 1, 4)
-    assert F.relu(scalar_memory(inputs, torch.zeros(1, 1, 4))).isfinite().all()
+    assert F.relu(scalar_memory(inputs, torch.zeros(1, 1, 4))[0]).isfinite().all()

@@ -18,6 +18,7 @@ from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from ontogeny.architectures.models.causal import Body, CausalLM
+from ontogeny.architectures.models.state import State
 
 MIXINGS = ("channels", "full")
 
@@ -59,12 +60,12 @@ class Channels(nn.Module):
         self.weight = nn.Parameter(torch.empty(width, length, length))  # [channel, to, from], the lower triangle
         self.bias = nn.Parameter(torch.zeros(length, width)) if config.bias else None
 
-    def forward(self, embedded: Tensor) -> Tensor:
-        """States [B, T, width] from embeddings [B, T, width]."""
+    def forward(self, embedded: Tensor, start: int = 0) -> Tensor:
+        """States [B, T - start, width] of the places from `start` on, from embeddings [B, T, width]."""
         length = embedded.shape[1]
-        weight = self.weight[:, :length, :length].tril()
-        mixed = (weight @ embedded.permute(2, 1, 0)).permute(2, 1, 0)  # [width, T, T] @ [width, T, B]
-        return mixed if self.bias is None else mixed + self.bias[:length]
+        weight = self.weight[:, start:length, :length].tril(start)
+        mixed = (weight @ embedded.permute(2, 1, 0)).permute(2, 1, 0)  # [width, T - start, T] @ [width, T, B]
+        return mixed if self.bias is None else mixed + self.bias[start:length]
 
 
 class Full(nn.Module):
@@ -78,32 +79,41 @@ class Full(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.length, config.vocab_size)) if config.bias else None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # it would be unrolled, a position at a time
-    def forward(self, embedded: Tensor) -> Tensor:
-        """Logits [B, T, vocabulary] from embeddings [B, T, width]."""
+    def forward(self, embedded: Tensor, start: int = 0) -> Tensor:
+        """Logits [B, T - start, vocabulary] of the places from `start` on, from embeddings [B, T, width]."""
         length = embedded.shape[1]
         to = torch.split(self.weight[: length * (length + 1) // 2], list(range(1, length + 1)))
-        logits = torch.stack([embedded[:, : t + 1].flatten(1) @ to[t].flatten(0, 1) for t in range(length)], dim=1)
-        return logits if self.bias is None else logits + self.bias[:length]
+        logits = torch.stack([embedded[:, : t + 1].flatten(1) @ to[t].flatten(0, 1) for t in range(start, length)], dim=1)
+        return logits if self.bias is None else logits + self.bias[start:length]
 
 
 class LinearModel(Body):
     """Embeddings and the mixing of positions."""
 
     config_class = LinearConfig
+    one_length = True
 
     def __init__(self, config: LinearConfig):
         super().__init__(config, config.hidden_size)
         self.mix = Full(config) if config.mixing == "full" else Channels(config)
         self.post_init()
 
-    def states(self, embedded: Tensor) -> Tensor:
-        """States, or logits where there is no head.  Raises ValueError beyond the last position."""
+    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+        """States, or logits where there is no head.  Kept are the embeddings so far.
+
+        Raises ValueError beyond the last position.
+        """
+        start = 0
+        if before is not None:
+            start, embedded = before.seen, torch.cat([before.parts[0][0], embedded], dim=1)
         if embedded.shape[1] > self.config.max_position_embeddings:
             raise ValueError(
                 f"{embedded.shape[1]} tokens are more than this model's {self.config.max_position_embeddings} positions: "
                 "it has no weights for them"
             )
-        return self.mix(embedded)  # type: ignore[no-any-return]
+        if after is not None:
+            after.parts[0] = (embedded,)
+        return self.mix(embedded, start)  # type: ignore[no-any-return]
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from ontogeny.architectures.models.causal import Body, CausalLM, tied_to_width
+from ontogeny.architectures.models.state import State
 
 
 class LSTMConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -48,6 +49,7 @@ class LSTMModel(Body):
     """Embeddings and layers."""
 
     config_class = LSTMConfig
+    shares = True
 
     def __init__(self, config: LSTMConfig):
         tied_to_width(config, config.embedding_size, config.hidden_size)
@@ -57,12 +59,19 @@ class LSTMModel(Body):
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
 
-    def states(self, embedded: Tensor) -> Tensor:
-        """The last layer's outputs [B, T, hidden]; every row begins with zero states."""
+    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+        """The last layer's outputs [B, T, hidden]; a text begins with zeros.  Kept are hidden states, cells [B, layers, hidden]."""
         if embedded.device.type == "cpu":  # where autocast's bfloat16 has no LSTM to call on most processors
             with torch.autocast("cpu", enabled=False):
-                return self.dropout(self.lstm(embedded.float())[0])  # type: ignore[no-any-return]
-        return self.dropout(self.lstm(embedded)[0])  # type: ignore[no-any-return]
+                return self._run(embedded.float(), before, after)
+        return self._run(embedded, before, after)
+
+    def _run(self, embedded: Tensor, before: State | None, after: State | None) -> Tensor:
+        begin = tuple(part.transpose(0, 1).contiguous() for part in before.parts[0]) if before is not None else None
+        states, end = self.lstm(embedded, begin)
+        if after is not None:
+            after.parts[0] = tuple(part.transpose(0, 1) for part in end)
+        return self.dropout(states)  # type: ignore[no-any-return]
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

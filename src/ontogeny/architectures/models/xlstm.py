@@ -15,6 +15,8 @@ from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from ontogeny.architectures.models.causal import Body, CausalLM
+from ontogeny.architectures.models.convolution import convolved
+from ontogeny.architectures.models.state import Parts, State
 
 
 class XLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -74,9 +76,10 @@ class CausalConv(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(width, width, kernel, groups=width, padding=kernel - 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, width] from [B, T, width]."""
-        return F.silu(self.conv(x.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2))
+    def forward(self, x: Tensor, window: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """[B, T, width] from [B, T, width], and the window [B, kernel - 1, width] of what came last, to go on from."""
+        found, window = convolved(x, self.conv, window)
+        return F.silu(found), window
 
 
 class HeadNorm(nn.Module):
@@ -91,20 +94,42 @@ class HeadNorm(nn.Module):
         return F.layer_norm(heads, heads.shape[-1:]).flatten(-2) * self.weight
 
 
-def matrix_memory(q: Tensor, k: Tensor, v: Tensor, into: Tensor, forget: Tensor) -> Tensor:
+def matrix_memory(q: Tensor, k: Tensor, v: Tensor, into: Tensor, forget: Tensor, before: Parts | None = None) -> Tensor:
     """mLSTM in its parallel form (Beck et al. 2024, section 2.3): [B, H, T, D] from q, k, v [B, H, T, D], gates [B, H, T].
 
-    `into` is the input gate's logarithm, `forget` the forget gate before its sigmoid.
+    `into` is the input gate's logarithm, `forget` the forget gate before its sigmoid, `before` the memory of what came before.
     """
     kept = F.logsigmoid(forget).cumsum(-1)
     log_d = kept.unsqueeze(-1) - kept.unsqueeze(-2) + into.unsqueeze(-2)  # [B, H, to, from]
     ahead = torch.ones(log_d.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
     log_d = log_d.masked_fill(ahead, float("-inf"))
     most = log_d.amax(-1, keepdim=True)
-    weights = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5 * torch.exp(log_d - most)
-    norm = torch.maximum(weights.sum(-1, keepdim=True).abs(), torch.exp(-most))
-    found: Tensor = (weights @ v) / norm
-    return found
+    q = q * q.shape[-1] ** -0.5
+    if before is not None:
+        matrix, norm_before, scale = before
+        old = (kept + scale.unsqueeze(-1)).unsqueeze(-1)  # [B, H, T, 1]
+        most = torch.maximum(most, old)
+        old = torch.exp(old - most)
+    weights = (q @ k.transpose(-1, -2)) * torch.exp(log_d - most)
+    found, norm = weights @ v, weights.sum(-1, keepdim=True)
+    if before is not None:
+        found, norm = found + old * (q @ matrix), norm + old * (q @ norm_before.unsqueeze(-1))
+    return found / torch.maximum(norm.abs(), torch.exp(-most))  # type: ignore[no-any-return]
+
+
+def matrix_memory_after(k: Tensor, v: Tensor, into: Tensor, forget: Tensor, before: Parts | None = None) -> Parts:
+    """The memory after the last token: a matrix [B, H, D, D] and a normaliser [B, H, D], both over exp(scale), scale [B, H]."""
+    kept = F.logsigmoid(forget).cumsum(-1)
+    log_d = kept[..., -1:] - kept + into  # [B, H, from]
+    scale = log_d.amax(-1)
+    if before is not None:
+        scale = torch.maximum(scale, kept[..., -1] + before[2])
+    added = k * torch.exp(log_d - scale.unsqueeze(-1)).unsqueeze(-1)
+    matrix, norm = added.transpose(-1, -2) @ v, added.sum(-2)
+    if before is not None:
+        old = torch.exp(kept[..., -1] + before[2] - scale).unsqueeze(-1)
+        matrix, norm = matrix + old.unsqueeze(-1) * before[0], norm + old * before[1]
+    return matrix, norm, scale
 
 
 class MatrixBlock(nn.Module):
@@ -123,29 +148,33 @@ class MatrixBlock(nn.Module):
         self.down = nn.Linear(inner, config.hidden_size, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, width] from [B, T, width]."""
+    def forward(self, x: Tensor, before: Parts | None, keep: bool) -> tuple[Tensor, Parts]:
+        """[B, T, width] from [B, T, width], and, to `keep`, the convolution's window and the memory."""
         inner, gate = self.up(self.norm(x)).chunk(2, dim=-1)
-        seen = self.conv(inner)
+        seen, window = self.conv(inner, before and before[0])
         q, k, v = self.query(seen), self.key(seen), self.value(inner)
         into, forget = self.gates(torch.cat([q, k, v], dim=-1)).float().transpose(1, 2).chunk(2, dim=1)
         q, k, v = (torch.unflatten(part.float(), -1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         with torch.autocast(x.device.type, enabled=False):  # its exponentials need float32
-            memory = matrix_memory(q, k, v, into, forget)
+            memory = matrix_memory(q, k, v, into, forget, before and before[1:])
+            after = (window, *matrix_memory_after(k, v, into, forget, before and before[1:])) if keep else ()
         found = self.head_norm(memory.transpose(1, 2)) + self.skip * seen
-        return x + self.dropout(self.down(found * F.silu(gate)))  # type: ignore[no-any-return]
+        return x + self.dropout(self.down(found * F.silu(gate))), after
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # it would be unrolled, a step at a time
-def scalar_memory(inputs: Tensor, recurrent: Tensor) -> Tensor:
-    """sLSTM (Beck et al. 2024, section 2.2): hidden states [B, T, H, D] from what its gates get of the input.
+def scalar_memory(inputs: Tensor, recurrent: Tensor, before: Parts | None = None) -> tuple[Tensor, Parts]:
+    """sLSTM (Beck et al. 2024, section 2.2): hidden states [B, T, H, D] from what its gates get of the input, and its memory.
 
     `inputs` is [B, T, H, 4 D], input gate, forget gate, cell, output gate; `recurrent` [H, D, 4 D] adds to it from the last hidden
-    state.  The forget gate is a sigmoid, the input gate an exponential.
+    state.  The forget gate is a sigmoid, the input gate an exponential.  The memory is hidden state, cell and normaliser, the last
+    two over exp(scale), and the scale, each [B, H, D]; `before` is that of what came before.
     """
     batch, length, heads, width = inputs.shape
-    hidden = cell = norm = inputs.new_zeros(batch, heads, width // 4)
-    scale = inputs.new_full((batch, heads, width // 4), float("-inf"))
+    if before is None:
+        nothing = inputs.new_zeros(batch, heads, width // 4)
+        before = (nothing, nothing, nothing, torch.full_like(nothing, float("-inf")))
+    hidden, cell, norm, scale = before
     outputs = []
     for t in range(length):
         raw = inputs[:, t] + torch.einsum("bhi,hij->bhj", hidden, recurrent)
@@ -157,7 +186,7 @@ def scalar_memory(inputs: Tensor, recurrent: Tensor) -> Tensor:
         norm = kept * norm + added
         hidden = torch.sigmoid(out) * cell / norm
         outputs.append(hidden)
-    return torch.stack(outputs, dim=1)
+    return torch.stack(outputs, dim=1), (hidden, cell, norm, scale)
 
 
 class ScalarBlock(nn.Module):
@@ -178,17 +207,17 @@ class ScalarBlock(nn.Module):
         self.feed_down = nn.Linear(feed, width, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, width] from [B, T, width]."""
+    def forward(self, x: Tensor, before: Parts | None, keep: bool) -> tuple[Tensor, Parts]:
+        """[B, T, width] from [B, T, width], and, to `keep`, the convolution's window and the memory."""
         normed = self.norm(x)
-        seen = self.conv(normed)
+        seen, window = self.conv(normed, before and before[0])
         parts = (self.into(seen), self.forget(seen), self.cell(normed), self.out(normed))
         inputs = torch.cat([torch.unflatten(part, -1, (self.heads, -1)) for part in parts], dim=-1) + self.bias
         with torch.autocast(x.device.type, enabled=False):  # its exponentials need float32
-            memory = scalar_memory(inputs.float(), self.recurrent.float())
+            memory, after = scalar_memory(inputs.float(), self.recurrent.float(), before and before[1:])
         x = x + self.dropout(self.head_norm(memory))
         gate, value = self.feed_up(self.feed_norm(x)).chunk(2, dim=-1)
-        return x + self.dropout(self.feed_down(F.gelu(gate) * value))  # type: ignore[no-any-return]
+        return x + self.dropout(self.feed_down(F.gelu(gate) * value)), (window, *after)
 
 
 def _begin(module: nn.Module, std: float) -> None:
@@ -222,10 +251,12 @@ class XLSTMModel(Body):
         self.norm = nn.LayerNorm(config.hidden_size, bias=False)
         self.post_init()
 
-    def states(self, embedded: Tensor) -> Tensor:
-        """[B, T, width] from [B, T, width]; every row begins with empty memories."""
-        for block in self.blocks:
-            embedded = block(embedded)
+    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+        """[B, T, width] from [B, T, width]; a row begins with empty memories.  Kept are each block's window and memory."""
+        for place, block in enumerate(self.blocks):
+            embedded, kept = block(embedded, before.parts[place] if before is not None else None, after is not None)
+            if after is not None:
+                after.parts[place] = kept
         return self.norm(embedded)  # type: ignore[no-any-return]
 
     def _init_weights(self, module: nn.Module) -> None:
