@@ -11,7 +11,7 @@ from transformers import OPTForCausalLM, OPTModel
 
 from ontogeny import store
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, plan, readout
+from ontogeny.scoring import causal, distributions, plan, readout
 from ontogeny.scoring.reading import ask, context_of, open_model, score_folder
 from ontogeny.store import RunFolder
 from ontogeny.suites.micro_english import MicroEnglishPairs
@@ -93,7 +93,7 @@ def test_many_sentences_change_no_score(tokenizer, model):
     pairs = tiny.pairs(*zip(texts[::2], texts[1::2], strict=True))
     frame = scores(model, tokenizer, pairs, batch_tokens=100_000)
     forest = plan.make(pairs, tokenizer, 2, 16).forest(readout.TREE)
-    assert len(forest.batch(next(forest.groups(100_000, equal=False))).nodes) > 2 * readout.ROWS
+    assert len(forest.batch(next(forest.groups(100_000, equal=False))).nodes) > 2 * distributions.ROWS
     for i in (0, 17, 50, 99):
         assert frame["logp_good"][i] == pytest.approx(sum(by_hand(model, tokenizer, pairs[i].good)), abs=1e-5)
 

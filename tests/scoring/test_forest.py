@@ -1,5 +1,7 @@
 """Sentences as trees: every path reads back its tokens, a node is a distinct beginning, and it sees its ancestors."""
 
+from itertools import pairwise, product
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -97,6 +99,36 @@ def test_trees_by_hand():
         [True, True, False],
         [False] * 2 + [True],
     ]
+
+
+def test_trees_are_cut_where_least_is_repeated():
+    """0 1 2 a, 0 1 2 b, 0 3, 0 3 c in trees of five nodes: full trees would cut before 0 1 2 b and repeat three nodes, not one."""
+    sentences = [(0, 1, 2, 7, 9), (0, 1, 2, 8, 9), (0, 3, 4, 9), (0, 3, 5, 9)]
+    forest = grow(sentences, 5)
+    assert [forest.tokens[a:b].tolist() for a, b in pairwise(forest.first)] == [[0, 1, 2, 7, 8], [0, 3, 4, 5]]
+    assert forest.sentences.tolist() == [2, 2]
+
+
+@settle
+@given(some_sentences, sizes)
+def test_no_cut_repeats_fewer_nodes(sentences, most):
+    """Every set of cuts that keeps trees small, tried one after the other on few sentences."""
+    sentences = sentences[:9]
+    inputs = [sentence[:-1] for sentence in sentences]
+    adds = [i for i, one in enumerate(inputs) if all(one != other[: len(one)] for other in inputs[:i]) and one]
+    least = len({one[:n] for one in inputs for n in range(1, len(one) + 1)})
+    if not adds:
+        assert len(grow(sentences, most).tokens) == 0
+        return
+    counts = []
+    for chosen in product([False, True], repeat=len(adds) - 1):
+        cuts = [adds[0], *(at for at, cut in zip(adds[1:], chosen, strict=True) if cut)]
+        parts = [inputs[a:b] for a, b in pairwise([*cuts, len(inputs)])]
+        nodes = [len({one[:n] for one in part for n in range(1, len(one) + 1)}) for part in parts]
+        alone = [sum(a <= at < b for at in adds) == 1 for a, b in pairwise([*cuts, len(inputs)])]
+        if all(size <= most or single for size, single in zip(nodes, alone, strict=True)):
+            counts.append(sum(nodes))
+    assert len(grow(sentences, most).tokens) == min(counts) >= least
 
 
 def test_common_runs_forwards_and_backwards():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,12 +138,29 @@ def common(flat: Integers, one: Integers, other: Integers, most: Integers, step:
 
 
 def _cut(inputs: Integers, shared: Integers, most: int) -> NDArray[np.bool_]:
-    """True for each sentence that begins a tree.  One that adds no node to the tree before it stays there."""
-    begins, size = np.zeros(len(inputs), dtype=bool), most
-    for i, (count, known) in enumerate(zip(inputs.tolist(), shared.tolist(), strict=True)):
-        size += count - known
-        if count > known and size > most:
-            begins[i], size = True, count
+    """True for each sentence that begins a tree, so that as few nodes as can be are repeated.
+
+    A sentence that begins a tree repeats what it shares with the one before.  Of all cuts of the sentences up to each the best ends
+    in a tree that begins at the best cut before it: the least sum is at the top of a heap, from which a beginning is taken when the
+    tree from it on has grown too large.  A sentence that adds no node stays in the tree before it.
+    """
+    begins, start, least = np.zeros(len(inputs), dtype=bool), -1, 0
+    heap: list[
+        tuple[int, int, int]
+    ] = []  # nodes repeated so far, the sentence that would begin, nodes before it less what it shares
+    starts: list[int] = []  # of the last tree if it ended with each sentence
+    ends = np.cumsum(inputs - shared)
+    for i, (count, known, end) in enumerate(zip(inputs.tolist(), shared.tolist(), ends.tolist(), strict=True)):
+        if count > known:
+            heappush(heap, (least + known, i, end - count))
+            while end - heap[0][2] > most and heap[0][1] < i:
+                heappop(heap)
+            least, start, _ = heap[0]
+        starts.append(start)
+    last = len(starts) - 1
+    while last >= 0 and starts[last] >= 0:
+        begins[starts[last]] = True
+        last = starts[last] - 1
     return begins
 
 

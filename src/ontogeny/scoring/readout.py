@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from ontogeny.records import OntogenyError
+from ontogeny.scoring.carried import NODES, by_walking, carrier
+from ontogeny.scoring.distributions import Reader, Whole, of_head
 from ontogeny.scoring.forest import Batch
 from ontogeny.scoring.plan import Plan
 
 TREE = 96  # nodes: attention within a tree costs its square, and less is shared in smaller ones
-ROWS = 256  # distributions made at a time: few enough to stay in the processor's cache
 AGREE = 2e-5  # nats, and relative: float32 keeps seven digits, and some layers cost one or two
 TRIAL = 8  # pairs
 Progress = Callable[[int], None]  # called with the number of sentences that were just scored
@@ -33,36 +33,33 @@ Progress = Callable[[int], None]  # called with the number of sentences that wer
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a model is run: `states` of all nodes of a batch [B, N, width], and the `head`'s logits [., vocabulary] of some."""
+    """How a model is run: `states` of all nodes of a batch [B, N, width], and how log-probabilities are `read` off some."""
 
     trees: bool  # many sentences a row; else one, or such as are beginnings of it
     body: bool  # the last hidden states and the output embeddings; else the model's own logits
     states: Callable[[dict[str, torch.Tensor]], torch.Tensor]  # from the model's inputs
-    head: Callable[[torch.Tensor], torch.Tensor]
+    read: Reader
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    carries: bool = False  # trees by states that are handed on, in place of a mask
 
     def __str__(self) -> str:
-        return f"{'trees of prefixes' if self.trees else 'sentences'}, {'hidden states' if self.body else 'logits'}"
+        shared = "carried states" if self.carries else "trees of prefixes" if self.trees else "sentences"
+        return f"{shared}, {'hidden states' if self.body else 'logits'}"
 
     def logps(self, batch: Batch, device: torch.device) -> NDArray[np.float64]:
         """log p of every edge of a batch, in nats."""
         with self.autocast():
-            states = self.states(_inputs(batch, self.trees, device))
-        states = states.flatten(0, 1)[torch.from_numpy(batch.nodes).to(device)]  # [M, width]
-        token = torch.from_numpy(batch.edge_token).to(device)
-        node = torch.from_numpy(batch.edge_node).to(device)
-        found = torch.empty(len(token), device=device)
-        bounds = np.searchsorted(batch.edge_node, np.arange(0, len(states) + ROWS, ROWS))
-        for part, (first, last) in enumerate(pairwise(bounds)):
-            rows = self.head(states[part * ROWS : (part + 1) * ROWS]).float().log_softmax(-1)  # [ROWS, vocabulary]
-            found[first:last] = rows[node[first:last] - part * ROWS, token[first:last]]
-        return found.double().cpu().numpy()
+            states = self.states(_inputs(batch, self, device))
+        nodes, node, token = (torch.from_numpy(part).to(device) for part in (batch.nodes, batch.edge_node, batch.edge_token))
+        return self.read(states.flatten(0, 1)[nodes], node, token).cpu().numpy()
 
 
-def _inputs(batch: Batch, trees: bool, device: torch.device) -> dict[str, torch.Tensor]:
+def _inputs(batch: Batch, way: Way, device: torch.device) -> dict[str, torch.Tensor]:
     tokens = torch.from_numpy(batch.tokens).to(device)
-    if not trees:
+    if not way.trees:
         return {"input_ids": tokens}
+    if way.carries:
+        return {"input_ids": tokens, "position_ids": torch.from_numpy(batch.depth)}
     depth, end = torch.from_numpy(batch.depth).to(device), torch.from_numpy(batch.end).to(device)
     return {"input_ids": tokens, "position_ids": depth, "attention_mask": ancestors(end)}
 
@@ -85,10 +82,12 @@ def ways(model: Any) -> Iterator[Way]:
         return body(**inputs, use_cache=False).last_hidden_state.to(model.dtype)  # type: ignore[no-any-return]
 
     head = getattr(model, "get_output_embeddings", lambda: None)()
+    if head is not None and (carry := carrier(model)) is not None:
+        yield Way(True, True, by_walking(carry), of_head(head), carries=True)
     for trees in (True, False):
         if head is not None:
-            yield Way(trees, True, states, head)
-        yield Way(trees, False, logits, torch.nn.Identity())
+            yield Way(trees, True, states, of_head(head))
+        yield Way(trees, False, logits, Whole(torch.nn.Identity()))
 
 
 @torch.inference_mode()
@@ -122,7 +121,7 @@ def token_logps(
 
     Where memory is short passes become smaller.  Raises OntogenyError if a log-probability is no finite number.
     """
-    forest = plan.forest(min(TREE, batch_tokens) if way.trees else 1)
+    forest = plan.forest(NODES if way.carries else min(TREE, batch_tokens) if way.trees else 1)
     found = np.zeros(len(forest.edge_place))
     groups = deque(forest.groups(batch_tokens, equal=not way.trees))
     while groups:
