@@ -1,0 +1,104 @@
+"""Log-probabilities of the tokens asked for, from last hidden states and the output embeddings.
+
+A distribution over the vocabulary costs width times vocabulary multiplications and as many exponentials as there are tokens, and
+nothing of it is kept but one sum.  So on a processor the logits of `ROWS` states and `TILE` tokens are made at a time, in a buffer
+that stays in a core's cache, and only their sums are kept:
+
+    log p(x) = l_x - log sum_v exp(l_v) = (b_x - c - log2 sum_v 2^(b_v - c)) / log2 e     with b = l log2 e and any c
+
+c is 0 where the logits asked for are near it, else the logit of a token that is asked for after the same state: the sum is then
+1 / p of that token.  Where it overflows or vanishes, the largest logit is c, as in a log-softmax.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import linear
+
+ROWS = 512  # states, and
+TILE = 256  # tokens: half a megabyte of logits
+WHOLE = 256  # states whose logits are made at once over the whole vocabulary
+NEAR = 64.0  # bits: sums that lie between 2^-64 and 2^128 lose no digit of a float32
+PER_NAT = math.log2(math.e)  # bits: a processor's exp2 takes two thirds of its exp
+
+Reader = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""From states [M, width] and, for every token asked for, its state [E] (ascending, each of the M there) and id [E]: log p [E]."""
+
+
+def of_head(head: Callable[[torch.Tensor], torch.Tensor]) -> Reader:
+    """The fastest reader of a model's output embeddings that is known to be right for them."""
+    if type(head) is torch.nn.Linear and head.weight.dtype == torch.float32 and head.weight.device.type == "cpu":
+        return Tiles(head.weight, head.bias)
+    return Whole(head)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """By a log-softmax over all logits: right for any head, and on any device."""
+
+    head: Callable[[torch.Tensor], torch.Tensor]  # [., width] to logits [., vocabulary]
+
+    def __call__(self, states: torch.Tensor, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """As a `Reader` does, in float32 or better whatever the logits are in."""
+        found = torch.empty(len(token), device=states.device)
+        for rows, edges in _parts(len(states), state, WHOLE):
+            logps = self.head(states[rows]).float().log_softmax(-1)  # [WHOLE, vocabulary]
+            found[edges] = logps[state[edges] - rows.start, token[edges]]
+        return found.double()
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """By tiles of states and tokens, in float32 on a processor."""
+
+    weight: torch.Tensor  # [vocabulary, width]
+    bias: torch.Tensor | None  # [vocabulary]
+
+    def __call__(self, states: torch.Tensor, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """As a `Reader` does."""
+        found = torch.empty(len(token), dtype=torch.float64)
+        buffer = torch.empty(min(ROWS, len(states)) * TILE)
+        for rows, edges in _parts(len(states), state, ROWS):
+            bits, owner = states[rows] * PER_NAT, state[edges] - rows.start
+            asked = self._asked(bits, owner, token[edges])
+            first = torch.searchsorted(owner, torch.arange(len(bits)))
+            whole = self._whole(bits, asked[first], buffer)
+            found[edges] = (asked - whole[owner]) / PER_NAT
+        return found
+
+    def _asked(self, bits: torch.Tensor, owner: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """The logit, in bits, of each token after its state [E]."""
+        found = (bits.index_select(0, owner) * self.weight.index_select(0, token)).sum(-1)
+        return (found if self.bias is None else found + self.bias[token] * PER_NAT).double()
+
+    def _whole(self, bits: torch.Tensor, known: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
+        """log2 of the sum over the vocabulary after each state [M], with one of its logits `known` in bits [M]."""
+        sums, off = torch.zeros(len(bits)), known.float()[:, None]
+        far = not bool(known.abs().max() < NEAR)
+        for tile in range(0, len(self.weight), TILE):
+            weight = self.weight[tile : tile + TILE]
+            logits = buffer[: len(bits) * len(weight)].view(len(bits), len(weight))
+            torch.mm(bits, weight.T, out=logits)
+            if self.bias is not None:
+                logits.add_(self.bias[tile : tile + TILE], alpha=PER_NAT)
+            if far:
+                logits.sub_(off)
+            sums += logits.exp2_().sum(-1)
+        found = sums.double().log2() + (off[:, 0] if far else 0.0)
+        lost = (~((sums > 2.0**-NEAR) & (sums < torch.inf))).nonzero()[:, 0]
+        for part in lost.split(WHOLE):
+            found[part] = torch.logsumexp(linear(bits[part] / PER_NAT, self.weight, self.bias), -1).double() * PER_NAT
+        return found
+
+
+def _parts(states: int, state: torch.Tensor, most: int) -> Iterator[tuple[slice, slice]]:
+    """At most so many states at a time, parts of one size but for one state, and the tokens asked for after them."""
+    count = -(-states // most)
+    bounds = [states * part // count for part in range(count + 1)] if count else []
+    edges = torch.searchsorted(state, torch.tensor(bounds, device=state.device)).tolist() if bounds else []
+    for part in range(count):
+        yield slice(bounds[part], bounds[part + 1]), slice(edges[part], edges[part + 1])

@@ -1,0 +1,127 @@
+"""Log-probabilities by tiles of the output embeddings are those of a log-softmax, wherever the logits lie."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ontogeny.scoring import distributions
+from ontogeny.scoring.distributions import ROWS, TILE, Tiles, Whole, of_head
+
+
+def by_log_softmax(head, states, state, token):
+    """In float64, all at once."""
+    logits = states.double() @ head.weight.double().T + (0 if head.bias is None else head.bias.double())
+    return logits.log_softmax(-1)[state, token]
+
+
+def asked(states, vocabulary, seed=0, most=3):
+    """One to `most` tokens after each state, in the order of the states."""
+    draw = torch.Generator().manual_seed(seed)
+    state = torch.arange(states).repeat_interleave(torch.randint(1, most + 1, (states,), generator=draw))
+    return state, torch.randint(0, vocabulary, (len(state),), generator=draw)
+
+
+def made(states, vocabulary, width=8, bias=True, seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Linear(width, vocabulary, bias=bias), torch.randn(states, width)
+
+
+@torch.inference_mode()
+def test_two_tokens_by_hand():
+    """Logits 0 and log 3 are probabilities 1/4 and 3/4."""
+    weight = torch.tensor([[0.0], [math.log(3)]])
+    found = Tiles(weight, None)(torch.ones(1, 1), torch.tensor([0, 0]), torch.tensor([0, 1]))
+    assert found.dtype == torch.float64
+    assert found.exp().tolist() == pytest.approx([0.25, 0.75], abs=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 30), st.booleans(), st.integers(0, 9))
+def test_tiles_are_a_log_softmax(states, vocabulary, bias, seed):
+    """Also where neither states nor tokens fill the last tile."""
+    head, hidden = made(states, vocabulary, bias=bias, seed=seed)
+    state, token = asked(states, vocabulary, seed)
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(distributions, "ROWS", 7)
+        patch.setattr(distributions, "TILE", 4)
+        patch.setattr(distributions, "WHOLE", 5)
+        expected = by_log_softmax(head, hidden, state, token).tolist()
+        assert Tiles(head.weight, head.bias)(hidden, state, token).tolist() == pytest.approx(expected, abs=2e-6)
+        assert Whole(head)(hidden, state, token).tolist() == pytest.approx(expected, abs=2e-6)
+
+
+@torch.inference_mode()
+def test_tiles_of_their_real_size():
+    head, hidden = made(2 * ROWS + 3, 2 * TILE + 5, width=16)
+    state, token = asked(len(hidden), 2 * TILE + 5)
+    expected = by_log_softmax(head, hidden, state, token)
+    assert (Tiles(head.weight, head.bias)(hidden, state, token) - expected).abs().max() < 3e-6
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("all_by", [-3000.0, -120.0, -50.0, 50.0, 120.0, 3000.0])
+def test_a_constant_on_all_logits_changes_nothing(all_by):
+    """e^89 is more than a float32 holds and e^-104 is 0 in it; trained models have logits below -100 throughout."""
+    head, hidden = made(30, 50)
+    state, token = asked(30, 50)
+    expected = Tiles(head.weight, head.bias)(hidden, state, token)
+    found = Tiles(head.weight, head.bias + all_by)(hidden, state, token)
+    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-6 * max(1, abs(all_by)))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("asked_for", [-400.0, -20.0, 0.0, 20.0, 400.0])
+def test_a_token_as_good_as_impossible(asked_for):
+    """One state's token is asked for that no float32 has the probability of, beside states that are ordinary."""
+    weight = torch.zeros(3, 2)
+    weight[:, 0] = torch.tensor([asked_for, 300.0, 299.0])
+    weight[:, 1] = torch.tensor([0.0, 1.0, 2.0])
+    head, hidden = torch.nn.Linear(2, 3, bias=False), torch.eye(2)
+    head.weight = torch.nn.Parameter(weight)
+    state, token = torch.tensor([0, 1]), torch.tensor([0, 2])
+    expected = by_log_softmax(head, hidden, state, token).tolist()
+    assert Tiles(weight, None)(hidden, state, token).tolist() == pytest.approx(expected, rel=1e-6)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("asked_for", [0.0, 60.0])
+def test_a_sum_too_large_or_too_small_is_made_again_from_the_largest_logit(asked_for):
+    """The token asked for has a logit near 0 while another's, or all others', are far from it."""
+    for others in (200.0, -200.0):
+        logits = torch.tensor([asked_for] + [others] * 4)[:, None]
+        head = torch.nn.Linear(1, 5, bias=False)
+        head.weight = torch.nn.Parameter(logits)
+        one = torch.tensor([0])
+        expected = by_log_softmax(head, torch.ones(1, 1), one, one).item()
+        assert Tiles(logits, None)(torch.ones(1, 1), one, one).item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_stays_none(value):
+    head, hidden = made(3, 9)
+    head.weight[2, 0] = value
+    assert not torch.isfinite(Tiles(head.weight, head.bias)(hidden, torch.arange(3), torch.full((3,), 2))).any()
+
+
+@torch.inference_mode()
+def test_nothing_asked_for_is_nothing_found():
+    head, _ = made(1, 9)
+    nothing = torch.empty(0, dtype=torch.int64)
+    for reader in (Tiles(head.weight, head.bias), Whole(head)):
+        assert reader(torch.empty(0, 8), nothing, nothing).tolist() == []
+
+
+def test_only_plain_float32_embeddings_on_a_processor_are_read_by_tiles():
+    class Capped(torch.nn.Linear):
+        def forward(self, states):
+            return super().forward(states).tanh()
+
+    assert isinstance(of_head(torch.nn.Linear(2, 3)), Tiles)
+    assert isinstance(of_head(Capped(2, 3)), Whole)
+    assert isinstance(of_head(torch.nn.Linear(2, 3).bfloat16()), Whole)
+    assert isinstance(of_head(torch.nn.Linear(2, 3, device="meta")), Whole)
+    assert isinstance(of_head(torch.nn.Identity()), Whole)
