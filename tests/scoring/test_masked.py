@@ -283,7 +283,7 @@ def test_a_number_that_is_none_is_said(tokenizer):
     model = build()
     with torch.no_grad():
         model.get_input_embeddings().weight[7] = float("nan")
-    with pytest.raises(OntogenyError, match=r"not a finite number, in pair 0 of toy"):
+    with pytest.raises(OntogenyError, match=r"not a finite number, in .a c. \(paradigm toy, pair 0\)"):
         masked.read(model, planned(tiny.pairs(("a c", "b c")), tokenizer, model), tokenizer, CPU)
 
 

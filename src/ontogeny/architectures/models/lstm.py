@@ -28,7 +28,7 @@ class LSTMConfig(PreTrainedConfig):  # type: ignore[misc]
         layer_dropout: float = 0.0,
         forget_bias: float = 1.0,
         head_bias: bool = False,
-        initializer_range: float = 0.02,
+        initializer_range: float = 0.4,
         tie_word_embeddings: bool = True,
         **kwargs: Any,
     ):
@@ -40,7 +40,7 @@ class LSTMConfig(PreTrainedConfig):  # type: ignore[misc]
         self.layer_dropout = layer_dropout  # of the other layers' outputs
         self.forget_bias = forget_bias  # what the forget gates begin with (Jozefowicz et al. 2015: 1)
         self.head_bias = head_bias
-        self.initializer_range = initializer_range
+        self.initializer_range = initializer_range  # of embeddings: at .02 three layers pass on nothing of a token for 800 steps
         tied = {"tie_word_embeddings": tie_word_embeddings}
         super().__init__(**tied, **kwargs)
 
