@@ -289,7 +289,9 @@ def test_a_run_reads_the_two_together_and_the_network_alone(tmp_path):
 
     last = alone.filter(pl.col("step") == 6)
     network = open_model(run.folder.checkpoint(0, 6)).network
-    direct = causal.score(network, run.reader.plan(run.asked[1], grounds.tokenizer, run.folder.checkpoint(0, 6), network), CPU)
+    direct = causal.score(
+        network, run.readings.reader.plan(run.asked[1], grounds.tokenizer, run.folder.checkpoint(0, 6), network), CPU
+    )
     assert margins(last) == pytest.approx(margins(direct), abs=1e-5)
     assert np.abs(margins(last) - margins(together.filter(pl.col("step") == 6))).max() > 0.5
 
