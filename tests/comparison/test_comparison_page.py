@@ -222,7 +222,7 @@ def test_runs_are_named_by_the_shorter_list():
     [
         ({"p": [], "q": []}, "Of s's 2 paradigms, 1 gets the same verdict in both runs; none ends wrong in any."),
         ({"p": ["a", "b"], "q": []}, "1 ends wrong in both runs and none in some only."),
-        ({"p": ["a"], "q": []}, "none ends wrong in both runs, and 1 more in some only."),
+        ({"p": ["a"], "q": []}, "none ends wrong in both runs, and 1 in some only."),
     ],
 )
 def test_the_first_sentence(wrong, says):

@@ -20,7 +20,7 @@ def lead(suite: str, wrong: Mapping[str, Sequence[str]], alike: int, runs: Seque
     said = f"Of {suite}'s {count(len(wrong), 'paradigm')}, {alike} {_get(alike)} the same verdict in {all_}"
     if not every and not some:
         return f"{said}; none ends wrong in any."
-    rest = f", and {some} more in some only" if some else " and none in some only"
+    rest = f", and {some} {'more ' if every else ''}in some only" if some else " and none in some only"
     return f"{said}; {every or 'none'} {'end' if every > 1 else 'ends'} wrong in {all_}{rest}."
 
 
