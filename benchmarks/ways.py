@@ -44,7 +44,7 @@ def measure(model: torch.nn.Module, todo: plan.Plan, rounds: int) -> None:
             seconds[name].append(time.process_time() - began)
     plain = list(ways)[-1]
     for name, way in ways.items():
-        forest = todo.forest(readout.TREE if way.trees else 1)
+        forest = todo.forest(way.tree)
         off, nodes = np.abs(found[name] - found[plain]).max(), len(forest.tokens)
         print(f"{name:36} {min(seconds[name][1:]):7.2f} s  {nodes:9,} nodes  {forest.read.sum():9,} read  {off:.1e} off")
 

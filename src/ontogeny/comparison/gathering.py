@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ontogeny import recipe as recipes
 from ontogeny.comparison.agreement import Floats, Resampled, pairwise, spread
 from ontogeny.comparison.bits import HeldOut, bits_per_word, has_next_token_loss, held_out
 from ontogeny.comparison.differing import Differing, differing
 from ontogeny.comparison.names import check_differ, parted
+from ontogeny.readers import recipe_of
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
@@ -133,14 +133,12 @@ def _judged(folder: RunFolder) -> list[str]:
 
 
 def _read(folder: RunFolder, label: str, suite: str) -> Read:
-    text, lineage = folder.recipe.read_text(encoding="utf-8"), folder.lineage()
-    kind = Recipe if lineage.get("kind", "trained") == "trained" else Observation
-    recipe = recipes.build(kind, recipes.plain(text, str(folder.recipe)), str(folder.recipe))
+    recipe = recipe_of(folder)
     return Read(
         label=label,
         folder=folder,
         recipe=recipe,
-        lineage=lineage,
+        lineage=folder.lineage(),
         verdicts=read_table(folder.verdicts).filter(suite=suite).sort("paradigm"),
         curves=read_table(folder.curves).filter(suite=suite),
         dev=folder.reading("loss", "dev"),

@@ -6,18 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.differing import text
 from ontogeny.comparison.gathering import Gathered, Read, gather, weights
 from ontogeny.report.axes import known, save
-from ontogeny.report.embed import Charts, script_safe
+from ontogeny.report.embed import Charts
 from ontogeny.report.headline import MEANINGS, human
-from ontogeny.report.page import bundle
+from ontogeny.report.page import drawn
 from ontogeny.report.templates import look, templates
-from ontogeny.report.theme import DARK, LIGHT, config
 from ontogeny.store import atomic, file_hash, human_size, write_table
 
 GLYPHS = {  # beside the colour, so that no verdict is told by it alone
@@ -91,7 +89,7 @@ def render(gathered: Gathered, links: dict[str, str] | None = None) -> str:
     wrong = _wrong(gathered)
     alike = sum(len(set(row)) == 1 for row in _by_paradigm(gathered, "verdict").values())
     return (
-        _templates()
+        templates(Path(__file__).parent, share=_share)
         .get_template("comparison.html.jinja")
         .render(
             title=gathered.title,
@@ -123,20 +121,9 @@ def render(gathered: Gathered, links: dict[str, str] | None = None) -> str:
             glyphs=GLYPHS,
             made=_made(gathered),
             **look(),
-            charts=charts.json(),
-            configs=script_safe({"light": config(LIGHT), "dark": config(DARK)}),
-            bundle=bundle(),
+            **drawn(charts),
         )
     )
-
-
-def _templates() -> jinja2.Environment:
-    """Those of this room, and the pages' own."""
-    found = templates()
-    assert found.loader is not None
-    found.loader = jinja2.ChoiceLoader([jinja2.FileSystemLoader(Path(__file__).parent), found.loader])
-    found.filters["share"] = _share
-    return found
 
 
 def _links(gathered: Gathered, folder: Path) -> dict[str, str]:

@@ -56,9 +56,7 @@ def render(material: Material) -> str:
             commands=commands(material),
             meanings={name: (anchor("verdict", name), meaning) for name, meaning in MEANINGS.items()},
             **look(),
-            charts=charts.json(),
-            configs=script_safe({"light": config(LIGHT), "dark": config(DARK)}),
-            bundle=bundle(),
+            **drawn(charts),
         )
     )
 
@@ -94,6 +92,15 @@ def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
         "loss": charts.add(training.loss_curve(losses, dev, entropy(material), spans, width="container")),
         "rate": charts.add(training.rate_curve(losses, spans, width="container")) if rate and losses is not None else None,
         "entropy": entropy(material),
+    }
+
+
+def drawn(charts: Charts) -> dict[str, Any]:
+    """What a page needs to draw its charts: once they are all added, their JSON, both themes and the script."""
+    return {
+        "charts": charts.json(),
+        "configs": script_safe({"light": config(LIGHT), "dark": config(DARK)}),
+        "bundle": bundle(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from markupsafe import Markup
 from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS
 
 
-def templates() -> jinja2.Environment:
-    """Escapes everything, and takes a name that a template has and nobody gave for an error."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment:
+    """The templates of this room, and before them those of other `rooms`; `filters` are added to its own.
+
+    Escapes everything, and takes a name that a template has and nobody gave for an error.
+    """
+    loader = jinja2.FileSystemLoader([*rooms, Path(__file__).parent])
     found = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters["breakable"] = breakable
+    found.filters |= {"breakable": breakable, **filters}
     return found
 
 

@@ -46,6 +46,11 @@ class Way:
         shared = "carried states" if self.carries else "trees of prefixes" if self.trees else "sentences"
         return f"{shared}, {'hidden states' if self.body else 'logits'}"
 
+    @property
+    def tree(self) -> int:
+        """The most nodes of a tree that it is given."""
+        return NODES if self.carries else TREE if self.trees else 1
+
     def logps(self, batch: Batch, device: torch.device) -> NDArray[np.float64]:
         """log p of every edge of a batch, in nats."""
         with self.autocast():
@@ -121,7 +126,7 @@ def token_logps(
 
     Where memory is short passes become smaller.  Raises OntogenyError if a log-probability is no finite number.
     """
-    forest = plan.forest(NODES if way.carries else min(TREE, batch_tokens) if way.trees else 1)
+    forest = plan.forest(way.tree if way.carries else min(way.tree, batch_tokens))
     found = np.zeros(len(forest.edge_place))
     groups = deque(forest.groups(batch_tokens, equal=not way.trees))
     while groups:

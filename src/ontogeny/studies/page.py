@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from ontogeny.report.axes import known
-from ontogeny.report.embed import Charts, script_safe
+from ontogeny.report.embed import Charts
 from ontogeny.report.headline import count, human
-from ontogeny.report.page import bundle
+from ontogeny.report.page import drawn
 from ontogeny.report.provenance import tables
 from ontogeny.report.sections import anchor
 from ontogeny.report.templates import look, templates
-from ontogeny.report.theme import DARK, LIGHT, config
 from ontogeny.store import atomic
 from ontogeny.studies import edits, figures, figures_claims, sentences
 from ontogeny.studies.claims import WHOLE
@@ -67,7 +65,7 @@ def render(
     """The page as HTML.  `pages`: by arm, where its own page is, seen from this one."""
     charts, gathered, study = Charts(), own.gathered, own.study
     return (
-        _templates()
+        templates(Path(__file__).parent, capital=sentences.capital)
         .get_template("study.html.jinja")
         .render(
             title=study.name,
@@ -96,20 +94,9 @@ def render(
             seeds=len(study.seeds),
             reference=study.reference,
             **look(),
-            charts=charts.json(),
-            configs=script_safe({"light": config(LIGHT), "dark": config(DARK)}),
-            bundle=bundle(),
+            **drawn(charts),
         )
     )
-
-
-def _templates() -> jinja2.Environment:
-    """Those of this room, and the pages' own."""
-    found = templates()
-    assert found.loader is not None
-    found.loader = jinja2.ChoiceLoader([jinja2.FileSystemLoader(Path(__file__).parent), found.loader])
-    found.filters["capital"] = sentences.capital
-    return found
 
 
 def _registration(registration: Registration | None) -> dict[str, Any]:
