@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 from collections.abc import Callable
@@ -78,19 +77,14 @@ def minicons(bos: bool, mean: bool = False) -> Callable[[Path, Inputs], Scores]:
 
 
 def harness(folder: Path, given: Inputs) -> Scores:
-    """The installed task's own requests over our pairs."""
-    import lm_eval
-    from lm_eval.api.task import ConfigurableTask
+    """The installed task's own requests over our pairs, answered by its model class."""
     from lm_eval.models.huggingface import HFLM
-    from ruamel.yaml import YAML
+
+    from benchmarks.contestants.harness import tasks
 
     logging.disable(logging.WARNING)
-    template = YAML(typ="safe").load(Path(lm_eval.__file__).parent / "tasks/blimp/_template_yaml")
-    local = given.pairs.with_suffix(".jsonl")
-    rows = [{"sentence_good": good, "sentence_bad": bad} for _, _, good, bad in given.load_pairs()]
-    local.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    data = {"data_files": {"train": str(local)}, "cache_dir": str(given.pairs.parent / "cache")}
-    task = ConfigurableTask(config={**template, "task": "blimp_local", "dataset_path": "json", "dataset_kwargs": data})
+    rows = [("blimp", pair, good, bad) for _, pair, good, bad in given.load_pairs()]  # one task, in the order of the pairs
+    task = tasks(rows, given.pairs.parent)["blimp"]
     task.build_all_requests(rank=0, world_size=1)
     peer: Any = HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=64)
     found = [logp for logp, _ in peer.loglikelihood(task.instances, disable_tqdm=True)]

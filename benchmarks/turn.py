@@ -25,10 +25,11 @@ def score(job: Job) -> Facts:
     """
     import numpy as np
 
-    contestant: Any = import_module(SCORING[job.contestant].module)
+    contestant = SCORING[job.contestant]
+    scorer_of: Any = getattr(import_module(contestant.module), contestant.door)
     folders = [Path(folder) for folder in job.folders]
-    contestant.scorer(replace(job, pairs=first_pairs(job, 2)))(folders[0])
-    scorer = contestant.scorer(job)
+    scorer_of(replace(job, pairs=first_pairs(job, 2)))(folders[0])
+    scorer = scorer_of(job)
     facts: Facts = {}
     for number, folder in enumerate(folders):
         wall, processor = time.perf_counter(), time.process_time()

@@ -267,7 +267,6 @@ def test_tables_of_a_whole_comparison(tmp_path):
 
 
 def test_contestants_are_files_with_what_they_are_asked_for():
-    for table, asked in ((SCORING, "def scorer("), (TRAINING, "def train(")):
-        for contestant in table.values():
-            path = Path(__file__).parents[1] / (contestant.module.replace(".", "/") + ".py")
-            assert asked in path.read_text(encoding="utf-8")
+    for contestant, asked in [(c, c.door) for c in SCORING.values()] + [(c, "train") for c in TRAINING.values()]:
+        path = Path(__file__).parents[1] / (contestant.module.replace(".", "/") + ".py")
+        assert f"def {asked}(" in path.read_text(encoding="utf-8")

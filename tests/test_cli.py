@@ -197,13 +197,24 @@ def test_several_folders_are_scored_into_a_table_each(finished_run, tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "size", "one_of_many"),
-    [("run", "2", True), ("train", "2", True), ("score", "2", False), ("run", "1", False), ("run", None, False)],
+    [("run", "2", True), ("train", "2", True), ("score", "1", False), ("run", "1", False), ("run", None, False)],
 )
 def test_commands_that_train_join_what_torchrun_has_started(monkeypatch, command, size, one_of_many):
     for name, value in {"RANK": "0", "MASTER_ADDR": "localhost", "WORLD_SIZE": size}.items():
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["ontogeny", command, "recipe.yaml"])
     assert cli._is_one_of_many() == one_of_many
+
+
+@pytest.mark.parametrize("command", ["score", "study", "list"])
+def test_a_command_that_has_nothing_to_share_is_refused_under_torchrun(monkeypatch, capsys, command):
+    for name, value in {"RANK": "1", "MASTER_ADDR": "localhost", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["ontogeny", command, "something"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert f"error: {command}: torchrun's processes train one model together, which run and train do" in capsys.readouterr().err
 
 
 def test_checkpoints_of_somebody_else_are_opened_scored_judged_and_reported(finished_run, tmp_path):

@@ -1,8 +1,9 @@
 """Who is compared: a small file each.
 
-One that scores has `scorer(job)`, which returns `score(folder) -> (log-probabilities [pairs, 2], facts)` in nats; what it keeps
-between two folders is its own business.  One that trains has `train(job, precision, pace)`, which says how many tokens a step has
-and calls `pace.step()` after each.  Everything at the top of a file is imported before the clock starts.
+One that scores has `scorer(job)`, or a function that the table names, which returns `score(folder) -> (log-probabilities
+[pairs, 2], facts)` in nats; what it keeps between two folders is its own business.  One that trains has `train(job, precision,
+pace)`, which says how many tokens a step has and calls `pace.step()` after each.  Everything at the top of a file is imported
+before the clock starts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Contestant:
     package: str = "torch"  # without it there is no such contestant
     precision: str = ""
     slow: bool = False  # plays `--peer-rounds` rounds only
+    door: str = "scorer"  # the function of its module that makes `score`
 
     @property
     def here(self) -> bool:
@@ -34,7 +36,10 @@ SCORING = {
     OURS: Contestant("benchmarks.contestants.ours", "as a run reads a checkpoint"),
     PLAIN: Contestant("benchmarks.contestants.plain", "sorted by length, batch 64"),
     "minicons": Contestant("benchmarks.contestants.minicons_scorer", "sequence_score, batch 32", "minicons", slow=True),
-    "lm-eval": Contestant("benchmarks.contestants.harness", "HFLM.loglikelihood, batch 64", "lm_eval", slow=True),
+    "lm-eval": Contestant("benchmarks.contestants.harness", "simple_evaluate, as its command, batch 64", "lm_eval", slow=True),
+    "lm-eval's model alone": Contestant(
+        "benchmarks.contestants.harness", "HFLM.loglikelihood, batch 64", "lm_eval", slow=True, door="answerer"
+    ),
 }
 
 TRAINING = {

@@ -418,10 +418,24 @@ def _conclude(here: Run) -> None:
     print(f"report: {here.write_report()}")
 
 
+TRAINS = ("run", "train")  # the commands whose processes train one model together
+
+
 def _is_one_of_many() -> bool:
-    """True for a command that trains, in a process that torchrun or the like has started beside others."""
+    """True in a process that torchrun or the like has started beside others.
+
+    Raises OntogenyError if the command has nothing to share: each process would do all of it, into the same files.
+    """
     named = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"))
-    return named and int(os.environ["WORLD_SIZE"]) > 1 and sys.argv[1:2] in (["run"], ["train"])
+    if not named or int(os.environ["WORLD_SIZE"]) == 1:
+        return False
+    if sys.argv[1:2] not in [[name] for name in TRAINS]:
+        asked = " ".join(sys.argv[1:2]) or "no command"
+        raise OntogenyError(
+            f"{asked}: torchrun's processes train one model together, which {' and '.join(TRAINS)} do; start this command by "
+            "itself (score and study start processes of their own, --jobs of them)"
+        )
+    return True
 
 
 def _with_others() -> None:
