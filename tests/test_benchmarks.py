@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import tiny
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of the package that is installed
 
-from benchmarks import agree, agreement, gpu, projection, results, scoring, training, turns
+from benchmarks import agree, agreement, gpu, projection, results, scoring, settled, training, turns
 from benchmarks.__main__ import COMPARISONS, OWN, parser
 from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
@@ -95,6 +96,32 @@ def test_the_pace_is_known_after_the_most_steps_or_when_time_is_up():
         pace.step()
     with pytest.raises(ValueError, match="2 are for warming up"):
         Pace(2, 0.0, 99).facts(0.0)
+
+
+# --- reading until settled ----------------------------------------------------------------------------------------
+
+
+def test_curves_have_as_many_right_pairs_and_ties_as_they_say():
+    curves = pl.DataFrame({"paradigm": ["a", "a", "b"], "n": [4, 4, 2], "accuracy": [0.625, 0.25, 1.0], "ties": [1, 0, 0]})
+    found = {paradigm: rows.tolist() for paradigm, rows in settled.arrays_of(curves)}
+    assert found == {"a": [[1, 1, 0.5, 0], [1, 0, 0, 0]], "b": [[1, 1]]}
+
+
+def test_nothing_settles_a_paradigm_below_the_floor_by_hand():
+    """Of four pairs three right are +1.  That two are wrong is ruled out at 1/6 by two right ones, at 1/2 by one."""
+    assert settled.floor(4, 4, 0.75, 1 / 3) == 2
+    assert settled.floor(4, 4, 0.75, 1.0) == 1
+    assert settled.floor(4, 0, 0.75, 1 / 3) == 2
+    assert settled.floor(4, 4, 0.75, 0.3) == 3  # two wrong ones cannot both be the fourth
+    assert settled.floor(4, 2, 0.75, 0.1) == 4
+
+
+@pytest.mark.parametrize("rule", [settled.by_edges, settled.by_every_look, settled.by_martingale])
+def test_every_rule_reads_what_is_clear_in_part_and_an_edge_whole(rule):
+    order = np.random.default_rng(0).permutation(200)
+    clear, edge = np.where(order < 190, 1.0, 0.0), np.where(order < 124, 1.0, 0.0)
+    assert settled.read(clear, rule(200, 0.62, 1e-4))[0] < 100
+    assert settled.read(edge, rule(200, 0.62, 1e-4)) == (200, 0.62)
 
 
 # --- agreement ----------------------------------------------------------------------------------------------------

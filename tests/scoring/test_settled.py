@@ -34,27 +34,42 @@ def declared(outcomes, hi, level):
     return state(outcomes.mean(), hi), len(outcomes)
 
 
+def followed(outcomes, hi, level):
+    """As `declared`, but as runs read: looks that are unlikely to settle it are left out."""
+    n, bounds = len(outcomes), settled.edges(len(outcomes), hi, level)
+    read, more, taken = 0, -1, 0
+    while True:
+        first = outcomes[:read]
+        more = settled.following(n, bounds, read, int((first == 1).sum()), int((first > 0).sum()))
+        if more == read:
+            return state(outcomes[:read].mean(), hi), read, taken
+        assert more > read
+        assert more == n or more in bounds.looks
+        read, taken = more, taken + 1
+
+
 def test_looks_are_shares_of_the_pairs_and_never_all():
-    assert settled.looks(1000) == (50, 100, 200, 300, 400, 500, 600, 700, 800, 900)
+    assert settled.looks(1000) == tuple(range(25, 1000, 25))
     assert settled.looks(3) == (1, 2)
     assert settled.looks(1) == ()
 
 
 def test_edges_by_hand():
-    """20 pairs, hi .75 (15 right), level .5 over looks at 1, 2, 4, 6 ... 18: alpha is .05 a look, .025 for +1.
+    """Four pairs, looks after one, two and three; +1 is three right of four, and the level .51.
 
-    Of 20 with 15 right, four drawn have 1 right or fewer with probability (C(5,4) + 15 C(5,3)) / C(20,4) = 155 / 4845 = .032, and 2
-    or fewer with 155 + 1050 = 1205 / 4845: +1 is ruled out by 1.  With 14 right six drawn are all right with probability
-    C(14,6) / C(20,6) = 3003 / 38760 = .077, and eight with 3003 / 125970 = .0238: +1 is settled by 8 of 8.
+    If three are right the wrong one is among the first two in half of the orders: +1 is ruled out by any wrong one of two.  +1 is
+    settled where it is ruled out that two are wrong, at a level of .255: the first two are both right in 1/6 of their orders, the
+    first one is in half of them.
     """
-    found = settled.edges(20, 0.75, 0.5)
-    assert found.looks == (1, 2, 4, 6, 8, 10, 12, 14, 16, 18)
-    assert found.not_right[2] == 1
-    assert found.right[3] == 7  # none of six
-    assert found.right[4] == 8
-    assert found.state(4, 8, 8) == 1
-    assert found.state(4, 7, 8) is None  # one of them a tie
-    assert found.state(4, 0, 0) == -1
+    found = settled.edges(4, 0.75, 0.51)
+    assert found.looks == (1, 2, 3)
+    assert found.not_right.tolist() == [0, 1, 1]
+    assert found.right.tolist() == [2, 2, 3]  # never after one
+    assert found.state(0, 1, 1) is None
+    assert found.state(1, 2, 2) == 1
+    assert found.state(1, 1, 2) is None  # one of them a tie
+    assert found.state(1, 0, 0) == -1
+    assert found.state(1, 1, 1) == 0
     assert (found.not_wrong == np.array(found.looks) - found.not_right).all()  # the band is symmetric, and so are its edges
     assert (found.wrong == np.array(found.looks) - found.right).all()
 
@@ -70,6 +85,7 @@ def test_no_order_of_twelve_pairs_misleads_more_often_than_the_level(right):
         found, read = declared(outcomes, hi, level)
         wrong += found != state(right / 12, hi)
         early += read < 12
+        assert followed(outcomes, hi, level)[1] >= read
     assert wrong <= level * len(orders)
     if right in (0, 12):
         assert early == len(orders)  # what is clear is settled early
@@ -83,6 +99,25 @@ def test_what_is_settled_is_the_state_of_what_was_read(n, hi, level, data):
     assert found == state(outcomes[:read].mean(), hi)
     mirrored, other = declared(1 - outcomes, hi, level)
     assert (mirrored, other) == (-found, read)
+    found, read, _ = followed(outcomes, hi, level)
+    assert found == state(outcomes[:read].mean(), hi)
+
+
+def test_reading_goes_on_to_the_look_that_is_likely_to_settle_it():
+    generator, outcomes = np.random.default_rng(2), np.zeros(1000)
+    outcomes[:650] = 1
+    orders = [generator.permutation(outcomes) for _ in range(50)]
+    every, few = [declared(o, 0.553, 1e-5)[1] for o in orders], [followed(o, 0.553, 1e-5) for o in orders]
+    assert np.mean([read for _, read, _ in few]) < 1.1 * np.mean(every)
+    assert np.mean([looks for *_, looks in few]) < 0.5 * np.mean(every) / 25
+
+
+def test_what_was_read_beside_the_looks_goes_on_to_one():
+    bounds = settled.edges(1000, 0.553, 1e-5)
+    assert settled.following(1000, bounds, 0, 0, 0) == 50
+    assert settled.following(1000, bounds, 60, 30, 30) == 100  # no more than twice as many
+    assert settled.following(1000, bounds, 990, 550, 550) == 1000
+    assert settled.following(1000, bounds, 1000, 550, 550) == 1000
 
 
 def test_ties_alone_settle_nothing_before_the_end():
@@ -113,9 +148,9 @@ def test_rounds_go_on_where_a_paradigm_is_not_settled():
     reading, thresholds = settled.order(PAIRS), Thresholds(hi=0.75)
     first = settled.next_round(reading, {}, thresholds, 0.5)
     assert first == [places[0] for places in reading.values()]
-    found = {"p0": (8, 8, 8), "p1": (8, 4, 4), "p2": (20, 10, 10)}
-    assert settled.next_round(reading, found, thresholds, 0.5) == reading["p1"][8:10]
-    assert settled.next_round(reading, {"p0": (9, 9, 9)} | found | {"p0": (9, 9, 9)}, thresholds, 0.5)[0] == reading["p0"][9]
+    found = {"p0": (8, 8, 8), "p1": (8, 5, 5), "p2": (20, 10, 10)}
+    bounds = settled.edges(20, 0.75, 0.5)
+    assert settled.next_round(reading, found, thresholds, 0.5) == reading["p1"][8 : settled.following(20, bounds, 8, 5, 5)]
 
 
 # --- a run

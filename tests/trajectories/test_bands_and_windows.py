@@ -53,6 +53,15 @@ def test_windows_of_pythia():
     assert view.weights[9] == pytest.approx(4785 / 142_285)
 
 
+@given(st.integers(100, 5000), st.sampled_from([0.05, 0.1, 0.2, 0.25, 0.3]))
+def test_a_checkpoint_at_the_step_nearest_to_a_windows_end_is_in_it(total, share):
+    asked = [round(share * total), round((1 - share) * total)]
+    view = windows(Timeline(tuple(sorted({0, *asked, total})), total), Thresholds(early=share, late=share))
+    assert view.early[list(view.steps).index(asked[0])]
+    assert view.late[list(view.steps).index(asked[1])]
+    assert not view.early[list(view.steps).index(asked[1])]
+
+
 def test_trained_from_overrides_the_share_and_nothing_trained_is_nothing():
     timeline = Timeline((0, 10, 20, 50, 100), 100, trained_from=20)
     assert windows(timeline, Thresholds()).trained.tolist() == [False, False, True, True, True]

@@ -369,9 +369,14 @@ def _texts(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
     return [f"Bits per word are of different held-out texts, and do not compare: {sizes}."]
 
 
+def _percent(share: float) -> str:
+    """Of something that is there: never 0.0%."""
+    return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+
+
 def _unknown(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
     found = [
-        f"{read.label} ({read.held_out.unknown:.1%} of its tokens)"
+        f"{read.label} ({_percent(read.held_out.unknown)} of its tokens)"
         for read in reads
         if read.held_out is not None and read.causal and read.held_out.unknown
     ]

@@ -2,12 +2,11 @@
 
 The state says on which side of two edges the mean over all N pairs lies.  Pairs are read in a random order, so those that were
 read are drawn without replacement, and how many of n are right follows the hypergeometric distribution of the number that are
-right among all N.  At a few looks, fixed beforehand, that distribution rules out the edges one by one, and a paradigm is settled
-when only one state is left.  The looks share the error that a paradigm may have at a checkpoint (Bonferroni), so that it holds
-over all of them, wherever reading stops; checkpoints, paradigms and seeds share that of the run.
+right among all N.  At looks that are fixed beforehand, few right pairs rule out the upper edge, and so on, and a paradigm is
+settled when only one state is left.  The bounds have together, over all looks, the error that a paradigm may have at a checkpoint,
+exactly (`crossing`), so that it holds wherever reading stops; checkpoints, paradigms and seeds share that of the run.
 
-A confidence sequence that holds at every pair (Waudby-Smith & Ramdas 2020, section 3) needs more of them: it guards looks that
-nobody takes (benchmarks/settled.py compares the two).
+Since all looks are guarded, any of them may be left out: reading goes on at once to the look that is likely to settle the paradigm.
 """
 
 from __future__ import annotations
@@ -22,15 +21,19 @@ from hashlib import blake2b
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import hypergeom, norm
+from scipy.stats import norm
 
 from ontogeny import store
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Pair
+from ontogeny.scoring.crossing import lower_bounds
 from ontogeny.store import RunFolder
 
 Integers = NDArray[np.int64]
-LOOKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # shares of a paradigm's pairs; after the last come all
+LOOKS = tuple(share / 40 for share in range(1, 40))  # shares of a paradigm's pairs; after the last come all
+FIRST = 0.05  # the share that is read before the first look that is taken
+GROWTH = 2  # times the pairs read so far are the most that are read at the next look: what few pairs foretell is uncertain
+LEEWAY = 0.5  # standard errors by which what is to come may be clearer than what was read, so that reading seldom goes too far
 ROUNDING = 1e-9  # of accuracies
 
 
@@ -82,29 +85,28 @@ def looks(n: int) -> tuple[int, ...]:
 def edges(n: int, hi: float, level: float) -> Edges:
     """The edges for n pairs and a band from 1 - hi to hi, so that a false state is settled with probability `level` at most.
 
-    Where +1 is true, that is ruling it out, at one edge; where 0 is true it is ruling it out at either, which share `level`.
+    Where +1 is true, that is ruling it out, at one edge; where 0 is true it is ruling it out at either, which share `level`.  What
+    settles -1 rules out +1 too.
     """
     at = looks(n)
     right = math.ceil(hi * n - ROUNDING)  # the fewest of n that make +1; it is more than n where none do
     wrong = math.floor((1 - hi) * n + ROUNDING)  # the most that make -1
-    alpha = level / max(1, len(at))
+    drawn = np.array(at, dtype=np.int64)
+    not_right, right_at_least = _lower(n, right, level), _lower(n, n - right + 1, level / 2)
+    not_wrong, wrong_at_least = _lower(n, n - wrong, level), _lower(n, wrong + 1, level / 2)
     return Edges(
         looks=at,
-        not_right=np.array([_at_most(n, right, m, alpha) for m in at], dtype=np.int64),
-        not_wrong=np.array([m - _at_most(n, n - wrong, m, alpha) for m in at], dtype=np.int64),
-        right=np.array([m - _at_most(n, n - right + 1, m, alpha / 2) for m in at], dtype=np.int64),
-        wrong=np.array([_at_most(n, wrong + 1, m, alpha / 2) for m in at], dtype=np.int64),
+        not_right=not_right,
+        not_wrong=drawn - not_wrong,
+        right=drawn - np.minimum(right_at_least, not_wrong),
+        wrong=np.minimum(wrong_at_least, not_right),
     )
 
 
-def _at_most(n: int, right: int, drawn: int, alpha: float) -> int:
-    """The most right pairs among `drawn` of n that has probability alpha or less, it or fewer, where `right` of n are; -1: none.
-
-    Where more than n would have to be right, that is ruled out at once: `drawn`.
-    """
-    if right > n:
-        return drawn
-    return int(np.searchsorted(hypergeom.cdf(np.arange(drawn + 1), n, max(0, right), drawn), alpha, side="right")) - 1
+@lru_cache(maxsize=4096)
+def _lower(n: int, right: int, level: float) -> Integers:
+    """The bounds of `crossing.lower_bounds` at the looks; the same where the band is symmetric."""
+    return lower_bounds(n, max(0, right), looks(n), level)
 
 
 def order(pairs: Sequence[Pair]) -> dict[str, list[int]]:
@@ -130,17 +132,36 @@ def counts(scores: pl.DataFrame, tie: float) -> dict[str, tuple[int, int, int]]:
 def next_round(
     reading: Mapping[str, Sequence[int]], found: Mapping[str, tuple[int, int, int]], thresholds: Thresholds, level: float
 ) -> list[int]:
-    """The places of the pairs to read next: up to the next look, of every paradigm that is not settled.  None left: all are.
+    """The places of the pairs to read next, of every paradigm that is not settled: up to a look.  None left: all are.
 
     `reading`: what `order` gives; `found`: what `counts` gives of the pairs read so far; `level`: of each paradigm.
     """
     wanted: list[int] = []
     for paradigm, places in reading.items():
-        n, (read, sure, possible) = len(places), found.get(paradigm, (0, 0, 0))
-        bounds = edges(n, upper_edge(n, len(reading), thresholds), level)
-        if read < n and (read not in bounds.looks or bounds.state(bounds.looks.index(read), sure, possible) is None):
-            wanted += places[read : next((look for look in bounds.looks if look > read), n)]
+        n, counted = len(places), found.get(paradigm, (0, 0, 0))
+        wanted += places[counted[0] : following(n, edges(n, upper_edge(n, len(reading), thresholds), level), *counted)]
     return wanted
+
+
+def following(n: int, bounds: Edges, read: int, sure: int, possible: int) -> int:
+    """How many of a paradigm's n pairs to read in all before the next look is taken; `read` if it is settled.
+
+    The first look that would settle it if the pairs to come were as those that were read, give or take LEEWAY: none that is more
+    than GROWTH times as far, but one at least.
+    """
+    if read == n or (read in bounds.looks and bounds.state(bounds.looks.index(read), sure, possible) is not None):
+        return read
+    later = [look for look in range(len(bounds.looks)) if bounds.looks[look] > read]
+    if not read:
+        return next((bounds.looks[look] for look in later if bounds.looks[look] >= FIRST * n), n)
+    spread = LEEWAY * math.sqrt(max(sure * (read - sure), read) * (1 - read / n) / read) / read
+    near = [look for look in later if bounds.looks[look] <= GROWTH * read] or later[:1]
+    for look in near:
+        for shift in (0.0, spread, -spread):
+            drawn = bounds.looks[look]
+            if bounds.state(look, *(round((count / read + shift) * drawn) for count in (sure, possible))) is not None:
+                return drawn
+    return bounds.looks[near[-1]] if near and bounds.looks[near[-1]] < bounds.looks[-1] else n
 
 
 # --- which checkpoints, and how a table says so -------------------------------------------------------------------

@@ -16,6 +16,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 ROUNDING = 1e-9  # .8 x 143,000 is not 114,400 in floating point; shares and accuracies are compared up to this
+NEAREST = 0.5  # steps: a checkpoint that was asked for at a window's end is at the step nearest to it, on either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,8 @@ def windows(timeline: Timeline, thresholds: Thresholds) -> Windows:
     """
     start, end, late = boundaries(timeline, thresholds)
     steps = np.array(timeline.steps, dtype=np.int64)
-    slack = ROUNDING * timeline.total
-    trained = steps >= start - slack
-    in_early, in_late = trained & (steps <= end + slack), trained & (steps >= late - slack)
+    trained = steps >= start - ROUNDING * timeline.total
+    in_early, in_late = trained & (steps <= end + NEAREST), trained & (steps >= late - NEAREST)
     left, right = _stretches(steps, trained, start)
     return Windows(
         steps=steps,
