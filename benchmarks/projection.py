@@ -65,11 +65,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=int, default=CHECKPOINTS)
     settled = "share of pairs that scoring.until: settled reads, as benchmarks/settled.py finds it on a run like this one"
     parser.add_argument("--settled", type=float, help=settled)
+    rounded = "of scoring, as scoring.precision; training chooses its own"
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help=rounded)
 
 
 def run(asked: argparse.Namespace, work: Path) -> list[tuple[str, Result]]:
     """A result for each size."""
-    return [(f"projection-{size}", measure(asked, inputs.of(asked, size, work), work)) for size in asked.size]
+    name = "projection" if asked.precision == "float32" else f"projection-{asked.precision}"
+    return [(f"{name}-{size}", measure(asked, inputs.of(asked, size, work), work)) for size in asked.size]
 
 
 def measure(asked: argparse.Namespace, given: Inputs, work: Path) -> Result:
@@ -78,7 +81,8 @@ def measure(asked: argparse.Namespace, given: Inputs, work: Path) -> Result:
     def take(name: str, number: int) -> turns.Facts:
         folders = tuple(map(str, given.checkpoints if name == "score" else (given.fresh,)))
         files: dict[str, Any] = {"pairs": str(given.pairs), "batches": str(given.batches), "run": str(given.run)}
-        return turns.apart(Job(OURS, name, asked.threads, str(work), folders, **files, device=asked.device))
+        how: dict[str, Any] = {"device": asked.device, "precision": asked.precision}
+        return turns.apart(Job(OURS, name, asked.threads, str(work), folders, **files, **how))
 
     found = turns.play(dict.fromkeys(("score", "train"), asked.rounds), take, say, "peak", asked.seed)
     return result(found, "train", "score", given, asked.checkpoints, settled=asked.settled)
@@ -113,6 +117,12 @@ def result(
         projected.sentence(),
         f"tokens: ten million words at the tokens a word of the text that was read ({given.facts['measured_text_words']:,} words)",
     ]
+    if errors := [facts["bfloat16"] for facts in scoring.rounds.get(scored, {}).values() if "bfloat16" in facts]:
+        largest, flipped = (max(error[what] for error in errors) for what in ("largest_error", "flipped"))
+        notes.append(
+            f"scoring in bfloat16: on {errors[0]['pairs']} pairs a sentence is off by up to {largest:.2g} nats, and {flipped} are "
+            "decided otherwise than in float32"
+        )
     if given.facts["pairs_of_a_paradigm"] != "all":
         notes.append(f"with {given.facts['pairs']:,} pairs only: not the share of the whole suite")
     marks = [Mark(f"projected: scoring {checkpoints} checkpoints over training", projected.share, SHARE, least=False)]

@@ -108,7 +108,7 @@ def arrays(run: Run) -> Iterator[tuple[str, Floats]]:
     """Each paradigm's outcomes: (seeds x steps, pairs), seeds first."""
     for (paradigm,), own in (
         run.scores()
-        .select("paradigm", "pair", "seed", "step", x=outcome(run.recipe.verdicts.tie))
+        .select("paradigm", "pair", "seed", "step", x=outcome(run.recipe.verdicts.tie, run.recipe.verdicts.tie_counts))
         .collect()
         .group_by("paradigm", maintain_order=True)
     ):

@@ -35,6 +35,7 @@ class Job:
     device: str = "cpu"
     leading_space: bool = False
     bos: bool = True
+    precision: str = "float32"  # that ours scores in; the others know float32 alone
     warm_up: int = 3  # steps before the rate is measured
     seconds: float = 20.0  # the rate is measured over so many, but over one step at least ...
     most_steps: int = 200  # ... and over no more steps than these, warm-up included
@@ -96,7 +97,7 @@ def apart(job: Job) -> Facts:
     """The job in a process of its own.  Raises RuntimeError with its last words if it fails."""
     threads = str(job.threads)
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"), threads)
-    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    quiet = {"TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1"}
     with tempfile.TemporaryDirectory(dir=job.scratch) as scratch:
         told = Path(scratch) / "told.json"
         asked = asdict(job) | {"scratch": scratch, "spawned": time.time()}

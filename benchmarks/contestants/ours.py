@@ -46,12 +46,13 @@ def scorer(job: Job) -> Callable[[Path], tuple[NDArray[np.float64], Facts]]:
             first = bos_id(tokenizer) if job.bos else None
             todo = plan.make(pairs, tokenizer, first, context_of(model, None), job.leading_space)
         with clocked(model) as inside:
-            scored = causal.read(model, todo, device, batch_tokens)
+            scored = causal.read(model, todo, device, batch_tokens, precision=job.precision)
         seconds = time.perf_counter() - began
         if todo.too_long:
             raise RuntimeError(f"{len(todo.too_long)} pairs are longer than the model's context: nothing to compare")
         shares = {f"share outside the {name}": 1 - clock.spent / seconds for name, clock in inside.items()}
-        return scored.frame.select("logp_good", "logp_bad").to_numpy(), {"way": scored.facts["way"], **shares}
+        facts: Facts = {name: scored.facts[name] for name in ("way", "bfloat16") if name in scored.facts}
+        return scored.frame.select("logp_good", "logp_bad").to_numpy(), {**facts, **shares}
 
     return score
 

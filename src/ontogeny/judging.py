@@ -106,7 +106,9 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
                 "tokens": pl.lit(known.tokens if known else None, pl.Int64),
                 "words": pl.lit(known.words if known else None, pl.Float64),
             }
-            own = curve(store.read_table(path), recipe.verdicts.tie).with_columns(read=pl.col("n"), **clock)
+            own = curve(store.read_table(path), recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(
+                read=pl.col("n"), **clock
+            )
             if (sizes := settled.sizes(facts)) is not None:
                 own = own.with_columns(n=pl.col("paradigm").replace_strict(sizes, return_dtype=pl.UInt32))
             rows.append(own)

@@ -206,7 +206,9 @@ class Thresholds(Part):
     lasting: int = Field(3, ge=1)
     """Checkpoints that accuracy must stay at or above hi for, to date the age of acquisition."""
     tie: float = Field(1e-5, ge=0)
-    """A margin no larger than this is a tie and counts one half."""
+    """A margin no larger than this is a tie."""
+    tie_counts: float = Field(0.5, ge=0, le=1)
+    """What a tie counts. 1 gives it to the good sentence, as lm-eval and BabyLM's pipeline do, and so gives their accuracies."""
     swaps: int = Field(200, ge=0)
     """Swaps of good and bad for the null."""
     resamples: int = Field(1000, ge=1)

@@ -35,6 +35,22 @@ def made_by(name):
     return next(kind for kind in KINDS if kind.kind == name).make(tiny.documents(*TEXTS))
 
 
+@each
+@relaxed
+@given(texts=st.lists(st.text(st.characters(exclude_categories=("Cs",))), max_size=4))
+def test_ids_are_those_of_calling_the_tokenizer(kind, texts):
+    tokenizer = made_by(kind.kind)
+    assert encode(tokenizer, texts, None) == (tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
+
+
+def test_a_tokenizer_that_cuts_or_pads_is_called_which_takes_that_off():
+    tokenizer = BPE(vocab_size=300).make(tiny.documents(*TEXTS))
+    whole = encode(tokenizer, list(TEXTS), 2)
+    tokenizer.backend_tokenizer.enable_truncation(3)
+    tokenizer.backend_tokenizer.enable_padding(length=50)
+    assert encode(tokenizer, list(TEXTS), 2) == whole
+
+
 @pytest.fixture(scope="module")
 def bpe():
     return made_by("bpe")

@@ -40,6 +40,16 @@ def test_a_curve_worked_by_hand():
     assert (b["accuracy"], b["ties"], b["accuracy_per_token"], b["accuracy_length"]) == (0.5, 1, 0.5, 0.5)
 
 
+def test_ties_can_be_given_to_the_good_sentence_as_harnesses_do():
+    margins = [2.0, 0.0, 5e-6, -5e-6, -3.0]
+    table = scores([("p", str(i), margin, 0.0, 2, 2) for i, margin in enumerate(margins)])
+    half, good = (curve(table, tie_counts=worth).row(0, named=True) for worth in (0.5, 1.0))
+    assert (half["accuracy"], good["accuracy"]) == (pytest.approx(2.5 / 5), pytest.approx(4 / 5))
+    assert good["accuracy_per_token"] == pytest.approx(4 / 5)
+    assert good["accuracy"] == pytest.approx(half["accuracy"] + half["ties"] / (2 * half["n"]))
+    assert good["accuracy_length"] == 0.5  # lengths say nothing here, whatever a tie counts
+
+
 number = st.floats(-50, -1, allow_nan=False)
 
 

@@ -239,8 +239,7 @@ def _settings(recipe: Path) -> Mapping[str, Any]:
 
 def _frames(found: Read, view: Windows | None) -> dict[str, pl.DataFrame]:
     """Every frame of one arm but its spans, each without the column `arm`."""
-    tie = _thresholds(found).tie
-    parts = [] if view is None else outcomes_of(found.run, _suites(found.curves), found.seeds, view, tie)
+    parts = [] if view is None else outcomes_of(found.run, _suites(found.curves), found.seeds, view, _thresholds(found))
     return {
         "curves": found.curves,
         "outcomes": pl.concat([_empty("outcomes").drop("arm"), *parts]),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
 from ontogeny.store import RunFolder
@@ -14,12 +15,12 @@ from ontogeny.trajectories.timeline import Floats, Windows
 
 
 def outcomes_of(
-    run: RunFolder, suites: Mapping[str, Sequence[str]], seeds: Sequence[int], view: Windows, tie: float
+    run: RunFolder, suites: Mapping[str, Sequence[str]], seeds: Sequence[int], view: Windows, thresholds: Thresholds
 ) -> list[pl.DataFrame]:
     """One frame a suite and seed: seed, paradigm, pair, contrast, early_margin, early_accuracy, late_margin, late_accuracy.
 
     `suites`: the paradigms that are wanted of each.  Means over a window weigh each checkpoint by the steps that it stands for, as
-    the verdicts do; a margin of at most `tie` nats counts one half.  Null where a window has no checkpoint.  One seed is read at a
+    the verdicts do; ties count as they say.  Null where a window has no checkpoint.  One seed is read at a
     time, and of its checkpoints only those of the two windows.  Raises OntogenyError if one of them has not been scored.
     """
     found = []
@@ -27,7 +28,7 @@ def outcomes_of(
         settled.need_all(run, suite, "an effect on pairs")
         contrasts = pl.scan_parquet(run.pairs(suite)).select("paradigm", "pair", "contrast")
         for seed in seeds:
-            pairs = _of_seed(run, suite, seed, view, tie, paradigms)
+            pairs = _of_seed(run, suite, seed, view, thresholds, paradigms)
             if pairs is not None:
                 whole = pairs.join(contrasts, on=["paradigm", "pair"], how="left").sort("paradigm", "pair")
                 own = pl.lit(seed, pl.Int64).alias("seed")
@@ -36,14 +37,16 @@ def outcomes_of(
     return found
 
 
-def _of_seed(run: RunFolder, suite: str, seed: int, view: Windows, tie: float, paradigms: Sequence[str]) -> pl.LazyFrame | None:
+def _of_seed(
+    run: RunFolder, suite: str, seed: int, view: Windows, thresholds: Thresholds, paradigms: Sequence[str]
+) -> pl.LazyFrame | None:
     inside = [i for i in range(len(view.steps)) if view.early[i] or view.late[i]]
     if gone := [int(view.steps[i]) for i in inside if not run.scores(seed, suite, int(view.steps[i])).exists()]:
         raise OntogenyError(f"{run.path}: seed {seed} has no scores on {suite} at step {gone[0]}; run: ontogeny score {run.path}")
     scans = [
         pl.scan_parquet(run.scores(seed, suite, int(view.steps[i])))
         .filter(pl.col("paradigm").is_in(list(paradigms)))
-        .select("paradigm", "pair", margin=margin(), accuracy=outcome(tie))
+        .select("paradigm", "pair", margin=margin(), accuracy=outcome(thresholds.tie, thresholds.tie_counts))
         .with_columns(early=pl.lit(float(view.early_weights[i])), late=pl.lit(float(view.late_weights[i])))
         for i in inside
     ]

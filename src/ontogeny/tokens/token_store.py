@@ -197,9 +197,18 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int | No
 
     That order is the text's own, or from its last token to its first if the tokenizer is backward.
     """
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    ids = _ids(tokenizer, texts)
     read = [text[::-1] for text in ids] if backward(tokenizer) else ids
     return read if first is None else [[first, *text] for text in read]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """What calling the tokenizer gives without special tokens; in half the time where its library can leave out all but ids."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None and backend.truncation is None and backend.padding is None:  # a call would take these off first
+        return [text.ids for text in backend.encode_batch_fast(texts, add_special_tokens=False)]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return ids
 
 
 def entropy(counts: NDArray[np.int64]) -> float:

@@ -112,7 +112,7 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
     sizes = dict(curves.select("paradigm", "n").unique().iter_rows())
     for paradigm in paradigms:
         accuracy = {scoring: table[paradigm] for scoring, table in by_scoring.items()}
-        pairs = None if pairs_of is None else arrange(pairs_of(paradigm), paradigm, seeds, steps, thresholds.tie)
+        pairs = None if pairs_of is None else arrange(pairs_of(paradigm), paradigm, seeds, steps, thresholds)
         n = int(sizes[paradigm])
         if pairs is not None:
             _agree(pairs, accuracy["sum"], n if reads is None else reads[paradigm], paradigm)
@@ -121,7 +121,7 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
         yield Case(paradigm, n, hi, enough, accuracy, lengths.get(paradigm), pairs)
 
 
-def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[int], tie: float) -> PairScores:
+def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[int], thresholds: Thresholds) -> PairScores:
     """The rows of one paradigm's pairs as arrays.  A row without scores (null) is a pair that was not read there.
 
     Raises OntogenyError unless every seed and step has every pair once.
@@ -132,8 +132,8 @@ def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[in
     table = frame.sort("seed", "step", "pair").select(
         code=pl.col("pair").rank("dense").cast(pl.Int64) - 1,
         cluster=pl.col("contrast").rank("dense").cast(pl.Int64) - 1,
-        outcome=_if_read(outcome(tie)),
-        per_token=_if_read(outcome_per_token(tie)),
+        outcome=_if_read(outcome(thresholds.tie, thresholds.tie_counts)),
+        per_token=_if_read(outcome_per_token(thresholds.tie, thresholds.tie_counts)),
         margin=_if_read(margin()),
     )
     n = frame["pair"].n_unique()

@@ -13,11 +13,11 @@ from ontogeny.trajectories.timeline import Floats, Timeline
 MEASURES = ("accuracy", "margin", "logp_good", "logp_bad", "ties", "accuracy_per_token", "accuracy_length")
 
 
-def curve(scores: pl.DataFrame, tie: float = 1e-5) -> pl.DataFrame:
+def curve(scores: pl.DataFrame, tie: float = 1e-5, tie_counts: float = 0.5) -> pl.DataFrame:
     """One checkpoint's row for each paradigm, sorted by paradigm.
 
     `scores` has one row a pair: paradigm, pair, logp_good, logp_bad (sums, nats), tokens_good, tokens_bad.  Returns
-    paradigm, n, accuracy (a margin of at most `tie` nats counts one half), margin (mean, nats), logp_good and
+    paradigm, n, accuracy (a margin of at most `tie` nats counts `tie_counts`), margin (mean, nats), logp_good and
     logp_bad (means, nats), ties (pairs), accuracy_per_token (from per-token means), accuracy_length (the sentence of
     fewer tokens wins, equal is one half). Raises OntogenyError for missing columns, no rows, scores that are no
     number, sentences without tokens and pairs scored twice.
@@ -28,11 +28,11 @@ def curve(scores: pl.DataFrame, tie: float = 1e-5) -> pl.DataFrame:
         scores.group_by("paradigm")
         .agg(
             pl.len().alias("n"),
-            outcome(tie).mean().alias("accuracy"),
+            outcome(tie, tie_counts).mean().alias("accuracy"),
             margin().mean().alias("margin"),
             pl.col("logp_good", "logp_bad").mean(),
             (margin().abs() <= tie).sum().alias("ties"),
-            outcome_per_token(tie).mean().alias("accuracy_per_token"),
+            outcome_per_token(tie, tie_counts).mean().alias("accuracy_per_token"),
             outcome_length().mean().alias("accuracy_length"),
         )
         .sort("paradigm")
@@ -44,12 +44,12 @@ def margin() -> pl.Expr:
     return pl.col("logp_good").cast(pl.Float64) - pl.col("logp_bad").cast(pl.Float64)
 
 
-def outcome(tie: float) -> pl.Expr:
-    """1 where the good sentence wins by more than `tie` nats, 0 where it loses by more, 1/2 between."""
-    return _half_at_ties(margin(), pl.lit(tie))
+def outcome(tie: float, tie_counts: float = 0.5) -> pl.Expr:
+    """1 where the good sentence wins by more than `tie` nats, 0 where it loses by more, `tie_counts` between."""
+    return _decided(margin(), pl.lit(tie), tie_counts)
 
 
-def outcome_per_token(tie: float) -> pl.Expr:
+def outcome_per_token(tie: float, tie_counts: float = 0.5) -> pl.Expr:
     """As `outcome` from per-token means.
 
     A tie is `tie` over the longer length, so that equal lengths give `outcome` again.
@@ -57,17 +57,17 @@ def outcome_per_token(tie: float) -> pl.Expr:
     good, bad = pl.col("tokens_good"), pl.col("tokens_bad")
     difference = pl.col("logp_good").cast(pl.Float64) / good - pl.col("logp_bad").cast(pl.Float64) / bad
     equal = pl.when(good == bad).then(margin() / good).otherwise(difference)
-    return _half_at_ties(equal * pl.max_horizontal(good, bad), pl.lit(tie))
+    return _decided(equal * pl.max_horizontal(good, bad), pl.lit(tie), tie_counts)
 
 
 def outcome_length() -> pl.Expr:
     """1 where the good sentence has fewer tokens, 0 where it has more, 1/2 where as many: what length alone
     decides."""
-    return _half_at_ties(pl.col("tokens_bad").cast(pl.Int64) - pl.col("tokens_good").cast(pl.Int64), pl.lit(0))
+    return _decided(pl.col("tokens_bad").cast(pl.Int64) - pl.col("tokens_good").cast(pl.Int64), pl.lit(0), 0.5)
 
 
-def _half_at_ties(difference: pl.Expr, tie: pl.Expr) -> pl.Expr:
-    return pl.when(difference > tie).then(1.0).when(difference < -tie).then(0.0).otherwise(0.5)
+def _decided(difference: pl.Expr, tie: pl.Expr, tie_counts: float) -> pl.Expr:
+    return pl.when(difference > tie).then(1.0).when(difference < -tie).then(0.0).otherwise(tie_counts)
 
 
 def overall(curves: pl.DataFrame, phenomena: Mapping[str, str] | None = None) -> pl.DataFrame:
