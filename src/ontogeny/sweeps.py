@@ -34,10 +34,7 @@ def run_all(todo: Sequence[Recipe], root: Path, jobs: int = 1, display: Display 
     for recipe in todo:
         Run.begin(recipe, root)  # a run that was trained otherwise is refused before any is trained
     with display.bar("runs", len(todo), "runs") as advance:
-        for at in range(0, len(todo), jobs):
-            part = todo[at : at + jobs]
-            side_by_side(_run, [(root / recipe.name, jobs) for recipe in part], jobs)
-            advance(len(part))
+        side_by_side(_run, [(root / recipe.name, jobs) for recipe in todo], jobs, lambda: advance(1))
     return [root / recipe.name for recipe in todo]
 
 
