@@ -21,6 +21,7 @@ COMPARISONS = {
     "training": "ours, a compiled loop, transformers' Trainer",
     "projection": "what scoring 25 checkpoints adds to a training, from measured rates",
     "agree": "which settings give other tools' numbers",
+    "floor": "what bare arithmetic would leave of the seconds of scoring",
     "gpu": "opt-125m's rate and all of BLiMP on a GPU",
 }
 OWN = {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of the package that is installed
 
-from benchmarks import agree, agreement, gpu, projection, results, scoring, settled, training, turns
+from benchmarks import agree, agreement, floor, gpu, projection, results, scoring, settled, training, turns
 from benchmarks.__main__ import COMPARISONS, OWN, parser
 from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
@@ -195,6 +195,11 @@ def test_a_projection_from_two_comparisons(tmp_path):
 def test_the_arithmetic_of_a_token():
     """6 N, and 12 L T d of attention."""
     assert gpu.operations(125_000_000) == 6 * 125e6 + 12 * 12 * 128 * 768
+
+
+def test_operations_of_a_tree_on_paper():
+    """10 nodes, 2 layers of width 4 with 16 inside: 4 x 16 + 2 x 64 = 192 a layer and node; 3 distributions over 5 tokens."""
+    assert floor.operations(10, 3, 4, 2, 16, 5, 8) == (2 * 10 * 2 * 192, 4 * 10 * 2 * 8 * 4, 2 * 3 * 5 * 4)
 
 
 # --- contestants --------------------------------------------------------------------------------------------------
