@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny.scoring import distributions
-from ontogeny.scoring.distributions import ROWS, TILE, Tiles, Whole, of_head
+from ontogeny.scoring.distributions import ROWS, TILE, Tiles, Whole, of_head, rounded
 
 
 def by_log_softmax(head, states, state, token):
@@ -113,6 +113,44 @@ def test_nothing_asked_for_is_nothing_found():
     nothing = torch.empty(0, dtype=torch.int64)
     for reader in (Tiles(head.weight, head.bias), Whole(head)):
         assert reader(torch.empty(0, 8), nothing, nothing).tolist() == []
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bias", [False, True])
+def test_rounded_sums_are_those_of_rounded_logits(bias):
+    """As by hand: states, weights and their products rounded to bfloat16, the rest in float64; logits asked for unrounded."""
+    head, hidden = made(40, 2 * TILE + 5, bias=bias)
+    state, token = asked(40, 2 * TILE + 5)
+    per_nat = math.log2(math.e)
+    products = (hidden * per_nat).bfloat16().double() @ head.weight.bfloat16().double().T
+    logits = products.bfloat16().double() / per_nat + (head.bias.double() if bias else 0)
+    exact = hidden.double() @ head.weight.double().T + (head.bias.double() if bias else 0)
+    expected = exact[state, token] - logits.logsumexp(-1)[state]
+    found = rounded(of_head(head))(hidden, state, token)
+    assert (found - expected).abs().max() < 1e-3  # where a product lies between two numbers of bfloat16 sums may take the other
+    assert (found - by_log_softmax(head, hidden, state, token)).abs().max() > 1e-5
+
+
+@torch.inference_mode()
+def test_no_rounded_probability_is_above_one():
+    """All on one token, whose logit the sum has rounded down."""
+    weight = torch.tensor([[40.07], [-40.0]])
+    one = torch.zeros(1, dtype=torch.int64)
+    reader = Tiles(weight, None)
+    assert rounded(reader)(torch.ones(1, 1), one, one).item() == 0
+    assert reader(torch.ones(1, 1), one, one).item() == pytest.approx(0, abs=1e-6)
+
+
+@torch.inference_mode()
+def test_any_reader_can_be_rounded():
+    head, hidden = made(30, 50)
+    state, token = asked(30, 50)
+    expected = by_log_softmax(head, hidden, state, token)
+    for reader in (Tiles(head.weight, head.bias), Whole(head)):
+        error = (rounded(reader)(hidden, state, token) - expected).abs().max().item()
+        assert 1e-5 < error < 0.1
+    logits = Whole(torch.nn.Identity())  # given logits, there is no product to round
+    assert torch.equal(rounded(logits)(hidden, state, token.clamp(max=7)), logits(hidden, state, token.clamp(max=7)))
 
 
 def test_only_plain_float32_embeddings_on_a_processor_are_read_by_tiles():

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.carried import NODES, by_walking, carrier
-from ontogeny.scoring.distributions import Reader, Whole, of_head
+from ontogeny.scoring.distributions import Reader, Whole, of_head, rounded
 from ontogeny.scoring.forest import Batch
 from ontogeny.scoring.plan import Plan
 
@@ -166,5 +166,5 @@ def _check_finite(plan: Plan, batch: Batch, found: NDArray[np.float64]) -> None:
 
 
 def in_bfloat16(way: Way, device: torch.device) -> Way:
-    """The same with the body's matrix products in bfloat16; logits from hidden states, log-softmax and sums stay float32."""
-    return replace(way, autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16))
+    """The same with matrix products in bfloat16, those that give logits too; exponentials and sums stay float32."""
+    return replace(way, autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16), read=rounded(way.read))
