@@ -20,6 +20,7 @@ COMPARISONS = {
     "scoring": "minimal pairs: ours, a plain loop, minicons, lm-eval",
     "training": "ours, a compiled loop, transformers' Trainer",
     "projection": "what scoring 25 checkpoints adds to a training, from measured rates",
+    "epoch": "a whole run: an epoch of training and 25 checkpoints scored",
     "agree": "which settings give other tools' numbers",
     "floor": "what bare arithmetic would leave of the seconds of scoring",
     "gpu": "opt-125m's rate and all of BLiMP on a GPU",
@@ -92,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-SIZES = {"agree": ("S",), "gpu": ("L",), "projection": ("M",)}
+SIZES = {"agree": ("S",), "gpu": ("L",), "projection": ("M",), "epoch": ("M",)}
 
 
 class Plain(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of the package that is installed
 
-from benchmarks import agree, agreement, floor, gpu, projection, results, scoring, settled, training, turns
+from benchmarks import agree, agreement, epoch, floor, gpu, projection, results, scoring, settled, training, turns
 from benchmarks.__main__ import COMPARISONS, OWN, parser
 from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
@@ -296,6 +296,29 @@ def test_tables_of_a_whole_comparison(tmp_path):
         "second checkpoint: share of time outside the model's passes": True,
     }
     assert any("only 1 pairs of each paradigm" in note for note in scoring.remarks(found, given, agreed))
+
+
+def test_a_whole_run_on_paper():
+    """Ten minutes of training, five of scoring all of 2 x 100 pairs, one and a half of the 90 that settle: 50, 30 and 15 %."""
+    seconds = {"train": 600.0, "score": 300.0, "settled": 90.0}
+    whole = epoch.Read(1200, 2, 200, {"precision": "float32"}, {})
+    found = epoch.result("M", 2, "float32", seconds, whole, replace(whole, pairs=90))
+    assert found.tables[0].splitlines()[-1] == "| 10.0 | 5.0 | 50 | 1.5 | 30 | 45.0 | 15 |"
+    assert [(mark.value, mark.met) for mark in found.marks] == [(0.5, True), (0.3, True)]
+    assert "1,200 tokens: 2 a second" in found.notes[0]
+    assert "100 pairs, float32: 150.0 s each" in found.notes[1]
+    alone = epoch.result("M", 2, "bfloat16", seconds, replace(whole, rounding={"pairs": 9, "largest_error": 0.1234, "flipped": 1}))
+    assert len(alone.marks) == 1
+    assert "on 9 pairs a sentence is off by up to 0.12 nats, and 1 are" in alone.notes[2]
+
+
+def test_a_command_that_fails_says_its_last_words(tmp_path):
+    with pytest.raises(RuntimeError, match="nowhere"):
+        epoch.command(1, "train", str(tmp_path / "nowhere"))
+
+
+def test_a_whole_run_has_25_checkpoints():
+    assert len({0, *(round(share * 3730) for share in epoch.SHARES)}) == 25
 
 
 def test_contestants_are_files_with_what_they_are_asked_for():

@@ -43,7 +43,6 @@ def score(
     return read(model, plan, device, batch_tokens, progress, precision).frame
 
 
-@torch.inference_mode()
 def read(
     model: Any,
     plan: Plan,
@@ -56,20 +55,39 @@ def read(
 
     The frame has one row a pair: paradigm, pair, logp_good, logp_bad (nats, float64), tokens_good, tokens_bad (scored tokens),
     critical_good, critical_bad (the log-probability of the tokens where the two differ, after their common prefix and before their
-    common suffix).  Raises OntogenyError if a log-probability is not a number, if the model has no row for a token of the plan, or
-    if it looks ahead.
+    common suffix).  Raises OntogenyError as `choose_way` does, and if a log-probability is not a number.
     """
     device = torch.device(device)
+    return read_by(choose_way(model, plan, device, precision), plan, device, batch_tokens, progress)
+
+
+@torch.inference_mode()
+def choose_way(model: Any, plan: Plan, device: torch.device, precision: str = "float32") -> tuple[Way, dict[str, Any]]:
+    """How a model's numbers are found, for this plan or any part of it, and the facts about it.
+
+    Raises OntogenyError if the model has no row for a token of the plan, or if it looks ahead.
+    """
     check(model, plan, device)
     way = choose(model, plan, device)
     facts: dict[str, Any] = {"way": str(way)}
     if precision == "bfloat16":
         exact, way = way, in_bfloat16(way, device)
         facts["bfloat16"] = rounding(exact, way, plan, device)
+    return way, facts
+
+
+@torch.inference_mode()
+def read_by(
+    chosen: tuple[Way, dict[str, Any]],
+    plan: Plan,
+    device: torch.device,
+    batch_tokens: int,
+    progress: Progress = lambda sentences: None,
+) -> Scored:
+    """Scores every pair of a plan in the way that `choose_way` has chosen for it, or for a larger one."""
+    way, facts = chosen
     logps, most = token_logps(way, plan, device, batch_tokens, progress)
-    if most < batch_tokens:
-        facts["batch_tokens"] = most
-    return Scored(frame_of(plan, logps), facts)
+    return Scored(frame_of(plan, logps), facts | ({"batch_tokens": most} if most < batch_tokens else {}))
 
 
 @torch.inference_mode()

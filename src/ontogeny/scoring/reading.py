@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -125,10 +126,7 @@ class Reader:
             asked_of = part_of(model, asked, checkpoint.folder)
             todo = self.plan(asked, tokenizer, checkpoint.folder, asked_of)
             with bar(f"{asked.name} at step {checkpoint.step:,}", len(todo.sentences)) as progress:
-
-                def score(part: plan.Plan, model: Any = asked_of, tell: causal.Progress = progress) -> causal.Scored:
-                    return _score(model, part, tokenizer, self.device, how, bos, tell, checkpoint.folder)
-
+                score = _scorer(asked_of, todo, tokenizer, self.device, how, bos, progress, checkpoint.folder)
                 scored, about = self._read_suite(seed, checkpoint, asked, todo, score, weights)
             facts = {**about, "weights": weights, "step": str(checkpoint.step), "seed": str(seed)}
             store.write_table(self.folder.scores(seed, asked.name, checkpoint.step), scored.frame, facts)
@@ -245,7 +243,7 @@ def score_folder(
     first, context = frame(model, tokenizer, bos, None)
     todo = plan.make(asked.pairs, tokenizer, first, context)
     how = Scoring(batch_tokens=batch_tokens)
-    return _score(model, todo, tokenizer, device, how, bos, progress, folder).frame, todo, weights
+    return _scorer(model, todo, tokenizer, device, how, bos, progress, folder)(todo).frame, todo, weights
 
 
 def frame(model: Any, tokenizer: PreTrainedTokenizerBase, bos: bool, trained: int | None) -> tuple[int | None, int]:
@@ -311,15 +309,21 @@ def part_of(model: Any, asked: Asked, folder: Path) -> Any:
     return part
 
 
-def _score(
+def _scorer(
     model: Any, todo: plan.Plan, tokenizer: Any, device: Any, how: Scoring, bos: bool, progress: causal.Progress, folder: Path
-) -> causal.Scored:
-    try:
-        if masked.is_masked(model):
-            return masked.read(model, todo, tokenizer, device, bos, how.batch_tokens, progress, how.masked)
-        return causal.read(model, todo, device, how.batch_tokens, progress, how.precision)
-    except OntogenyError as error:
-        raise OntogenyError(f"{folder}: {error}") from error
+) -> Score:
+    """Scores a plan or parts of it; how a causal model is read is found out once, when there is something to score."""
+    chosen = cache(lambda: causal.choose_way(model, todo, device, how.precision))
+
+    def score(part: plan.Plan) -> causal.Scored:
+        try:
+            if masked.is_masked(model):
+                return masked.read(model, part, tokenizer, device, bos, how.batch_tokens, progress, how.masked)
+            return causal.read_by(chosen(), part, device, how.batch_tokens, progress)
+        except OntogenyError as error:
+            raise OntogenyError(f"{folder}: {error}") from error
+
+    return score
 
 
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens_map*", "added_tokens*", "*.model")
