@@ -85,7 +85,7 @@ def take(asked: argparse.Namespace, size: Size, work: Path, stage: str) -> float
         shutil.rmtree(folder, ignore_errors=True)
         if stage == "settled":
             shutil.copytree(work / "score", folder, ignore=shutil.ignore_patterns("scores"))
-        spent = command(asked.threads, "train", str(recipe), "--root", str(work))  # a copy takes the recipe over and trains nothing
+        spent = command(asked.threads, "train", str(recipe), "--runs", str(work))  # a copy takes the recipe over and trains nothing
     return spent if stage == "train" else command(asked.threads, "score", str(folder))
 
 
