@@ -1,10 +1,10 @@
-"""One whole run, nothing projected: an epoch of training, its 25 checkpoints scored on all pairs, then again until settled.
+"""One whole run, nothing projected: an epoch of training and its 25 checkpoints scored on all pairs; some of them until settled.
 
     python -m benchmarks epoch --size M --precision bfloat16 --out benchmarks/results
 
-Three commands of the package, each timed from its start to its end: `ontogeny train`, `ontogeny score`, and `ontogeny score` for a
-copy of the run that reads until settled (--no-settled leaves it out).  They take an hour and more: with --work, what has ended is
-not done again when the command is given once more.
+Two commands of the package, each timed from its start to its end: `ontogeny train`, then `ontogeny score`.  After them `--settled`
+checkpoints, spread evenly over the run, are read in this process, each on all pairs and then until settled, as the run would have
+read it.  It takes an hour and more: with --work, what has ended is not done again when the command is given once more.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import turns
 from benchmarks.inputs import SIZES, Size
@@ -26,7 +30,13 @@ from benchmarks.options import say
 from benchmarks.projection import SETTLED, SHARE
 from benchmarks.results import Mark, Result
 from ontogeny import store
+from ontogeny.readers import recipe_of
+from ontogeny.recipe import Recipe
+from ontogeny.records import Checkpoint
+from ontogeny.scoring.reading import Reader, ask, open_model
 from ontogeny.store import RunFolder
+from ontogeny.tokens.pretrained import open_tokenizer
+from ontogeny.training.engine import keep_memory
 
 RECIPE = """
 name: {name}
@@ -36,17 +46,16 @@ model: {{kind: opt, size: {size}}}
 training: {{context: 128, batch: 32, epochs: 1, learning_rate: 2e-3, schedule: cosine, warmup: 0.05}}
 checkpoints: {{kind: shares, shares: {shares}}}
 suites: [{{kind: blimp, path: {suite}}}]
-scoring: {{live: false, precision: {precision}, until: {until}}}
+scoring: {{live: false, precision: {precision}}}
 """
 SHARES = [2.0**-k for k in range(12, 4, -1)] + [k / 16 for k in range(1, 17)]  # and step 0: 25 checkpoints
-STAGES = ("train", "score", "settled")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The text is ten million words unless told otherwise."""
     parser.set_defaults(text=Path("data/babylm/train_10M"))
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of scoring, as scoring.precision")
-    parser.add_argument("--settled", action=argparse.BooleanOptionalAction, default=True, help="score once more, until settled")
+    parser.add_argument("--settled", type=int, default=3, help="checkpoints that are read until settled, too")
 
 
 def run(asked: argparse.Namespace, work: Path) -> list[tuple[str, Result]]:
@@ -58,35 +67,29 @@ def run(asked: argparse.Namespace, work: Path) -> list[tuple[str, Result]]:
 def measure(asked: argparse.Namespace, size: Size, work: Path) -> Result:
     """The stages that have not ended yet, and what they took."""
     work.mkdir(parents=True, exist_ok=True)
-    known = work / "seconds.json"
+    known, folder = work / "seconds.json", RunFolder(work / "run")
     seconds: dict[str, float] = store.read_json(known) if known.exists() else {}
-    for stage in STAGES if asked.settled else STAGES[:2]:
+    for stage in ("train", "score"):
         if stage not in seconds:
-            seconds[stage] = take(asked, size, work, stage)
+            seconds[stage] = take(asked, size, folder, stage)
             store.write_json(known, seconds)
             say(f"{size}: {stage} took {seconds[stage] / 60:.1f} minutes")
-    return result(
-        size, asked.threads, asked.precision, seconds, *(facts(RunFolder(work / stage)) for stage in STAGES[1:] if stage in seconds)
-    )
+    pairs = settle(folder, work / "settled", asked.settled, asked.threads) if asked.settled else []
+    return result(size, asked.threads, asked.precision, seconds, facts(folder), pairs)
 
 
-def take(asked: argparse.Namespace, size: Size, work: Path, stage: str) -> float:
-    """Seconds of a stage, begun anew.  Its run is the folder `score` or `settled` below `work`."""
-    name = "settled" if stage == "settled" else "score"
-    recipe, folder = work / f"{name}.yaml", work / name
-    said = {"text": asked.text.resolve(), "suite": asked.suite.resolve(), "vocabulary": asked.vocabulary, "size": SIZES[size]}
-    until = "settled" if name == "settled" else "all"
-    recipe.write_text(RECIPE.format(name=name, shares=SHARES, precision=asked.precision, until=until, **said), encoding="utf-8")
-    spent = 0.0
+def take(asked: argparse.Namespace, size: Size, folder: RunFolder, stage: str) -> float:
+    """Seconds of a stage, begun anew."""
     if stage == "score":
-        for scores in folder.glob("seed-*/scores"):
+        for scores in folder.path.glob("seed-*/scores"):
             shutil.rmtree(scores)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        if stage == "settled":
-            shutil.copytree(work / "score", folder, ignore=shutil.ignore_patterns("scores"))
-        spent = command(asked.threads, "train", str(recipe), "--runs", str(work))  # a copy takes the recipe over and trains nothing
-    return spent if stage == "train" else command(asked.threads, "score", str(folder))
+        return command(asked.threads, "score", str(folder.path))
+    shutil.rmtree(folder.path, ignore_errors=True)
+    said = {"text": asked.text.resolve(), "suite": asked.suite.resolve(), "vocabulary": asked.vocabulary, "size": SIZES[size]}
+    recipe = folder.path.with_suffix(".yaml")
+    text = RECIPE.format(name=folder.name, shares=SHARES, precision=asked.precision, **said)
+    recipe.write_text(text, encoding="utf-8")
+    return command(asked.threads, "train", str(recipe), "--runs", str(folder.path.parent))
 
 
 def command(threads: int, *words: str) -> float:
@@ -106,48 +109,107 @@ class Read:
 
     tokens: int
     checkpoints: int
-    pairs: int  # read, over all checkpoints
+    pairs: int  # of a checkpoint
     engine: dict[str, Any]
     rounding: dict[str, float]  # what bfloat16 cost at the checkpoint that was read last; empty for float32
 
 
 def facts(folder: RunFolder) -> Read:
-    """Of the one seed and suite that the runs here have."""
-    (seed,), (suite,) = folder.seeds(), folder.suites()
-    tables = [folder.scores(seed, suite, step) for step in folder.scored(seed, suite)]
-    lineage = folder.lineage()
+    """Of the first seed and suite: the runs here have one of each."""
+    seed, suite = folder.seeds()[0], folder.suites()[0]
+    steps, lineage = folder.scored(seed, suite), folder.lineage()
     return Read(
         tokens=int(store.read_table(folder.losses(seed))["tokens"][-1]),
-        checkpoints=len(tables),
-        pairs=sum(store.read_table(table).height for table in tables),
+        checkpoints=len(steps),
+        pairs=store.read_table(folder.scores(seed, suite, steps[-1])).height,
         engine=lineage["engine"],
         rounding=lineage["suites"][suite].get("bfloat16", {}),
     )
 
 
-def result(size: str, threads: int, precision: str, seconds: dict[str, float], whole: Read, settled: Read | None = None) -> Result:
+@dataclass(frozen=True)
+class Both:
+    """What a checkpoint cost, read on all pairs and read until settled."""
+
+    step: int
+    seconds: tuple[float, float]
+    processor: tuple[float, float]  # seconds
+    pairs: tuple[int, int]
+
+
+def settle(folder: RunFolder, place: Path, count: int, threads: int) -> list[Both]:
+    """Reads some checkpoints, but not the last, which is always read whole, in a copy of the run at `place`."""
+    import torch
+
+    torch.set_num_threads(threads)
+    keep_memory()
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(folder.path, place, ignore=shutil.ignore_patterns("scores"))
+    copy = RunFolder(place)
+    recipe, seed = recipe_of(copy), copy.seeds()[0]
+    assert isinstance(recipe, Recipe)  # it was trained here
+    asked = [ask(suite, recipe.scoring.pairs_per_paradigm) for suite in recipe.suites]
+    checkpoints = copy.checkpoints(seed)[:-1]
+    reader = Reader(copy, recipe, asked, torch.device("cpu"), recipe.training.context)
+    first = checkpoints[0].folder
+    reader.plan(asked[0], open_tokenizer(first), first, open_model(first))  # a run makes it once for all checkpoints
+    found = []
+    for place_of in np.linspace(0, len(checkpoints) - 1, count + 2).round().astype(int)[1:-1]:
+        cost = [read(reader, seed, checkpoints[place_of], until) for until in ("all", "settled")]
+        found.append(Both(checkpoints[place_of].step, *(tuple(both) for both in zip(*cost, strict=True))))
+        say(f"step {found[-1].step:,}: {cost[0][0]:.1f} s for all pairs, {cost[1][0]:.1f} s until settled")
+    return found
+
+
+def read(reader: Reader, seed: int, checkpoint: Checkpoint, until: str) -> tuple[float, float, int]:
+    """Wall clock and processor seconds of a reading from the beginning, and pairs."""
+    (asked,), scoring = reader.asked, reader.observation.scoring
+    reader.observation = reader.observation.model_copy(update={"scoring": scoring.model_copy(update={"until": until})})
+    table = reader.folder.scores(seed, asked.name, checkpoint.step)
+    table.unlink(missing_ok=True)
+    wall, processor = time.perf_counter(), time.process_time()
+    reader.read(seed, checkpoint, [asked], lambda title, sentences: nullcontext(lambda n: None))
+    return time.perf_counter() - wall, time.process_time() - processor, store.read_table(table).height
+
+
+def result(size: str, threads: int, precision: str, seconds: dict[str, float], run: Read, both: Sequence[Both] = ()) -> Result:
     """Shares of the time of training, and of that of reading all pairs."""
-    header, row = ["training, minutes", f"scoring {whole.checkpoints} checkpoints", "% on top"], []
     share = seconds["score"] / seconds["train"]
-    row += [f"{seconds['train'] / 60:.1f}", f"{seconds['score'] / 60:.1f}", f"{100 * share:.0f}"]
-    marks = [Mark(f"scoring {whole.checkpoints} checkpoints over training", share, SHARE, least=False)]
-    if settled is not None:
-        cost = seconds["settled"] / seconds["score"]
-        header += ["until settled, minutes", "% of scoring all", "% of all pairs", "% on top of training"]
-        row += [f"{seconds['settled'] / 60:.1f}", f"{100 * cost:.0f}", f"{100 * settled.pairs / whole.pairs:.1f}"]
-        row += [f"{100 * share * cost:.0f}"]
-        marks.append(Mark("until settled over all pairs, seconds", cost, SETTLED, least=False))
+    header = ["training, minutes", f"scoring {run.checkpoints} checkpoints", "% on top"]
+    tables = [turns.table(header, [[f"{seconds['train'] / 60:.1f}", f"{seconds['score'] / 60:.1f}", f"{100 * share:.0f}"]])]
+    marks = [Mark(f"scoring {run.checkpoints} checkpoints over training", share, SHARE, least=False)]
+    if both:
+        header = ["step", "seconds for all pairs", "until settled", "%", "%, processor time", "% of pairs"]
+        rows = [[f"{one.step:,}", *(f"{spent:.1f}" for spent in one.seconds), *shares([one])] for one in both]
+        together = [f"{sum(one.seconds[i] for one in both):.1f}" for i in (0, 1)]
+        tables.append(turns.table(header, [*rows, ["together", *together, *shares(both)]]))
+        marks.append(Mark("until settled over all pairs, seconds", over([one.seconds for one in both]), SETTLED, least=False))
     notes = [
-        f"an epoch of {whole.tokens:,} tokens: {whole.tokens / seconds['train']:,.0f} a second over the whole command, "
-        f"text, tokenizer, trial and checkpoints in it; the way of training that it chose: {json.dumps(whole.engine)}",
-        f"{whole.checkpoints} checkpoints of {whole.pairs // whole.checkpoints:,} pairs, {precision}: "
-        f"{seconds['score'] / whole.checkpoints:.1f} s each with all that `ontogeny score` does",
+        f"an epoch of {run.tokens:,} tokens: {run.tokens / seconds['train']:,.0f} a second over the whole command, "
+        f"text, tokenizer, trial and checkpoints in it; the way of training that it chose: {json.dumps(run.engine)}",
+        f"{run.checkpoints} checkpoints of {run.pairs:,} pairs, {precision}: "
+        f"{seconds['score'] / run.checkpoints:.1f} s each with all that `ontogeny score` does",
     ]
-    if error := whole.rounding:
+    if error := run.rounding:
         notes.append(
             f"bfloat16 at the checkpoint that was scored last: on {error['pairs']} pairs a sentence is off by up to "
             f"{error['largest_error']:.2g} nats, and {error['flipped']} are decided otherwise than in float32"
         )
-    data = {"threads": threads, "precision": precision, "seconds": seconds, "whole": asdict(whole)}
-    data |= {} if settled is None else {"settled": asdict(settled)}
-    return Result(f"A run of size {size}, whole", [turns.table(header, [row])], notes, marks, data)
+    data = {
+        "threads": threads,
+        "precision": precision,
+        "seconds": seconds,
+        "run": asdict(run),
+        "settled": [asdict(one) for one in both],
+    }
+    return Result(f"A run of size {size}, whole", tables, notes, marks, data)
+
+
+def over(costs: Sequence[tuple[float, float]]) -> float:
+    """The second of all costs together over the first."""
+    return sum(settled for _, settled in costs) / sum(whole for whole, _ in costs)
+
+
+def shares(both: Sequence[Both]) -> list[str]:
+    """Of seconds, of processor seconds, of pairs."""
+    return [f"{100 * over([getattr(one, what) for one in both]):.1f}" for what in ("seconds", "processor", "pairs")]

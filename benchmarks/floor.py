@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import inputs, turns
+from benchmarks.projection import CHECKPOINTS
 from benchmarks.results import Result
 from ontogeny.scoring import plan, readout
 from ontogeny.scoring.distributions import TILE
@@ -48,8 +49,15 @@ def measure(asked: argparse.Namespace, given: inputs.Inputs) -> Result:
     row = [f"{nodes:,}", f"{reads:,}", *(f"{part / 1e12:.2f}" for part in parts), f"{sum(parts) / 1e12:.2f}"]
     row += [f"{min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f}", f"{sum(parts) / peak:.1f}"]
     header = ["nodes", "distributions", "TFLOP: linear layers", "attention", "distributions", "all", "GFLOP/s a thread", "seconds"]
-    notes = [f"seconds: with {asked.threads} threads at the higher rate; exponentials and everything else left out"]
-    data = {"inputs": given.facts, "operations": parts, "rates": rates}
+    context, tokens = context_of(model, None), int(given.facts["stream_tokens"])
+    epoch = 3 * sum(operations(tokens, tokens, width, layers, ffn, len(tokenizer), context))  # back costs twice
+    often = CHECKPOINTS * sum(parts)
+    notes = [
+        f"seconds: with {asked.threads} threads at the higher rate; exponentials and everything else left out",
+        f"{CHECKPOINTS} checkpoints are {often / 1e12:.0f} TFLOP, training on {tokens:,} tokens in blocks of {context} is "
+        f"{epoch / 1e12:.0f}: at the same rate of operations scoring takes {100 * often / epoch:.0f} % of the time of training",
+    ]
+    data = {"inputs": given.facts, "operations": parts, "rates": rates, "epoch": epoch}
     return Result(f"Floor of scoring, size {given.size}", [turns.table(header, [row])], notes, data=data)
 
 

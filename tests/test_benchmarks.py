@@ -20,6 +20,8 @@ from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
 from benchmarks.pace import Enough, Pace
 from benchmarks.turns import Job, Turns
+from ontogeny import store
+from ontogeny.store import RunFolder
 
 SENTENCES = (
     ("the dog barks", "the dog bark"),
@@ -299,17 +301,38 @@ def test_tables_of_a_whole_comparison(tmp_path):
 
 
 def test_a_whole_run_on_paper():
-    """Ten minutes of training, five of scoring all of 2 x 100 pairs, one and a half of the 90 that settle: 50, 30 and 15 %."""
-    seconds = {"train": 600.0, "score": 300.0, "settled": 90.0}
-    whole = epoch.Read(1200, 2, 200, {"precision": "float32"}, {})
-    found = epoch.result("M", 2, "float32", seconds, whole, replace(whole, pairs=90))
-    assert found.tables[0].splitlines()[-1] == "| 10.0 | 5.0 | 50 | 1.5 | 30 | 45.0 | 15 |"
-    assert [(mark.value, mark.met) for mark in found.marks] == [(0.5, True), (0.3, True)]
+    """Ten minutes of training, five of scoring; of two checkpoints all pairs take 10 and 30 s, those that settle 4 and 16: 50 %."""
+    seconds = {"train": 600.0, "score": 300.0}
+    run = epoch.Read(1200, 2, 100, {"precision": "float32"}, {})
+    both = [epoch.Both(5, (10.0, 4.0), (20.0, 7.0), (100, 30)), epoch.Both(1000, (30.0, 16.0), (60.0, 33.0), (100, 60))]
+    found = epoch.result("M", 2, "float32", seconds, run, both)
+    assert found.tables[0].splitlines()[-1] == "| 10.0 | 5.0 | 50 |"
+    assert found.tables[1].splitlines()[2:] == [
+        "| 5 | 10.0 | 4.0 | 40.0 | 35.0 | 30.0 |",
+        "| 1,000 | 30.0 | 16.0 | 53.3 | 55.0 | 60.0 |",
+        "| together | 40.0 | 20.0 | 50.0 | 50.0 | 45.0 |",
+    ]
+    assert [(mark.value, mark.met) for mark in found.marks] == [(0.5, True), (0.5, False)]
     assert "1,200 tokens: 2 a second" in found.notes[0]
     assert "100 pairs, float32: 150.0 s each" in found.notes[1]
-    alone = epoch.result("M", 2, "bfloat16", seconds, replace(whole, rounding={"pairs": 9, "largest_error": 0.1234, "flipped": 1}))
-    assert len(alone.marks) == 1
+    rounded = replace(run, rounding={"pairs": 9, "largest_error": 0.1234, "flipped": 1})
+    alone = epoch.result("M", 2, "bfloat16", seconds, rounded)
+    assert len(alone.marks) == len(alone.tables) == 1
     assert "on 9 pairs a sentence is off by up to 0.12 nats, and 1 are" in alone.notes[2]
+
+
+def test_some_checkpoints_of_a_run_are_read_both_ways(finished_run, tmp_path):
+    """Of those at 0, 1, 2, 8, 16 and 20 the two that divide them evenly; the run stays as it is."""
+    folder = RunFolder(finished_run)
+    before = folder.lineage()
+    found = epoch.settle(folder, tmp_path / "copy", 2, 1)
+    assert [one.step for one in found] == [2, 8]
+    for one in found:
+        (suite,) = folder.suites()
+        assert one.pairs[0] == store.read_table(folder.scores(0, suite, one.step)).height >= one.pairs[1] > 0
+        assert all(spent > 0 for spent in (*one.seconds, *one.processor))
+    assert folder.lineage() == before
+    assert epoch.facts(folder).checkpoints == len(tiny.TRAINED)
 
 
 def test_a_command_that_fails_says_its_last_words(tmp_path):

@@ -1,12 +1,17 @@
 """A grid's recipes: every combination, each with a name of its own."""
 
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny import recipe as recipes
+from ontogeny import sweeps
+from ontogeny.display import Display
 from ontogeny.grids import expand
 from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
 
 BASE = """
 name: study
@@ -110,3 +115,32 @@ def test_what_a_grid_cannot_mean_is_said(text, message):
 def test_a_grid_needs_a_name():
     with pytest.raises(OntogenyError, match="name is missing"):
         expand({"grid": {"bos": [True]}})
+
+
+def test_runs_that_are_there_say_nothing_of_the_time_left(tmp_path, monkeypatch):
+    """Of four runs two are there: the bar of the others begins at two, and those that are there have a bar of their own."""
+    todo = [recipes.build(recipes.Recipe, raw, "grid.yaml") for raw in made(LANGUAGE)]
+    for recipe in todo[1:3]:
+        report = RunFolder(tmp_path / recipe.name).report
+        report.parent.mkdir(parents=True)
+        report.touch()
+    bars, ran = [], []
+
+    class Told(Display):
+        @contextmanager
+        def bar(self, title, total=None, unit="", begun=0):
+            counted = []
+            yield lambda n: counted.append(n)
+            bars.append((title, total, begun, sum(counted)))
+
+    def beside(function, work, jobs, done):
+        for path, share in work:
+            assert share == jobs == 2
+            ran.append(path.name)
+            done()
+
+    monkeypatch.setattr(sweeps, "side_by_side", beside)
+    paths = sweeps.run_all(todo, tmp_path, 2, Told())
+    assert [path.name for path in paths] == [recipe.name for recipe in todo]
+    assert bars == [("runs", 4, 2, 2), ("runs that were there", 2, 0, 2)]
+    assert ran == ["study-L3-opt", "study-L5-lstm", "study-L3-lstm", "study-L5-opt"]

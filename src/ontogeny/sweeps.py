@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ontogeny.instruments.rules import Rules
 from ontogeny.laboratory import QUIET, Run, side_by_side
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,9 +35,14 @@ def run_all(todo: Sequence[Recipe], root: Path, jobs: int = 1, display: Display 
     """Runs each recipe to its report, `jobs` at a time, each with its share of the cores; does only what is missing."""
     for recipe in todo:
         Run.begin(recipe, root)  # a run that was trained otherwise is refused before any is trained
-    with display.bar("runs", len(todo), "runs") as advance:
-        side_by_side(_run, [(root / recipe.name, jobs) for recipe in todo], jobs, lambda: advance(1))
-    return [root / recipe.name for recipe in todo]
+    paths = [root / recipe.name for recipe in todo]
+    there = [path for path in paths if RunFolder(path).report.exists()]  # these cost little, and say nothing of the time left
+    missing = [path for path in paths if path not in there]
+    for title, some, before in (("runs", missing, len(there)), ("runs that were there", there, 0)):
+        if some:
+            with display.bar(title, before + len(some), "runs", before) as advance:
+                side_by_side(_run, [(path, jobs) for path in some], jobs, partial(advance, 1))
+    return paths
 
 
 def compare_all(runs: Sequence[Path], root: Path, display: Display = QUIET) -> Path | None:
