@@ -4,7 +4,8 @@
 
 Two commands of the package, each timed from its start to its end: `ontogeny train`, then `ontogeny score`.  After them `--settled`
 checkpoints, spread evenly over the run, are read in this process, each on all pairs and then until settled, as the run would have
-read it.  It takes an hour and more: with --work, what has ended is not done again when the command is given once more.
+read it.  It takes an hour and more: with --work, what has ended is not done again when the same command is given once more.
+There is one round, and no other contestant.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ from ontogeny.records import Checkpoint
 from ontogeny.scoring.reading import Reader, ask, open_model
 from ontogeny.store import RunFolder
 from ontogeny.tokens.pretrained import open_tokenizer
-from ontogeny.training.engine import keep_memory
+from ontogeny.training.engine import find_device, keep_memory
 
 RECIPE = """
 name: {name}
 corpus: {{kind: text, path: {text}}}
 tokenizer: {{kind: bpe, vocab_size: {vocabulary}}}
 model: {{kind: opt, size: {size}}}
-training: {{context: 128, batch: 32, epochs: 1, learning_rate: 2e-3, schedule: cosine, warmup: 0.05}}
+training: {{context: 128, batch: 32, epochs: 1, learning_rate: 2e-3, schedule: cosine, warmup: 0.05, device: {device}}}
 checkpoints: {{kind: shares, shares: {shares}}}
 suites: [{{kind: blimp, path: {suite}}}]
-scoring: {{live: false, precision: {precision}}}
+scoring: {{live: false, precision: {precision}, pairs_per_paradigm: {pairs}, device: {device}}}
 """
 SHARES = [2.0**-k for k in range(12, 4, -1)] + [k / 16 for k in range(1, 17)]  # and step 0: 25 checkpoints
 
@@ -66,30 +67,39 @@ def run(asked: argparse.Namespace, work: Path) -> list[tuple[str, Result]]:
 
 def measure(asked: argparse.Namespace, size: Size, work: Path) -> Result:
     """The stages that have not ended yet, and what they took."""
-    work.mkdir(parents=True, exist_ok=True)
-    known, folder = work / "seconds.json", RunFolder(work / "run")
-    seconds: dict[str, float] = store.read_json(known) if known.exists() else {}
+    folder, known = RunFolder(work / "run"), work / "seconds.json"
+    text = recipe(asked, size, folder.name)
+    told: dict[str, Any] = store.read_json(known) if known.exists() else {}
+    seconds: dict[str, float] = told["seconds"] if told.get("recipe") == text else {}
     for stage in ("train", "score"):
         if stage not in seconds:
-            seconds[stage] = take(asked, size, folder, stage)
-            store.write_json(known, seconds)
+            seconds[stage] = take(stage, text, folder, asked.threads)
+            store.write_json(known, {"recipe": text, "seconds": seconds})
             say(f"{size}: {stage} took {seconds[stage] / 60:.1f} minutes")
-    pairs = settle(folder, work / "settled", asked.settled, asked.threads) if asked.settled else []
-    return result(size, asked.threads, asked.precision, seconds, facts(folder), pairs)
+    both = settle(folder, work / "settled", asked.settled, asked.threads) if asked.settled else []
+    found = result(size, asked.threads, asked.precision, seconds, facts(folder), both)
+    found.notes += [f"with {asked.pairs} pairs of each paradigm only: not the shares of the whole suite"] if asked.pairs else []
+    return found
 
 
-def take(asked: argparse.Namespace, size: Size, folder: RunFolder, stage: str) -> float:
+def recipe(asked: argparse.Namespace, size: Size, name: str) -> str:
+    """Of the run."""
+    places = {"text": asked.text.resolve(), "suite": asked.suite.resolve()}
+    how = {"precision": asked.precision, "pairs": asked.pairs or "null", "device": asked.device}
+    return RECIPE.format(name=name, size=SIZES[size], vocabulary=asked.vocabulary, shares=SHARES, **places, **how)
+
+
+def take(stage: str, text: str, folder: RunFolder, threads: int) -> float:
     """Seconds of a stage, begun anew."""
     if stage == "score":
         for scores in folder.path.glob("seed-*/scores"):
             shutil.rmtree(scores)
-        return command(asked.threads, "score", str(folder.path))
+        return command(threads, "score", str(folder.path))
     shutil.rmtree(folder.path, ignore_errors=True)
-    said = {"text": asked.text.resolve(), "suite": asked.suite.resolve(), "vocabulary": asked.vocabulary, "size": SIZES[size]}
-    recipe = folder.path.with_suffix(".yaml")
-    text = RECIPE.format(name=folder.name, shares=SHARES, precision=asked.precision, **said)
-    recipe.write_text(text, encoding="utf-8")
-    return command(asked.threads, "train", str(recipe), "--runs", str(folder.path.parent))
+    written = folder.path.with_suffix(".yaml")
+    with store.atomic(written) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return command(threads, "train", str(written), "--runs", str(folder.path.parent))
 
 
 def command(threads: int, *words: str) -> float:
@@ -146,17 +156,17 @@ def settle(folder: RunFolder, place: Path, count: int, threads: int) -> list[Bot
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(folder.path, place, ignore=shutil.ignore_patterns("scores"))
     copy = RunFolder(place)
-    recipe, seed = recipe_of(copy), copy.seeds()[0]
-    assert isinstance(recipe, Recipe)  # it was trained here
-    asked = [ask(suite, recipe.scoring.pairs_per_paradigm) for suite in recipe.suites]
+    whole, seed = recipe_of(copy), copy.seeds()[0]
+    assert isinstance(whole, Recipe)  # it was trained here
+    asked = [ask(suite, whole.scoring.pairs_per_paradigm) for suite in whole.suites]
     checkpoints = copy.checkpoints(seed)[:-1]
-    reader = Reader(copy, recipe, asked, torch.device("cpu"), recipe.training.context)
+    reader = Reader(copy, whole, asked, find_device(whole.scoring.device), whole.training.context)
     first = checkpoints[0].folder
     reader.plan(asked[0], open_tokenizer(first), first, open_model(first))  # a run makes it once for all checkpoints
     found = []
-    for place_of in np.linspace(0, len(checkpoints) - 1, count + 2).round().astype(int)[1:-1]:
-        cost = [read(reader, seed, checkpoints[place_of], until) for until in ("all", "settled")]
-        found.append(Both(checkpoints[place_of].step, *(tuple(both) for both in zip(*cost, strict=True))))
+    for number in np.linspace(0, len(checkpoints) - 1, count + 2).round().astype(int)[1:-1]:
+        cost = [read(reader, seed, checkpoints[number], until) for until in ("all", "settled")]
+        found.append(Both(checkpoints[number].step, *(tuple(both) for both in zip(*cost, strict=True))))
         say(f"step {found[-1].step:,}: {cost[0][0]:.1f} s for all pairs, {cost[1][0]:.1f} s until settled")
     return found
 

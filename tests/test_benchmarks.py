@@ -20,6 +20,7 @@ from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
 from benchmarks.pace import Enough, Pace
 from benchmarks.turns import Job, Turns
+from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.store import RunFolder
 
@@ -333,6 +334,35 @@ def test_some_checkpoints_of_a_run_are_read_both_ways(finished_run, tmp_path):
         assert all(spent > 0 for spent in (*one.seconds, *one.processor))
     assert folder.lineage() == before
     assert epoch.facts(folder).checkpoints == len(tiny.TRAINED)
+
+
+def test_a_stage_that_ended_is_not_taken_again_unless_something_else_is_asked(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(epoch, "take", lambda stage, *rest: taken.append(stage) or 60.0)
+    monkeypatch.setattr(epoch, "facts", lambda folder: epoch.Read(1200, 2, 100, {}, {}))
+
+    def measure(*words):
+        return epoch.measure(parser().parse_args(["epoch", "--settled", "0", *words]), "M", tmp_path)
+
+    measure()
+    assert taken == ["train", "score"]
+    assert measure().data["seconds"] == {"train": 60.0, "score": 60.0}
+    assert taken == ["train", "score"]
+    assert "with 5 pairs of each paradigm only" in measure("--pairs", "5").notes[-1]
+    assert taken == ["train", "score"] * 2
+
+
+def test_the_recipe_of_a_whole_run_is_what_was_asked_for(tmp_path):
+    words = ["epoch", "--pairs", "5", "--precision", "bfloat16", "--text", str(tmp_path), "--vocabulary", "300"]
+    found = recipes.parse(epoch.recipe(parser().parse_args(words), "M", "run"))
+    assert (found.scoring.pairs_per_paradigm, found.scoring.precision, found.corpus.path) == (5, "bfloat16", tmp_path)
+    assert (found.model.size, found.tokenizer.vocab_size, found.scoring.device, found.training.device) == (
+        "opt-7m",
+        300,
+        "cpu",
+        "cpu",
+    )
+    assert recipes.parse(epoch.recipe(parser().parse_args(["epoch"]), "M", "run")).scoring.pairs_per_paradigm is None
 
 
 def test_a_command_that_fails_says_its_last_words(tmp_path):

@@ -161,7 +161,8 @@ class Scoring(Part):
     leading_space: bool = False
     """A space before each sentence's first word, as inside a text and as lm-eval has it.  N-gram models read sentences without."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: matrix products; exponentials and sums stay float32.  Its error on a sample is said."""
+    """bfloat16: matrix products, on a processor those that give logits too; exponentials and sums stay float32.  Its error on a
+    sample is said."""
     until: Literal["all", "settled"] = "all"
     """all: every pair.  settled: pairs in a fixed random order until each paradigm's state is known at `confidence`; the last
     checkpoint is read whole.  Accuracies before it are estimates from the pairs that were read, and what compares pairs over

@@ -9,7 +9,9 @@ that stays in the cache, and only their sums are kept:
 c is 0 where the logits asked for are near it, else the logit of a token that is asked for after the same state: the sum is then
 1 / p of that token.  Where it overflows or vanishes, the largest logit is c, as in a log-softmax.
 
-Where a reader is `rounded`, these products are made in bfloat16.  Exponentials and sums are float32 all the same.
+Where a reader is `rounded`, the products under a sum are made in bfloat16, which has eight bits for a logit.  What all logits after
+a state have in common, often a hundred nats and more, would take them all: it is the state's product with the mean of the output
+embeddings, and is left out before rounding and put back after.  Exponentials and sums are float32 all the same.
 """
 
 from __future__ import annotations
@@ -39,20 +41,11 @@ def of_head(head: Callable[[torch.Tensor], torch.Tensor]) -> Reader:
 
 
 def rounded(reader: Reader) -> Reader:
-    """The same with the products that give logits in bfloat16."""
-    if isinstance(reader, Tiles):
-        return replace(reader, rounded=reader.weight.bfloat16())
-    if isinstance(reader, Whole):
-        return Whole(_autocast(reader.head))
-    return reader
-
-
-def _autocast(head: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    def rounded(states: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(states.device.type, dtype=torch.bfloat16):
-            return head(states)
-
-    return rounded
+    """The same with products of tiles in bfloat16; readers without tiles stay as they are."""
+    if not isinstance(reader, Tiles):
+        return reader
+    mean = reader.weight.mean(0)
+    return replace(reader, rounded=(reader.weight - mean).bfloat16(), mean=mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,8 @@ class Tiles:
 
     weight: torch.Tensor  # [vocabulary, width] float32
     bias: torch.Tensor | None  # [vocabulary]
-    rounded: torch.Tensor | None = None  # [vocabulary, width] bfloat16, for sums; logits asked for keep their digits
+    rounded: torch.Tensor | None = None  # [vocabulary, width] bfloat16, for sums: `weight` less its `mean`
+    mean: torch.Tensor | None = None  # [width]
 
     def __call__(self, states: torch.Tensor, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
         """As a `Reader` does."""
@@ -87,7 +81,8 @@ class Tiles:
             bits, owner = states[rows] * PER_NAT, state[edges] - rows.start
             asked = self._asked(bits, owner, token[edges])
             first = torch.searchsorted(owner, torch.arange(len(bits)))
-            whole = self._whole(bits, asked[first], buffer, product)
+            shared = torch.zeros(len(bits)) if self.mean is None else bits @ self.mean
+            whole = self._whole(bits, asked[first], shared.double(), buffer, product)
             found[edges] = (asked - whole[owner]) / PER_NAT
         return found if self.rounded is None else found.clamp_(max=0.0)
 
@@ -96,9 +91,13 @@ class Tiles:
         found = (bits.index_select(0, owner) * self.weight.index_select(0, token)).sum(-1)
         return (found if self.bias is None else found + self.bias[token] * PER_NAT).double()
 
-    def _whole(self, bits: torch.Tensor, known: torch.Tensor, buffer: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
-        """log2 of the sum over the vocabulary after each state [M], with one of its logits `known` in bits [M]."""
+    def _whole(
+        self, bits: torch.Tensor, known: torch.Tensor, shared: torch.Tensor, buffer: torch.Tensor, product: torch.Tensor
+    ) -> torch.Tensor:
+        """log2 of the sum over the vocabulary after each state [M], with one of its logits `known`, and what is left out of all
+        logits before rounding, both in bits [M]."""
         weight = self.weight if self.rounded is None else self.rounded
+        known = known - shared
         sums, off, factors = torch.zeros(len(bits)), known.float()[:, None], bits.to(weight.dtype)
         far = not bool(known.abs().max() < NEAR)
         for tile in range(0, len(weight), TILE):
@@ -112,7 +111,7 @@ class Tiles:
             if far:
                 logits.sub_(off)
             sums += logits.exp2_().sum(-1)
-        found = sums.double().log2() + (off[:, 0] if far else 0.0)
+        found = sums.double().log2() + (off[:, 0] if far else 0.0) + shared
         lost = (~((sums > 2.0**-NEAR) & (sums < torch.inf))).nonzero()[:, 0]
         for part in lost.split(WHOLE):
             found[part] = torch.logsumexp(linear(bits[part] / PER_NAT, self.weight, self.bias), -1).double() * PER_NAT

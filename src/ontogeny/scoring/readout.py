@@ -166,5 +166,5 @@ def _check_finite(plan: Plan, batch: Batch, found: NDArray[np.float64]) -> None:
 
 
 def in_bfloat16(way: Way, device: torch.device) -> Way:
-    """The same with matrix products in bfloat16, those that give logits too; exponentials and sums stay float32."""
+    """The same with the body's matrix products in bfloat16, and those of tiles of logits; exponentials and sums stay float32."""
     return replace(way, autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16), read=rounded(way.read))
