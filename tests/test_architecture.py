@@ -20,7 +20,7 @@ FLOORS = (
     ("evidence", "readers"),
     ("trajectories", "interventions", "instruments"),
     ("scoring",),
-    ("training", "ngrams"),
+    ("pages", "training", "ngrams"),
     ("suites",),
     ("corpora", "tokens", "architectures", "grids"),
     ("recipe", "store", "display"),

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from synthetic_run import curves_of, losses_of, paradigm_names, verdicts_of
 
+from ontogeny.pages.axes import span_rows, step_ticks, taken_apart
+from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
 from ontogeny.records import OntogenyError
 from ontogeny.report import figures
-from ontogeny.report.axes import span_rows, step_ticks, taken_apart
 from ontogeny.report.paradigm_map import window_of
-from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS
 from ontogeny.report.training import thinned
 
 SPANS = pl.DataFrame(

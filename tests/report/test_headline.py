@@ -2,19 +2,9 @@
 
 import pytest
 
-from ontogeny.report.headline import (
-    MEANINGS,
-    Facts,
-    count,
-    enumerated,
-    first_sentence,
-    human,
-    listed,
-    percent,
-    second_sentence,
-    third_sentence,
-)
-from ontogeny.report.theme import VERDICT_COLOURS
+from ontogeny.pages.theme import VERDICT_COLOURS
+from ontogeny.pages.words import count, enumerated, human, listed, percent
+from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.trajectories import VERDICTS
 
 FACTS = Facts(suite="blimp", checkpoints=30, step=6600, seeds=2, total=6600, words=19.8e6)

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from synthetic_run import STEPS, make_run, paradigm_names
 
+from ontogeny.pages.axes import taken_apart
+from ontogeny.pages.embed import Charts, columns, script_safe
 from ontogeny.records import OntogenyError
 from ontogeny.report import figure, write_report
-from ontogeny.report.axes import taken_apart
-from ontogeny.report.embed import Charts, columns, script_safe
 from ontogeny.report.examples import examples, marked
 from ontogeny.report.gather import gather
 from ontogeny.report.page import render, write_figures

@@ -10,8 +10,8 @@ import pytest
 from planned_study import BASE as TINY
 from synthetic_study import CONTROLS, NAMED, SHAM, SMALL, UNTOUCHED, make_study, study_of
 
+from ontogeny.pages.axes import save, taken_apart
 from ontogeny.records import OntogenyError
-from ontogeny.report.axes import save, taken_apart
 from ontogeny.store import write_table
 from ontogeny.studies import edits, figures, plan
 from ontogeny.studies.analysis import Analysed, analyse

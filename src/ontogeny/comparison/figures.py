@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import WIDTH, Width, filled, need, rows, table
+from ontogeny.pages.axes import WIDTH, Width, filled, need, rows, table
 
 # At least 3:1 against white paper and against the dark page; one list for both, as figures in files have no dark side.
 COLOURS = ("#2f7ed8", "#c8601a", "#2e9a56", "#b0549f", "#8a7a14", "#1d93a3", "#d1495b", "#7d6bd0", "#7c828b", "#5e9410")

@@ -14,11 +14,11 @@ from ontogeny.comparison.agreement import Floats, Resampled, pairwise, spread
 from ontogeny.comparison.bits import HeldOut, bits_per_word, has_next_token_loss, held_out
 from ontogeny.comparison.differing import Differing, differing
 from ontogeny.comparison.names import check_differ, parted
+from ontogeny.pages.words import count, enumerated, listed
 from ontogeny.readers import recipe_of
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.report.headline import count, enumerated, listed
 from ontogeny.store import RunFolder, content_key, read_table, table_metadata
 from ontogeny.trajectories.verdicts import VERDICTS
 

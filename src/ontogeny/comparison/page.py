@@ -11,11 +11,11 @@ import polars as pl
 from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.differing import text
 from ontogeny.comparison.gathering import Gathered, Read, gather, weights
-from ontogeny.report.axes import known, save
-from ontogeny.report.embed import Charts
-from ontogeny.report.headline import MEANINGS, human
-from ontogeny.report.page import drawn
-from ontogeny.report.templates import look, templates
+from ontogeny.pages.axes import known, save
+from ontogeny.pages.embed import Charts, drawn
+from ontogeny.pages.templates import look, templates
+from ontogeny.pages.words import human
+from ontogeny.report.headline import MEANINGS
 from ontogeny.store import atomic, file_hash, human_size, write_table
 
 GLYPHS = {  # beside the colour, so that no verdict is told by it alone

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.report.headline import count, enumerated, listed
+from ontogeny.pages.words import count, enumerated, listed
 
 ALPHA = 0.05
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.report.headline import count, enumerated
+from ontogeny.pages.templates import look, templates
+from ontogeny.pages.words import count, enumerated
 from ontogeny.report.provenance import flattened
-from ontogeny.report.templates import look, templates
 from ontogeny.store import atomic
 
 VERDICTS = {  # the class of each, and what it means
@@ -57,7 +57,7 @@ def render(table: pl.DataFrame, facts: Mapping[str, Any]) -> str:
     shortcuts = {name: column for name in SHORTCUTS if (column := column_of(table, name)) is not None}
     numbers = {name: NUMBERS[name][:2] for name in NUMBERS if NUMBERS[name][2] in table.columns}
     return (
-        templates()
+        templates(Path(__file__).parent)
         .get_template("audit.html.jinja")
         .render(
             title=facts.get("suite") or "suite",

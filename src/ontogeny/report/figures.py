@@ -1,7 +1,7 @@
 """Every figure, one function each from frames to an Altair chart, and `save` for PNG, SVG, HTML and JSON."""
 
+from ontogeny.pages.axes import save, themed
 from ontogeny.report.accuracy import overall_accuracy, trajectory
-from ontogeny.report.axes import save, themed
 from ontogeny.report.foretelling import bigrams, foretold, matched
 from ontogeny.report.ladder import agreement, distance, ladder, rung_map
 from ontogeny.report.likelihood import likelihood, likelihoods

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import Width, filled, need, rows, table, tips
+from ontogeny.pages.axes import Width, filled, need, rows, table, tips
+from ontogeny.pages.theme import VERDICT_COLOURS
 from ontogeny.report.ladder import at_token_level
-from ontogeny.report.theme import VERDICT_COLOURS
 
 PREDICTORS = {
     "b": "bigram margin",

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from ontogeny.pages.words import count, enumerated
 from ontogeny.recipe import InstrumentPart, Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.report.headline import count, enumerated
 from ontogeny.store import RunFolder, fault, read_table
 from ontogeny.trajectories import Timeline
 from ontogeny.trajectories.timeline import boundaries

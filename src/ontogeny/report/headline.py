@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-NAMED = 3  # paradigms named in the first sentence
+from ontogeny.pages.words import count, enumerated, human, listed, percent, were
 
 # how a verdict reads after "1 ..." and after "2 ..."
 SAYS = {
@@ -127,40 +127,5 @@ def _grouped(verdicts: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:
     return groups
 
 
-def listed(names: Sequence[str], most: int = NAMED) -> str:
-    """a, b, c and 6 more."""
-    if len(names) <= most + 1:
-        return enumerated(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
-
-
-def enumerated(parts: Sequence[str]) -> str:
-    """a, b and c."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
-
-
-def count(number: int, noun: str) -> str:
-    """1 seed, 2 seeds, 1,000 pairs."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def were(number: int) -> str:
-    """Was or were."""
-    return "was" if number == 1 else "were"
-
-
 def _number(number: int) -> str:
     return "none" if number == 0 else f"{number:,}"
-
-
-def human(number: float) -> str:
-    """1.45M, 300k, 20: three digits."""
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{suffix}"
-    return f"{number:.3g}"
-
-
-def percent(share: float) -> str:
-    """8 %, and never 100 % for less than all."""
-    return "less than 1 %" if 0 < share < 0.01 else f"{min(int(share * 100), 100)} %"

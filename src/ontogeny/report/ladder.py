@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
+from ontogeny.pages.axes import Width, beside, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
 from ontogeny.report.paradigm_map import paradigm_rows, window_of
 
 ORDERS = [1, 2, 3, 4, 5]
@@ -33,22 +33,6 @@ def ladder(
         panels.append(distance(divergence, spans, width=width, legend=True).properties(title="distance of the predictions"))
     need(whole, ("step", "by", "order", "r"), "the ladder")
     return beside(*panels)
-
-
-def beside(*panels: alt.Chart) -> alt.HConcatChart:
-    """Panels in a row; each keeps tables of its own."""
-    tables = {f"{name}{place}": rows for place, panel in enumerate(panels) for name, rows in panel.datasets.items()}
-    apart = []
-    for place, panel in enumerate(panels):
-        chart = panel.copy()
-        chart.datasets = alt.Undefined
-        for layer in chart.layer:
-            if isinstance(layer.data, alt.NamedData):
-                layer.data = alt.NamedData(name=f"{layer.data.name}{place}")
-        apart.append(chart)
-    joined = alt.hconcat(*apart, spacing=24)
-    joined.datasets = tables
-    return joined
 
 
 def agreement(

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import (
+from ontogeny.pages.axes import (
     WIDTH,
     Tables,
     Width,

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import WIDTH, Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
+from ontogeny.pages.axes import WIDTH, Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
 from ontogeny.report.ladder import at_token_level, order_colour
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.pages.axes import known, last_step
+from ontogeny.pages.embed import Charts
+from ontogeny.pages.words import enumerated
 from ontogeny.report import foretelling
 from ontogeny.report import ngram_sentences as say
-from ontogeny.report.axes import known, last_step
-from ontogeny.report.embed import Charts
 from ontogeny.report.gather import Material, verdicts_of
-from ontogeny.report.headline import enumerated
 from ontogeny.report.ladder import NAMES, PANELS, agreement, distance, rung_map, whole
 from ontogeny.report.ngram_accuracy import ngram_accuracy
 from ontogeny.report.ngram_figures import counts_of, evidence_of, outcomes, two_by_two

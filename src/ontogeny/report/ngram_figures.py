@@ -8,10 +8,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from ontogeny.pages.axes import beside
 from ontogeny.records import OntogenyError
 from ontogeny.report import foretelling
 from ontogeny.report.gather import Material, verdicts_of
-from ontogeny.report.ladder import at_token_level, beside, distance, ladder, rung_map
+from ontogeny.report.ladder import at_token_level, distance, ladder, rung_map
 from ontogeny.report.ngram_accuracy import ngram_accuracy
 from ontogeny.report.reliance import reliance
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.pages.words import count, enumerated
 from ontogeny.report.foretelling import PREDICTORS
-from ontogeny.report.headline import count, enumerated
 from ontogeny.report.ladder import NAMES, at_token_level, peaks, rung_cells, whole
 from ontogeny.report.ngram_accuracy import overall
 

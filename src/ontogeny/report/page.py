@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import vl_convert
 
+from ontogeny.pages.axes import known, save
+from ontogeny.pages.embed import Charts, drawn
+from ontogeny.pages.templates import anchor, look, templates
 from ontogeny.report import accuracy, likelihood, ngram_figures, paradigm_map, training
-from ontogeny.report.axes import VEGA_LITE, known, save
-from ontogeny.report.embed import Charts, script_safe
 from ontogeny.report.gather import Material, entropy, gather, verdicts_of
 from ontogeny.report.headline import MEANINGS, first_sentence
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.readings import reading_cards
-from ontogeny.report.sections import anchor, suite_section
-from ontogeny.report.templates import look, templates
-from ontogeny.report.theme import DARK, LIGHT, config
+from ontogeny.report.sections import suite_section
 from ontogeny.store import RunFolder, atomic
 
 __all__ = ["first_sentence", "render", "write_figures", "write_report"]
@@ -43,7 +40,7 @@ def render(material: Material) -> str:
     charts = Charts()
     suites = [suite_section(material, suite, charts) for suite in material.suites]
     return (
-        templates()
+        templates(Path(__file__).parent)
         .get_template("page.html.jinja")
         .render(
             title=material.name,
@@ -93,18 +90,3 @@ def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
         "rate": charts.add(training.rate_curve(losses, spans, width="container")) if rate and losses is not None else None,
         "entropy": entropy(material),
     }
-
-
-def drawn(charts: Charts) -> dict[str, Any]:
-    """What a page needs to draw its charts: once they are all added, their JSON, both themes and the script."""
-    return {
-        "charts": charts.json(),
-        "configs": script_safe({"light": config(LIGHT), "dark": config(DARK)}),
-        "bundle": bundle(),
-    }
-
-
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script."""
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import Width, filled, known, need, rows, table, tips
-from ontogeny.report.theme import VERDICT_COLOURS
+from ontogeny.pages.axes import Width, filled, known, need, rows, table, tips
+from ontogeny.pages.theme import VERDICT_COLOURS
 
 HEADING = "§ "  # begins the map's rows that name a phenomenon
 WINDOWS = "§"  # the map's first row, where the windows are marked

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import (
+from ontogeny.pages.axes import (
     WIDTH,
     Tables,
     Width,
@@ -24,7 +24,7 @@ from ontogeny.report.axes import (
     table,
     tips,
 )
-from ontogeny.report.embed import Charts
+from ontogeny.pages.embed import Charts
 
 COLUMNS = ("instrument", "key", "step", "value")
 

@@ -8,8 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
-from ontogeny.report.ladder import beside
+from ontogeny.pages.axes import Width, beside, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
 
 WEIGHTS = {"u": 1, "b": 2}  # the order of the n-gram model that a predictor is the margin of; length has none
 

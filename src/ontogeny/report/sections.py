@@ -9,25 +9,17 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.pages.axes import known, last_step
+from ontogeny.pages.embed import Charts
+from ontogeny.pages.templates import anchor
+from ontogeny.pages.words import count, human, percent
 from ontogeny.report import accuracy, likelihood, paradigm_map
-from ontogeny.report.axes import known, last_step
-from ontogeny.report.embed import Charts
 from ontogeny.report.examples import examples
 from ontogeny.report.gather import Material, entry, verdicts_of
-from ontogeny.report.headline import (
-    MEANINGS,
-    Facts,
-    count,
-    first_sentence,
-    human,
-    percent,
-    second_sentence,
-    third_sentence,
-)
+from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.report.ladder import at_token_level
 from ontogeny.report.ngram_chapter import ngram_chapter
 from ontogeny.report.ngram_figures import evidence_of
-from ontogeny.store import content_key
 
 # mean accuracy over BLiMP's paradigms: Warstadt et al. 2020, table 3
 PUBLISHED = {"blimp": {"5-gram": 0.612, "LSTM": 0.698, "GPT-2 large": 0.830, "human": 0.886}}
@@ -61,12 +53,6 @@ def suite_section(material: Material, suite: str, charts: Charts) -> dict[str, A
         "null": _null(material, suite),
         "published": PUBLISHED.get(suite, {}),
     }
-
-
-def anchor(*parts: str) -> str:
-    """An id that stays the same from page to page, whatever characters the names have."""
-    plain = "-".join("".join(c if c.isalnum() and c.isascii() else "-" for c in part) for part in parts)
-    return f"{plain}-{content_key(*parts)[:4]}"
 
 
 # --- sentences ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from ontogeny.report.axes import (
+from ontogeny.pages.axes import (
     WIDTH,
     Width,
     filled,

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.pages.templates import look, templates
 from ontogeny.report import why_words as words
 from ontogeny.report.examples import marked
-from ontogeny.report.templates import look, templates
 from ontogeny.store import atomic
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def render(explanation: Explanation) -> str:
     """The page as HTML."""
     good, bad = marked(explanation.example.good, explanation.example.bad)
     return (
-        templates()
+        templates(Path(__file__).parent)
         .get_template("why.html.jinja")
         .render(
             e=explanation,

@@ -10,10 +10,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from ontogeny.pages.axes import Tables, beside, filled, save
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.report.axes import Tables, filled, save
-from ontogeny.report.ladder import beside
 from ontogeny.store import read_table
 from ontogeny.studies import figures_arms, figures_claims, figures_effects
 from ontogeny.studies.gathering import Gathered, kept

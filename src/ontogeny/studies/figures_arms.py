@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import WIDTH, Tables, Width, filled, last_step, need, rows, shading, span_rows, step_axis, table
-from ontogeny.report.theme import VERDICT_COLOURS
+from ontogeny.pages.axes import WIDTH, Tables, Width, filled, last_step, need, rows, shading, span_rows, step_axis, table
+from ontogeny.pages.theme import VERDICT_COLOURS
 from ontogeny.studies.looks import OTHERS, Look, Looks, colour
 
 UNITS = {"accuracy": "accuracy", "margin": "mean margin (nats)"}

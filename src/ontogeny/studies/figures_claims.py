@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.report.axes import WIDTH, Width, filled, need, rows, table
+from ontogeny.pages.axes import WIDTH, Width, filled, need, rows, table
 from ontogeny.studies.plan import Region
 
 Zone = tuple[str, float, float]  # supported or refuted, from, to; infinite where it has no end

@@ -8,13 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.report.axes import known
-from ontogeny.report.embed import Charts
-from ontogeny.report.headline import count, human
-from ontogeny.report.page import drawn
+from ontogeny.pages.axes import known
+from ontogeny.pages.embed import Charts, drawn
+from ontogeny.pages.templates import anchor, look, templates
+from ontogeny.pages.words import count, human
 from ontogeny.report.provenance import tables
-from ontogeny.report.sections import anchor
-from ontogeny.report.templates import look, templates
 from ontogeny.store import atomic
 from ontogeny.studies import edits, figures, figures_claims, sentences
 from ontogeny.studies.claims import WHOLE

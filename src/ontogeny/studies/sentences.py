@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.report.headline import count, enumerated, human, listed
+from ontogeny.pages.words import count, enumerated, human, listed
 from ontogeny.studies.plan import Prediction, Region
 
 DECIDED = ("supported", "refuted", "undecided")

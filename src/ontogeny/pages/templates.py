@@ -9,11 +9,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ontogeny.report.theme import DARK, LIGHT, VERDICT_COLOURS
+from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
+from ontogeny.store import content_key
 
 
 def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment:
-    """The templates of this room, and before them those of other `rooms`; `filters` are added to its own.
+    """The templates of a page's own `rooms`, and below them what all pages share; `filters` are added to its own.
 
     Escapes everything, and takes a name that a template has and nobody gave for an error.
     """
@@ -39,3 +40,9 @@ def look() -> dict[str, Any]:
 def breakable(name: str) -> Markup:
     """A name that a narrow column may break after each underscore."""
     return Markup("_<wbr>").join(name.split("_"))
+
+
+def anchor(*parts: str) -> str:
+    """An id that stays the same from page to page, whatever characters the names have."""
+    plain = "-".join("".join(c if c.isalnum() and c.isascii() else "-" for c in part) for part in parts)
+    return f"{plain}-{content_key(*parts)[:4]}"

@@ -12,8 +12,8 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from ontogeny.pages.theme import LIGHT, config
 from ontogeny.records import OntogenyError
-from ontogeny.report.theme import LIGHT, config
 from ontogeny.store import atomic
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
@@ -49,6 +49,22 @@ def filled(drawing: alt.Chart, tables: Tables) -> alt.Chart:
     chart = drawing.copy()
     chart.datasets = tables
     return chart
+
+
+def beside(*panels: alt.Chart) -> alt.HConcatChart:
+    """Panels in a row; each keeps tables of its own."""
+    tables = {f"{name}{place}": rows for place, panel in enumerate(panels) for name, rows in panel.datasets.items()}
+    apart = []
+    for place, panel in enumerate(panels):
+        chart = panel.copy()
+        chart.datasets = alt.Undefined
+        for layer in chart.layer:
+            if isinstance(layer.data, alt.NamedData):
+                layer.data = alt.NamedData(name=f"{layer.data.name}{place}")
+        apart.append(chart)
+    joined = alt.hconcat(*apart, spacing=24)
+    joined.datasets = tables
+    return joined
 
 
 FORMATS = {

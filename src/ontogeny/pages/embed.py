@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
-from ontogeny.report.axes import Rows, Tables, taken_apart
+import vl_convert
+
+from ontogeny.pages.axes import VEGA_LITE, Rows, Tables, taken_apart
+from ontogeny.pages.theme import DARK, LIGHT, config
 from ontogeny.store import content_key
 
 
@@ -63,3 +67,18 @@ def script_safe(value: Any) -> str:
     for character in ("<", ">", "&", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def drawn(charts: Charts) -> dict[str, Any]:
+    """What a page needs to draw its charts: once they are all added, their JSON, both themes and the script."""
+    return {
+        "charts": charts.json(),
+        "configs": script_safe({"light": config(LIGHT), "dark": config(DARK)}),
+        "bundle": bundle(),
+    }
+
+
+@cache
+def bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
