@@ -34,7 +34,7 @@ from ontogeny import store
 from ontogeny.readers import recipe_of
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint
-from ontogeny.scoring.reading import Reader, ask, open_model
+from ontogeny.scoring.reading import CheckpointReader, ask, open_model
 from ontogeny.store import RunFolder
 from ontogeny.tokens.pretrained import open_tokenizer
 from ontogeny.training.engine import find_device, keep_memory
@@ -160,7 +160,7 @@ def settle(folder: RunFolder, place: Path, count: int, threads: int) -> list[Bot
     assert isinstance(whole, Recipe)  # it was trained here
     asked = [ask(suite, whole.scoring.pairs_per_paradigm) for suite in whole.suites]
     checkpoints = copy.checkpoints(seed)[:-1]
-    reader = Reader(copy, whole, asked, find_device(whole.scoring.device), whole.training.context)
+    reader = CheckpointReader(copy, whole, asked, find_device(whole.scoring.device), whole.training.context)
     first = checkpoints[0].folder
     reader.plan(asked[0], open_tokenizer(first), first, open_model(first))  # a run makes it once for all checkpoints
     found = []
@@ -171,7 +171,7 @@ def settle(folder: RunFolder, place: Path, count: int, threads: int) -> list[Bot
     return found
 
 
-def read(reader: Reader, seed: int, checkpoint: Checkpoint, until: str) -> tuple[float, float, int]:
+def read(reader: CheckpointReader, seed: int, checkpoint: Checkpoint, until: str) -> tuple[float, float, int]:
     """Wall clock and processor seconds of a reading from the beginning, and pairs."""
     (asked,), scoring = reader.asked, reader.observation.scoring
     reader.observation = reader.observation.model_copy(update={"scoring": scoring.model_copy(update={"until": until})})

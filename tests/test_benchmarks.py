@@ -236,9 +236,9 @@ def test_our_numbers_are_the_plain_loop_s(job, bos):
 def test_the_clock_is_taken_off_again(job):
     from ontogeny.scoring import readout
 
-    before = readout.Way.logps
+    before = readout.Readout.logps
     ours.scorer(job)(Path(job.folders[0]))
-    assert readout.Way.logps is before
+    assert readout.Readout.logps is before
 
 
 def test_the_babylm_rules_are_ours_without_bos_or_with_the_tokenizer_s_own(job, tmp_path):

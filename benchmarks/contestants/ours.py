@@ -89,19 +89,19 @@ def clocked(model: Any) -> Iterator[dict[str, Clock]]:
     modules = [module for module in (model, body, head) if module is not None]
     hooks = [module.register_forward_pre_hook(clock.enter) for module in modules for clock in clocks.values()]
     hooks += [module.register_forward_hook(clock.leave) for module in modules for clock in clocks.values()]
-    plain = readout.Way.logps
+    plain = readout.Readout.logps
 
-    def logps(way: readout.Way, *call: Any) -> Any:
+    def logps(way: readout.Readout, *call: Any) -> Any:
         clocks["passes"].enter()
         found = plain(way, *call)
         clocks["passes"].leave()
         return found
 
-    readout.Way.logps = logps  # type: ignore
+    readout.Readout.logps = logps  # type: ignore
     try:
         yield clocks
     finally:
-        readout.Way.logps = plain  # type: ignore[method-assign]
+        readout.Readout.logps = plain  # type: ignore[method-assign]
         for hook in hooks:
             hook.remove()
 
@@ -114,9 +114,9 @@ def train(job: Job, precision: str, pace: Pace) -> None:
     for part in ("tokenizer", "tokens"):
         shutil.copytree(asked / part, Path(job.scratch) / recipe.name / part)
     run = Run.begin(recipe, job.scratch)
-    outlook = run.outlook()
-    engine = outlook.engine
+    plan = run.training_plan()
+    engine = plan.engine
     pace.told["engine"] = f"{engine.precision}, {'compiled' if engine.compile else 'not compiled'}"
-    pace.told["parameters"] = outlook.parameters
-    for _ in train_seed(run.folder, recipe, run.text, run.treatment(0), outlook, 0, lambda step, loss: pace.step()):
+    pace.told["parameters"] = plan.parameters
+    for _ in train_seed(run.folder, recipe, run.text, run.treatment(0), plan, 0, lambda step, loss: pace.step()):
         pass

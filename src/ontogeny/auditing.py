@@ -21,7 +21,7 @@ from ontogeny.ngrams.words import word_stream
 from ontogeny.recipe import Observation
 from ontogeny.records import Corpus, OntogenyError
 from ontogeny.scoring import ngram
-from ontogeny.scoring.reading import Asked, ask
+from ontogeny.scoring.reading import SuitePairs, ask
 from ontogeny.suites.contrast import contrast
 
 if TYPE_CHECKING:
@@ -59,19 +59,19 @@ def audit_suite(
     return found
 
 
-def _asked_by(run: Run, suite: str) -> Asked:
+def _asked_by(run: Run, suite: str) -> SuitePairs:
     names = [asked.name for asked in run.asked]
     if suite not in names:
         raise OntogenyError(f"{run.folder.path} was not read on {suite!r}; {registry.nearest(suite, names)}")
     return run.asked[names.index(suite)]
 
 
-def audit_run(evidence: Evidence, asked: Asked, thresholds: Guides) -> Audited:
+def audit_run(evidence: Evidence, asked: SuitePairs, thresholds: Guides) -> Audited:
     """A suite of a run, against the text that the run trains on, in words and in the model's tokens."""
     return _audited(asked, evidence.count(), thresholds, evidence.folder.name, evidence.display)
 
 
-def audit_text(asked: Asked, corpus: str, folder: Path, thresholds: Guides, display: Display) -> Audited:
+def audit_text(asked: SuitePairs, corpus: str, folder: Path, thresholds: Guides, display: Display) -> Audited:
     """A suite against any text, named as `corpus_named` takes it, in words; its counts are kept in `folder` for the next time."""
     text = cast(Corpus, corpus_named(corpus))
     key = text.fingerprint()
@@ -103,7 +103,7 @@ def guides(settings: Sequence[str]) -> Guides:
     return found
 
 
-def _audited(asked: Asked, counted: Mapping[str, Counted], thresholds: Guides, text: str, display: Display) -> Audited:
+def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guides, text: str, display: Display) -> Audited:
     frames = []
     for level, own in counted.items():
         with display.bar(f"{asked.name} under n-grams of {level}s", len(MODELS), "orders") as advance:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
 from ontogeny.display import Display
-from ontogeny.readers import Readings, Way, live, plan, read_all, recipe_of
+from ontogeny.readers import ReadingMode, Readings, live, plan, read_all, recipe_of
 from ontogeny.readers.folders import suite_part as suite_part
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ontogeny.evidence.why import Explanation
-    from ontogeny.interventions import Grounds, Stream
+    from ontogeny.interventions import InterventionContext, Stream
     from ontogeny.ngram_evidence import Evidence
-    from ontogeny.scoring.reading import Asked
-    from ontogeny.tokens.prepare import Text
+    from ontogeny.scoring.reading import SuitePairs
+    from ontogeny.tokens.prepare import TokenisedText
     from ontogeny.training.parallel import Ranks
-    from ontogeny.training.session import Outlook
+    from ontogeny.training.session import TrainingPlan
     from ontogeny.training.treatment import Treatment
 
 QUIET = Display(quiet=True)
@@ -105,8 +105,8 @@ class Run:
         recipe, share = self._own(), share or jobs
         with self.folder.writing():
             self.prepare(share)
-            self._warn_of_passed(self.outlook(share))
-            todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.outlook(share))]
+            self._warn_of_passed(self.training_plan(share))
+            todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.training_plan(share))]
             if jobs > 1 and len(todo) > 1:
                 side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs)
             else:
@@ -123,7 +123,7 @@ class Run:
         ranks.check(self._own())
         self.folder.note(reading=plan(self._own(), jobs * ranks.beside).lineage())
         fresh = "engine" not in self.folder.lineage()
-        self._announce(self.outlook(jobs), jobs)
+        self._announce(self.training_plan(jobs), jobs)
         treatment = self.treatment(self._own().seeds[0])
         if fresh and ranks.size == 1:
             self._try_ways(treatment)
@@ -134,7 +134,7 @@ class Run:
 
     def train_seeds(self, seeds: Sequence[int]) -> None:
         """Trains seeds one after the other, and reads their checkpoints in the way that was planned when they were made ready."""
-        way, coming = self._way, sum(len(self._to_come(seed)) for seed in seeds)
+        way, coming = self._reading_mode, sum(len(self._to_come(seed)) for seed in seeds)
         with live(self.readings, way, seeds, coming) as read:
             for seed in seeds:
                 self._train_seed(seed, read)
@@ -144,20 +144,20 @@ class Run:
         from ontogeny.training.engine import peak_memory
         from ontogeny.training.session import train_seed
 
-        recipe, outlook, treatment = self._own(), self.outlook(), self.treatment(seed)
+        recipe, plan, treatment = self._own(), self.training_plan(), self.treatment(seed)
         newest = self.folder.newest_state(seed)
         before = store.step_of(newest) if newest else 0
         parallel.here().tell((str(self.folder.path.absolute()), seed))
-        with self.display.bar(f"training, seed {seed}", outlook.steps, "steps", before) as advance:
+        with self.display.bar(f"training, seed {seed}", plan.steps, "steps", before) as advance:
 
             def watch(step: int, loss: float) -> None:
                 nonlocal before
                 advance(step - before, f"loss {loss:.3f}")
                 before = step
 
-            for checkpoint in train_seed(self.folder, recipe, self.text, treatment, outlook, seed, watch):
+            for checkpoint in train_seed(self.folder, recipe, self.text, treatment, plan, seed, watch):
                 read(seed, checkpoint)
-        self.folder.note(peak_memory={str(seed): peak_memory(outlook.engine.device)})
+        self.folder.note(peak_memory={str(seed): peak_memory(plan.engine.device)})
         if gone := self._to_come(seed):
             self.display.warn(
                 f"seed {seed} has no checkpoint at steps {gone}, which its training had passed already: they were deleted, or the "
@@ -165,7 +165,7 @@ class Run:
             )
 
     def _to_come(self, seed: int) -> list[int]:
-        return [step for step in self.outlook().checkpoints if not self.folder.has_checkpoint(seed, step)]
+        return [step for step in self.training_plan().checkpoints if not self.folder.has_checkpoint(seed, step)]
 
     def score(self, again: Sequence[int] = (), jobs: int | None = None) -> None:
         """Reads every checkpoint that has not been read, those at the steps in `again` once more.
@@ -258,22 +258,22 @@ class Run:
     # --- what the stages stand on ---------------------------------------------------------------------------------
 
     @cached_property
-    def text(self) -> Text:
+    def text(self) -> TokenisedText:
         """Tokenizer and token stores."""
         from ontogeny.tokens.prepare import prepare
 
         return prepare(self.folder, self._own(), lambda title: self.display.bar(title, None, "documents"))
 
     @cached_property
-    def grounds(self) -> Grounds:
+    def intervention_context(self) -> InterventionContext:
         """What the recipe's interventions stand on: text, tokenizer, n-grams and pairs."""
-        from ontogeny.interventions import Grounds
+        from ontogeny.interventions import InterventionContext
 
         def every_pair() -> list[Pair]:
             return [pair for asked in self.asked for pair in asked.pairs]
 
         text = self.text
-        return Grounds(self.folder, self._own(), text.tokenizer, text.train, text.train, every_pair, self.display.warn)
+        return InterventionContext(self.folder, self._own(), text.tokenizer, text.train, text.train, every_pair, self.display.warn)
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
@@ -281,13 +281,13 @@ class Run:
         from ontogeny.interventions import streams
         from ontogeny.tokens.prepare import splits
 
-        return streams(self.grounds, splits(self._own())[0], lambda title: self.display.bar(title, None, "documents"))
+        return streams(self.intervention_context, splits(self._own())[0], lambda title: self.display.bar(title, None, "documents"))
 
     def treatment(self, seed: int) -> Treatment:
         """What one seed's training reads, what it minimises, and what is done to its weights."""
         from ontogeny.interventions import treatment
 
-        return treatment(self.grounds, self.streams, seed)
+        return treatment(self.intervention_context, self.streams, seed)
 
     def stream_margins(self) -> pl.DataFrame:
         """Mean bigram margin (nats) of every paradigm in each stream that training reads; made once."""
@@ -296,14 +296,14 @@ class Run:
         path = self.folder.stream_margins
         key = store.content_key([stream.text.facts["key"] for stream in self.streams], [asked.key for asked in self.asked])
         if not path.exists() or store.table_metadata(path).get("key") != key:
-            store.write_table(path, bigram_margins(self.grounds, self.streams), {"key": key})
+            store.write_table(path, bigram_margins(self.intervention_context, self.streams), {"key": key})
         return store.read_table(path)
 
-    def outlook(self, jobs: int = 1) -> Outlook:
+    def training_plan(self, jobs: int = 1) -> TrainingPlan:
         """What the training is, or will be, with `jobs` seeds side by side; a run that began keeps the engine it began with."""
-        from ontogeny.training.session import outlook
+        from ontogeny.training.session import training_plan
 
-        return outlook(self.folder, self._own(), self.text, jobs, self._way.spared)
+        return training_plan(self.folder, self._own(), self.text, jobs, self._reading_mode.spared)
 
     @cached_property
     def readings(self) -> Readings:
@@ -311,20 +311,20 @@ class Run:
         return Readings(self.folder, self.recipe, self.display, lambda: self.text)
 
     @property
-    def asked(self) -> list[Asked]:
+    def asked(self) -> list[SuitePairs]:
         """The suites, read."""
         return self.readings.asked
 
     @property
-    def _way(self) -> Way:
-        return Way.from_lineage(self.folder.lineage().get("reading", {}))
+    def _reading_mode(self) -> ReadingMode:
+        return ReadingMode.from_lineage(self.folder.lineage().get("reading", {}))
 
     def _own(self) -> Recipe:
         if not isinstance(self.recipe, Recipe):
             raise OntogenyError(f"{self.folder.path} is a run around somebody else's checkpoints: there is nothing to train")
         return self.recipe
 
-    def _announce(self, plan: Outlook, jobs: int) -> None:
+    def _announce(self, plan: TrainingPlan, jobs: int) -> None:
         from ontogeny.training import parallel
 
         recipe, text, ranks = self._own(), self.text, parallel.here()
@@ -359,14 +359,14 @@ class Run:
         """Which engine is fastest, by a short trial where that pays; kept in the lineage."""
         from ontogeny.training import session, trial
 
-        recipe, plan = self._own(), self.outlook()
+        recipe, plan = self._own(), self.training_plan()
         begin = partial(session.build, recipe, self.text)
         found = trial.choose(begin, treatment, recipe.training, plan.engine, plan.parameters, plan.steps)
         self.folder.note(engine=found.engine.lineage(), trial=found.facts())
         if found.tried:
             self.display.say(str(found))
 
-    def _warn_of_passed(self, plan: Outlook) -> None:
+    def _warn_of_passed(self, plan: TrainingPlan) -> None:
         """Says which checkpoints a changed schedule asks for too late: training has gone past them."""
         for seed in self.folder.seeds():
             newest = self.folder.newest_state(seed)
@@ -420,7 +420,7 @@ def follow(ranks: Ranks) -> None:
     while order := ranks.told():
         path, seed = order
         here = Run(path)
-        for _ in train_seed(here.folder, here._own(), here.text, here.treatment(seed), here.outlook(), seed):
+        for _ in train_seed(here.folder, here._own(), here.text, here.treatment(seed), here.training_plan(), seed):
             pass
 
 

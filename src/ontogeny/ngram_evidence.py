@@ -28,7 +28,7 @@ from ontogeny.registry import nearest
 from ontogeny.scoring import ngram, settled
 from ontogeny.scoring import plan as plans
 from ontogeny.store import RunFolder
-from ontogeny.tokens.prepare import Text, splits
+from ontogeny.tokens.prepare import TokenisedText, splits
 from ontogeny.tokens.rows import rows_of
 from ontogeny.tokens.token_store import TokenStore
 from ontogeny.training.order import first_seen
@@ -36,7 +36,7 @@ from ontogeny.training.order import first_seen
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ontogeny.scoring.reading import Asked
+    from ontogeny.scoring.reading import SuitePairs
 
 LEVELS = ("token", "word")
 GROWTH = 3  # highest order whose own learning curve is drawn: each order doubles the time, and the bigram is the question
@@ -57,7 +57,7 @@ class Counted:
         """Kneser-Ney models of all orders over the whole text."""
         return ngrams.KneserNey(self.index)
 
-    def sentences(self, asked: Asked) -> ngram.Sentences:
+    def sentences(self, asked: SuitePairs) -> ngram.Sentences:
         """A suite's sentences in this level's tokens."""
         return ngram.Sentences(self.index, plans.make(asked.pairs, self.tokenizer, self.index.bos, 2**31))
 
@@ -65,7 +65,7 @@ class Counted:
 class Evidence:
     """One run's n-gram evidence.  Each table is made if it is missing or was made of something else."""
 
-    def __init__(self, folder: RunFolder, recipe: Recipe, text: Text, asked: Sequence[Asked], display: Display):
+    def __init__(self, folder: RunFolder, recipe: Recipe, text: TokenisedText, asked: Sequence[SuitePairs], display: Display):
         self.folder = folder
         self.recipe = recipe
         self.text = text
@@ -169,7 +169,7 @@ class Evidence:
             store.write_table(path, make(), {"key": key})
         return store.read_table(path)
 
-    def _scored(self, asked: Asked) -> Asked:
+    def _scored(self, asked: SuitePairs) -> SuitePairs:
         """A suite with the pairs that the network was scored on; others are longer than its context.
 
         Raises OntogenyError for scores on other pairs than the run's.
@@ -189,7 +189,7 @@ class Evidence:
             self.display.say(f"{asked.name}: {out:,} pairs are longer than the model's context, have no scores and are left out")
         return replace(asked, pairs=pairs)
 
-    def _margins(self, counted: dict[str, Counted], order: int, scored: Sequence[Asked]) -> pl.DataFrame:
+    def _margins(self, counted: dict[str, Counted], order: int, scored: Sequence[SuitePairs]) -> pl.DataFrame:
         frames = []
         for level, own in counted.items():
             for asked in scored:
@@ -199,7 +199,7 @@ class Evidence:
                 frames.append(found.select(pl.lit(asked.name).alias("suite"), pl.lit(level).alias("level"), pl.all()))
         return pl.concat(frames)
 
-    def _ngram_curves(self, own: Counted, order: int, scored: Sequence[Asked]) -> pl.DataFrame:
+    def _ngram_curves(self, own: Counted, order: int, scored: Sequence[SuitePairs]) -> pl.DataFrame:
         """The n-gram models' own learning curves: at each checkpoint, of the text that its seed's training has seen."""
         order = min(order, GROWTH)
         suites = [(asked, own.sentences(asked)) for asked in scored]
@@ -338,7 +338,7 @@ class Evidence:
         return Known(verdict[0] if verdict else None, over(view.late_weights), over(view.early_weights), human.get(paradigm))
 
 
-def _curve(margins: Floats, asked: Asked) -> pl.DataFrame:
+def _curve(margins: Floats, asked: SuitePairs) -> pl.DataFrame:
     """Accuracy and mean margin of each paradigm; ties of count models are exact."""
     about = {"paradigm": [pair.paradigm for pair in asked.pairs], "phenomenon": [pair.phenomenon for pair in asked.pairs]}
     right = (pl.col("margin") > 0).cast(pl.Float64) + 0.5 * (pl.col("margin") == 0)

@@ -7,10 +7,12 @@ file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
+from warnings import warn
 
 from ontogeny.records import OntogenyError
 
@@ -66,7 +68,7 @@ TABLES: dict[str, dict[str, str]] = {
         "re-warming": "ontogeny.interventions.rewarming:ReWarming",
         "averaging": "ontogeny.interventions.averaging:Averaging",
         "jitter": "ontogeny.interventions.jitter:Jitter",
-        "over-bigrams": "ontogeny.interventions.over_bigrams:OverBigrams",
+        "over-bigrams": "ontogeny.interventions.over_bigrams:OverBigramsObjective",
         "syntactic-smoothing": "ontogeny.interventions.smoothing:SyntacticSmoothing",
         "down-weight": "ontogeny.interventions.down_weight:DownWeight",
     },
@@ -74,6 +76,25 @@ TABLES: dict[str, dict[str, str]] = {
         "rules": "ontogeny.instruments.rules:Rules",
     },
 }
+
+# Names of one version ago that others may still import: room -> old name -> new.  Gone with the next version.
+FORMER: dict[str, dict[str, str]] = {
+    "ontogeny.interventions": {"Grounds": "InterventionContext"},
+    "ontogeny.readers": {"Way": "ReadingMode"},
+}
+
+
+def former(room: str) -> Callable[[str], Any]:
+    """A room's `__getattr__`: what FORMER has under an old name, with a DeprecationWarning that says the new one."""
+
+    def named(old: str) -> Any:
+        if old not in FORMER[room]:
+            raise AttributeError(f"module {room!r} has no attribute {old!r}")
+        new = FORMER[room][old]
+        warn(f"{room}.{old} is called {new} now; the old name goes with the next version", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(room), new)
+
+    return named
 
 
 def names(kind: str) -> list[str]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_every_kind import CONTEXT, build, sharpen
 
-from ontogeny.architectures.models.state import State
+from ontogeny.architectures.models.state import RecurrentState
 
 OURS = ["lstm", "xlstm", "linear", "linear-full"]
 MODELS = {name: sharpen(build(name)) for name in [*OURS, "mamba"]}
@@ -22,7 +22,7 @@ def some(rows, length, seed=0):
 def in_pieces(name, ids, cuts, begin=None):
     """Logits [B, T, vocabulary], a piece of the text at a time, and the last memory."""
     memory, found = MEMORY.get(name, "past_key_values"), []
-    begin = begin or (State() if name == "mamba" else None)  # else it takes transformers' own
+    begin = begin or (RecurrentState() if name == "mamba" else None)  # else it takes transformers' own
     for piece in torch.tensor_split(ids, cuts, dim=1):
         output = MODELS[name](input_ids=piece, use_cache=True, **({memory: begin} if begin is not None else {}))
         begin = getattr(output, memory)

@@ -12,12 +12,12 @@ from ontogeny import registry
 from ontogeny.architectures import auto
 from ontogeny.recipe import Training
 from ontogeny.scoring import causal, masked, plan
-from ontogeny.scoring.reading import Asked, frame, open_model, score_folder
+from ontogeny.scoring.reading import SuitePairs, frame, open_model, score_folder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.rows import rows_of
 from ontogeny.training.engine import Engine
 from ontogeny.training.loop import train
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Period, Treatment, batch_loss
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def text(tmp_path_factory, tokenizer):
 
 def run(name, text, steps, state=None, unit="block"):
     training = Training(context=CONTEXT, batch=8, warmup=2, learning_rate=0.01, schedule="constant", unit=unit)
-    state = state or State(build(name, text.facts["vocabulary"]), training)
+    state = state or TrainingState(build(name, text.facts["vocabulary"]), training)
     loss = getattr(part_of(name), "loss", batch_loss)
     treatment = Treatment((Period(1, rows_of(text, unit, CONTEXT)),), loss)
     list(train(state, treatment, training, ENGINE, 0, steps, set()))
@@ -105,7 +105,7 @@ def test_it_goes_on_after_a_kill_bit_for_bit(name, text, tmp_path):
     whole = run(name, text, 6)
     run(name, text, 3).save(tmp_path / "state", "key")
     training = Training(context=CONTEXT, batch=8, warmup=2, learning_rate=0.01, schedule="constant")
-    again = State(build(name, text.facts["vocabulary"], seed=1), training)  # other weights, all of which are replaced
+    again = TrainingState(build(name, text.facts["vocabulary"], seed=1), training)  # other weights, all of which are replaced
     again.restore(tmp_path / "state", "key")
     again.model.train()
     again = run(name, text, 6, again)
@@ -237,5 +237,5 @@ def test_the_loss_of_a_model_is_what_labels_say():
 
 def test_a_folder_of_somebody_elses_choosing_is_scored(tokenizer, tmp_path):
     folder = tiny.save(sharpen(build("xlstm", len(tokenizer))), tokenizer, tmp_path / "model")
-    frame_, todo, _ = score_folder(folder, Asked("s", pairs(), [], {}, "k"), CPU, 64, True, lambda n: None)
+    frame_, todo, _ = score_folder(folder, SuitePairs("s", pairs(), [], {}, "k"), CPU, 64, True, lambda n: None)
     assert len(frame_) == len(todo.pairs) == len(pairs())

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from transformers import MambaConfig, MambaForCausalLM
 
-from ontogeny.architectures import auto
 from ontogeny.architectures.linear import Linear
 from ontogeny.architectures.lstm import LSTM
 from ontogeny.architectures.models import scan
-from ontogeny.architectures.models.mamba import Mixer
+from ontogeny.architectures.models.mamba import Mixer, quicken
 from ontogeny.architectures.models.xlstm import matrix_memory, scalar_memory
 
 
@@ -132,7 +131,7 @@ def test_a_quickened_mamba_is_transformers_own(kernel):
     plain, ids = MambaForCausalLM(config), torch.randint(0, 12, (2, 9))
     quick = MambaForCausalLM(config)
     quick.load_state_dict(plain.state_dict())
-    auto.quicken(quick)
+    quicken(quick)
     assert all(type(layer.mixer) is Mixer for layer in quick.backbone.layers)
     for model in (plain, quick):
         model(input_ids=ids, use_cache=False).logits.square().mean().backward()

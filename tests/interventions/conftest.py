@@ -1,4 +1,4 @@
-"""Real grounds over a word tokenizer, without a run; and trainings of a few steps, halted and gone on."""
+"""A real context over a word tokenizer, without a run; and trainings of a few steps, halted and gone on."""
 
 from itertools import count
 from typing import NamedTuple
@@ -8,17 +8,17 @@ import tiny
 import torch
 
 from ontogeny import store
-from ontogeny.interventions import Grounds, Stream, treatment
+from ontogeny.interventions import InterventionContext, Stream, treatment
 from ontogeny.recipe import Recipe
 from ontogeny.records import Document
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
-from ontogeny.tokens.prepare import Text
+from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.trained import Word
 from ontogeny.training import loop
 from ontogeny.training.engine import Engine
 from ontogeny.training.session import build
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 
 LINES = ["the dog sees the cat", "the cat sees the dog", "a dog runs", "a cat runs and the dog sees the cat"] * 4
 LAYERS = {
@@ -33,8 +33,8 @@ ENGINE = Engine(torch.device("cpu"), 1, "float32", False)
 
 
 @pytest.fixture
-def grounds_of(tmp_path):
-    """Grounds of documents (or their texts) as a run has them: grounds_of(documents, pairs=(), warn=..., **recipe settings).
+def context_of(tmp_path):
+    """The context of documents (or their texts) as a run has it: context_of(documents, pairs=(), warn=..., **recipe settings).
 
     The settings are laid over tiny's recipe, those of `training` field by field; `interventions` may hold parts that are made
     already, of kinds that no registry knows.
@@ -48,7 +48,7 @@ def grounds_of(tmp_path):
         tokenizer = Word().make(documents)
         key = store.content_key([document.text for document in documents], recipe.bos)
         text = token_store.write(folder.tokens, "train", documents, tokenizer, bos=recipe.bos, key=key)
-        return Grounds(folder, recipe, tokenizer, text, text, lambda: list(pairs), warn)
+        return InterventionContext(folder, recipe, tokenizer, text, text, lambda: list(pairs), warn)
 
     return make
 
@@ -60,13 +60,13 @@ def recipe_with(**settings):
 
 
 @pytest.fixture
-def short(grounds_of):
-    """short(*interventions, steps=6, options={}, training={}, **settings): grounds of a short training of three small layers."""
+def short(context_of):
+    """short(*interventions, steps=6, options={}, training={}, **settings): of a short training of three small layers."""
 
     def make(*parts, steps=6, options=None, training=None, **settings):
         model = {"kind": "opt", "size": "opt-1m", "options": {**LAYERS, **(options or {})}}
         training = {"context": 8, "batch": 4, "steps": steps, **(training or {})}
-        return grounds_of(LINES, interventions=parts, model=model, training=training, **settings)
+        return context_of(LINES, interventions=parts, model=model, training=training, **settings)
 
     return make
 
@@ -78,7 +78,7 @@ class Trained(NamedTuple):
     """A training to its end: what a checkpoint at each step would keep, the weights and losses at the end, the optimiser."""
 
     kept: dict[int, dict[str, torch.Tensor]]
-    state: State
+    state: TrainingState
 
     @property
     def weights(self):
@@ -97,17 +97,17 @@ def weights(model):
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
-def begin(grounds, seed=0):
+def begin(context, seed=0):
     """State and treatment at step 0, as a run's training has them."""
-    treated = treatment(grounds, [Stream(0.0, 1.0, grounds.text, ())], seed)
+    treated = treatment(context, [Stream(0.0, 1.0, context.text, ())], seed)
     torch.manual_seed(seed)
-    text = Text(grounds.tokenizer, grounds.text, grounds.text)
-    return State(treated.model(build(grounds.recipe, text)), grounds.recipe.training, treated.changes), treated
+    text = TokenisedText(context.tokenizer, context.text, context.text)
+    return TrainingState(treated.model(build(context.recipe, text)), context.recipe.training, treated.changes), treated
 
 
-def train(grounds, state, treated, seed=0):
+def train(context, state, treated, seed=0):
     """Trains on from a state, reading it at every step as a checkpoint would."""
-    kept, training = {}, grounds.recipe.training
+    kept, training = {}, context.recipe.training
     steps = training.steps
     for moment in loop.train(state, treated, training, ENGINE, seed, steps, set(range(steps + 1))):
         with treated.kept(state):
@@ -117,35 +117,35 @@ def train(grounds, state, treated, seed=0):
 
 @pytest.fixture
 def begun():
-    """begun(grounds, seed=0): state and treatment before the first step."""
+    """begun(context, seed=0): state and treatment before the first step."""
     return begin
 
 
 @pytest.fixture
 def trained():
-    """trained(grounds, seed=0): a training to its end."""
-    return lambda grounds, seed=0: train(grounds, *begin(grounds, seed), seed)
+    """trained(context, seed=0): a training to its end."""
+    return lambda context, seed=0: train(context, *begin(context, seed), seed)
 
 
 @pytest.fixture
 def goes_on(tmp_path):
-    """goes_on(grounds, stops): a training that is halted at each of these steps goes on bit for bit as if it had not been."""
+    """goes_on(context, stops): a training that is halted at each of these steps goes on bit for bit as if it had not been."""
 
-    def check(grounds, stops, seed=0):
-        whole = train(grounds, *begin(grounds, seed), seed)
+    def check(context, stops, seed=0):
+        whole = train(context, *begin(context, seed), seed)
         for stop in stops:
-            halted, treated = begin(grounds, seed)
-            for _ in loop.train(halted, treated, grounds.recipe.training, ENGINE, seed, grounds.recipe.training.steps, {stop}):
+            halted, treated = begin(context, seed)
+            for _ in loop.train(halted, treated, context.recipe.training, ENGINE, seed, context.recipe.training.steps, {stop}):
                 halted.save(tmp_path / "state", "key")
                 break
             torch.manual_seed(99)  # whatever the generator was at in the process that goes on
-            resumed, treated = begin(grounds, seed)
+            resumed, treated = begin(context, seed)
             scramble(resumed.model)
             resumed.restore(tmp_path / "state", "key")
-            after = train(grounds, resumed, treated, seed)
+            after = train(context, resumed, treated, seed)
             assert after.losses == whole.losses
             assert same(after.weights, whole.weights)
-            assert sorted(after.kept) == list(range(stop, grounds.recipe.training.steps + 1))
+            assert sorted(after.kept) == list(range(stop, context.recipe.training.steps + 1))
             assert all(same(after.kept[step], whole.kept[step]) for step in after.kept)
 
     return check

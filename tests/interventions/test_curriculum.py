@@ -22,60 +22,60 @@ IN_ORDER = {"training": {"order": "text"}}
 SOURCES = [Document(f"a {n}", source, n) for n, source in enumerate(["wiki.txt", "x/CHILDES.train", "wiki.txt", "books.txt"], 1)]
 
 
-def read(grounds_of, part, documents=TEXT):
+def read(context_of, part, documents=TEXT):
     documents = [d if isinstance(d, Document) else Document(d, "test", n) for n, d in enumerate(documents, 1)]
-    grounds = grounds_of(documents, **IN_ORDER)
-    return [document.text for document in part.apply(iter(documents), grounds)]
+    context = context_of(documents, **IN_ORDER)
+    return [document.text for document in part.apply(iter(documents), context)]
 
 
-def test_by_length_short_documents_come_first_and_ties_keep_their_order(grounds_of):
-    assert read(grounds_of, Curriculum(by="length")) == ["d", "e", "a a", "a b", "b a c", "a b c d"]
+def test_by_length_short_documents_come_first_and_ties_keep_their_order(context_of):
+    assert read(context_of, Curriculum(by="length")) == ["d", "e", "a a", "a b", "b a c", "a b c d"]
 
 
-def test_descending_keeps_the_order_of_ties_and_reverse_turns_it(grounds_of):
-    assert read(grounds_of, Curriculum(by="length", descending=True)) == ["a b c d", "b a c", "a a", "a b", "d", "e"]
-    assert read(grounds_of, Curriculum(by="length", reverse=True)) == ["a b c d", "b a c", "a b", "a a", "e", "d"]
+def test_descending_keeps_the_order_of_ties_and_reverse_turns_it(context_of):
+    assert read(context_of, Curriculum(by="length", descending=True)) == ["a b c d", "b a c", "a a", "a b", "d", "e"]
+    assert read(context_of, Curriculum(by="length", reverse=True)) == ["a b c d", "b a c", "a b", "a a", "e", "d"]
 
 
-def test_by_frequency_the_mean_log_frequency_of_the_words_decides(grounds_of):
+def test_by_frequency_the_mean_log_frequency_of_the_words_decides(context_of):
     # a occurs 5 times, b 3, c and d 2, e once; in text order log 60 / 4 = 1.024, log 5 = 1.609, .693, log 30 / 3 = 1.134, 1.354, 0
     ascending = ["e", "d", "a b c d", "b a c", "a b", "a a"]
-    assert read(grounds_of, Curriculum(by="frequency")) == ascending
-    assert read(grounds_of, Curriculum(by="frequency", descending=True)) == ascending[::-1]
-    assert read(grounds_of, Curriculum(by="frequency", descending=True), ["B", "b", "a"]) == ["B", "b", "a"]  # B is b
+    assert read(context_of, Curriculum(by="frequency")) == ascending
+    assert read(context_of, Curriculum(by="frequency", descending=True)) == ascending[::-1]
+    assert read(context_of, Curriculum(by="frequency", descending=True), ["B", "b", "a"]) == ["B", "b", "a"]  # B is b
 
 
-def test_by_source_the_first_glob_that_matches_decides(grounds_of):
-    assert read(grounds_of, Curriculum(by="source", sources=["*childes*", "book*", "*"]), SOURCES) == ["a 2", "a 4", "a 1", "a 3"]
+def test_by_source_the_first_glob_that_matches_decides(context_of):
+    assert read(context_of, Curriculum(by="source", sources=["*childes*", "book*", "*"]), SOURCES) == ["a 2", "a 4", "a 1", "a 3"]
 
 
-def test_child_directed_speech_comes_first_and_the_rest_stays(grounds_of):
-    assert read(grounds_of, Curriculum(by="child-directed"), SOURCES) == ["a 2", "a 1", "a 3", "a 4"]
-    assert read(grounds_of, Curriculum(by="child-directed", child_directed="w*"), SOURCES) == ["a 1", "a 3", "a 2", "a 4"]
+def test_child_directed_speech_comes_first_and_the_rest_stays(context_of):
+    assert read(context_of, Curriculum(by="child-directed"), SOURCES) == ["a 2", "a 1", "a 3", "a 4"]
+    assert read(context_of, Curriculum(by="child-directed", child_directed="w*"), SOURCES) == ["a 1", "a 3", "a 2", "a 4"]
 
 
 @pytest.mark.parametrize("bos", [True, False])
-def test_surprisal_is_the_mean_of_what_the_bigram_model_gives_each_token(grounds_of, bos):
-    grounds = grounds_of(TEXT, bos=bos, **IN_ORDER)
-    model = grounds.bigrams()
+def test_surprisal_is_the_mean_of_what_the_bigram_model_gives_each_token(context_of, bos):
+    context = context_of(TEXT, bos=bos, **IN_ORDER)
+    model = context.bigrams()
     expected = []
     for text in TEXT:
-        ids = ([grounds.first] if bos else []) + grounds.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = ([context.first] if bos else []) + context.tokenizer(text, add_special_tokens=False)["input_ids"]
         p = [model.distribution(np.array([[ids[n - 1] if n else -1]]), 2)[0, ids[n]] for n in range(bos, len(ids))]
         expected.append(-np.log2(p).mean())
     for chunk in (2, 100):
-        found = _surprisal(Curriculum(by="surprisal"), TEXT, grounds, chunk)
+        found = _surprisal(Curriculum(by="surprisal"), TEXT, context, chunk)
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_by_surprisal_what_the_bigrams_expect_comes_first(grounds_of):
+def test_by_surprisal_what_the_bigrams_expect_comes_first(context_of):
     documents = ["z y x", *["a b"] * 5, "b a"]
-    out = read(grounds_of, Curriculum(by="surprisal"), documents)
+    out = read(context_of, Curriculum(by="surprisal"), documents)
     assert out[:5] == ["a b"] * 5
-    assert out == read(grounds_of, Curriculum(by="surprisal", reverse=True), documents)[::-1]
+    assert out == read(context_of, Curriculum(by="surprisal", reverse=True), documents)[::-1]
 
 
-def test_noise_is_the_seed_s_and_from_none_to_a_shuffle(grounds_of):
+def test_noise_is_the_seed_s_and_from_none_to_a_shuffle(context_of):
     keys = np.arange(1000.0)
 
     def order(noise, seed=0):
@@ -107,10 +107,10 @@ def test_an_order_is_a_permutation_and_reverse_its_mirror(keys, descending, reve
 
 
 @pytest.mark.parametrize("settings", [{"by": "length"}, {"by": "frequency", "noise": 0.5}, {"by": "surprisal", "reverse": True}])
-def test_a_run_reads_every_document_in_the_new_order(grounds_of, settings):
-    grounds = grounds_of(TEXT, interventions=[{"kind": "curriculum", **settings}], **IN_ORDER)
-    (stream,) = streams(grounds, lambda: tiny.documents(*TEXT))
-    text = grounds.tokenizer.decode(stream.text.ids).split("</s>")[1:]
+def test_a_run_reads_every_document_in_the_new_order(context_of, settings):
+    context = context_of(TEXT, interventions=[{"kind": "curriculum", **settings}], **IN_ORDER)
+    (stream,) = streams(context, lambda: tiny.documents(*TEXT))
+    text = context.tokenizer.decode(stream.text.ids).split("</s>")[1:]
     assert Counter(map(str.strip, text)) == Counter(TEXT)
     assert text != list(TEXT)
     assert sorted(stream.text.documents["line"].tolist()) == [1, 2, 3, 4, 5, 6]
@@ -124,14 +124,14 @@ def test_a_run_reads_every_document_in_the_new_order(grounds_of, settings):
         ({"by": "child-directed", "child_directed": "*"}, SOURCES, "every one of the sources matches"),
     ],
 )
-def test_sources_and_globs_must_fit(grounds_of, settings, documents, said):
+def test_sources_and_globs_must_fit(context_of, settings, documents, said):
     with pytest.raises(OntogenyError, match=said):
-        read(grounds_of, Curriculum(**settings), documents)
+        read(context_of, Curriculum(**settings), documents)
 
 
-def test_a_training_that_shuffles_is_refused(grounds_of):
+def test_a_training_that_shuffles_is_refused(context_of):
     with pytest.raises(OntogenyError, match=r"training.order is shuffled, which would undo it; set training.order: text"):
-        list(Curriculum(by="length").apply(iter(tiny.documents(*TEXT)), grounds_of(TEXT)))
+        list(Curriculum(by="length").apply(iter(tiny.documents(*TEXT)), context_of(TEXT)))
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,14 @@ def p2(model, history, token):
     return model.distribution(np.array([[history]]), 2)[0, token]
 
 
-def test_weights_by_hand(grounds_of):
+def test_weights_by_hand(context_of):
     """B x y x y x z B; p2 as worked out on paper in test_over_bigrams.py, with 7 tokens in all.
 
     The mean is over 7 bigrams: Bx, xz and zB once, xy and yx twice.
     """
-    grounds = grounds_of(TEXTS)
-    x, y, z, pad = grounds.tokenizer.convert_tokens_to_ids(["x", "y", "z", "<pad>"])
-    bos, rest = grounds.first, 2.5 / 5 / 7
+    context = context_of(TEXTS)
+    x, y, z, pad = context.tokenizer.convert_tokens_to_ids(["x", "y", "z", "<pad>"])
+    bos, rest = context.first, 2.5 / 5 / 7
     p1 = {x: 1 / 5 + rest, y: 0.5 / 5 + rest, z: 0.5 / 5 + rest, bos: 0.5 / 5 + rest, pad: rest}
     p = {
         (bos, x): 0.5 + 0.5 * p1[x],
@@ -49,17 +49,17 @@ def test_weights_by_hand(grounds_of):
     }
     times = {(bos, x): 1, (x, y): 2, (x, z): 1, (y, x): 2, (z, bos): 1}
     mean = sum(times[pair] * (1 - p[pair]) ** 2 for pair in times) / 7
-    loss = Weighted(grounds.bigrams(), 2.0)
+    loss = Weighted(context.bigrams(), 2.0)
     history, target = torch.tensor(list(p)).T
-    assert len(grounds.tokenizer) == 7
+    assert len(context.tokenizer) == 7
     assert loss.mean == pytest.approx(mean)
     assert loss.weights(history, target).tolist() == pytest.approx([(1 - p[pair]) ** 2 / mean for pair in p], rel=1e-5)
 
 
-def test_the_loss_is_each_targets_nats_times_its_weight(grounds_of):
-    grounds = grounds_of(TEXTS)
-    x, y, z = grounds.tokenizer.convert_tokens_to_ids(["x", "y", "z"])
-    loss, bos = Weighted(grounds.bigrams(), 0.7), grounds.first
+def test_the_loss_is_each_targets_nats_times_its_weight(context_of):
+    context = context_of(TEXTS)
+    x, y, z = context.tokenizer.convert_tokens_to_ids(["x", "y", "z"])
+    loss, bos = Weighted(context.bigrams(), 0.7), context.first
     tokens = torch.tensor([[bos, x, y, x], [bos, x, z, -100]])
     logits = torch.randn(7, generator=torch.Generator().manual_seed(0))
     nats = -logits.log_softmax(-1)
@@ -85,35 +85,35 @@ def test_weights_of_a_text_have_mean_1_and_order(tmp_path_factory, lines, gamma)
     assert (np.diff(weights.numpy()[np.argsort(p)]) <= 1e-6).all()  # the likelier, the lighter
 
 
-def test_gamma_0_is_the_plain_loss_bit_for_bit(grounds_of):
-    loss = DownWeight(gamma=0).loss(grounds_of(TEXTS))
+def test_gamma_0_is_the_plain_loss_bit_for_bit(context_of):
+    loss = DownWeight(gamma=0).loss(context_of(TEXTS))
     assert loss is batch_loss
 
 
-def test_any_other_gamma_is_near_it(grounds_of):
+def test_any_other_gamma_is_near_it(context_of):
     """As gamma goes to 0 all weights go to 1."""
-    grounds = grounds_of(TEXTS)
+    context = context_of(TEXTS)
     tokens, logits = torch.tensor([[2, 4, 5, 4, 6]]), torch.randn(7, generator=torch.Generator().manual_seed(1))
     plain = float(batch_loss(saying(logits), tokens, nullcontext))
-    assert float(DownWeight(gamma=1e-6).loss(grounds)(saying(logits), tokens, nullcontext)) == pytest.approx(plain, rel=1e-5)
-    assert float(DownWeight(gamma=2).loss(grounds)(saying(logits), tokens, nullcontext)) != pytest.approx(plain, rel=1e-2)
+    assert float(DownWeight(gamma=1e-6).loss(context)(saying(logits), tokens, nullcontext)) == pytest.approx(plain, rel=1e-5)
+    assert float(DownWeight(gamma=2).loss(context)(saying(logits), tokens, nullcontext)) != pytest.approx(plain, rel=1e-2)
 
 
-def test_bigrams_are_of_the_text_that_was_asked_for(grounds_of):
-    grounds, other = grounds_of(["x y x y", "y z x"]), grounds_of(["x y x y x y", "z x y"])
-    moved = grounds.after(other.text)
+def test_bigrams_are_of_the_text_that_was_asked_for(context_of):
+    context, other = context_of(["x y x y", "y z x"]), context_of(["x y x y x y", "z x y"])
+    moved = context.after(other.text)
     read, untouched = (DownWeight(counted=counted).loss(moved).mean for counted in ("read", "untouched"))
-    assert read == Weighted(grounds.bigrams(other.text), 1.0).mean
-    assert untouched == Weighted(grounds.bigrams(), 1.0).mean
+    assert read == Weighted(context.bigrams(other.text), 1.0).mean
+    assert untouched == Weighted(context.bigrams(), 1.0).mean
     assert read != untouched
 
 
-def test_training_on_an_edited_text_counts_in_it(grounds_of):
-    """Not in the untouched text that all grounds begin with; where edits come and go, in what is read first."""
-    other, later = grounds_of(["x y x y x y", "z x y"]), grounds_of(["x z x y"])
-    grounds = grounds_of(["x y x y", "y z x"], interventions=[{"kind": "down-weight"}])
+def test_training_on_an_edited_text_counts_in_it(context_of):
+    """Not in the untouched text that all contexts begin with; where edits come and go, in what is read first."""
+    other, later = context_of(["x y x y x y", "z x y"]), context_of(["x z x y"])
+    context = context_of(["x y x y", "y z x"], interventions=[{"kind": "down-weight"}])
     read = [Stream(0.0, 0.5, other.text, (1,)), Stream(0.5, 1.0, later.text, (2,))]
-    assert treatment(grounds, read, 0).loss.mean == Weighted(grounds.bigrams(other.text), 1.0).mean
+    assert treatment(context, read, 0).loss.mean == Weighted(context.bigrams(other.text), 1.0).mean
 
 
 def test_a_recipe_says_it():

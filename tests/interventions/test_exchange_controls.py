@@ -43,91 +43,91 @@ CONTROLS = [ShamExchange, UnigramEdit, TrigramExchange]
 
 
 @pytest.fixture
-def grounds(grounds_of):
-    return grounds_of(TEXT, PAIRS)
+def context(context_of):
+    return context_of(TEXT, PAIRS)
 
 
-def words_of(ids, grounds, n):
-    words = grounds.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
+def words_of(ids, context, n):
+    words = context.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
     return Counter(zip(*(words[i:] for i in range(n)), strict=False))
 
 
-def store_of(edited, grounds, tmp_path):
-    unknown = grounds.tokenizer.unk_token_id
-    return token_store.derive(tmp_path, "after", grounds.text, edited.ids, key="after", unknown=unknown)
+def store_of(edited, context, tmp_path):
+    unknown = context.tokenizer.unk_token_id
+    return token_store.derive(tmp_path, "after", context.text, edited.ids, key="after", unknown=unknown)
 
 
 @pytest.mark.parametrize("kind", CONTROLS)
-def test_a_control_keeps_its_promises_and_changes_as_much_as_the_dose(grounds, tmp_path, kind):
+def test_a_control_keeps_its_promises_and_changes_as_much_as_the_dose(context, tmp_path, kind):
     part = kind(**FIELDS)
-    exchanged, edited = Exchange(**FIELDS).edit(grounds), part.edit(grounds)
-    kept = promises.check(part, grounds.text, store_of(edited, grounds, tmp_path), grounds)
+    exchanged, edited = Exchange(**FIELDS).edit(context), part.edit(context)
+    kept = promises.check(part, context.text, store_of(edited, context, tmp_path), context)
     assert [row["promise"] for row in kept] == list(kind.keeps)
     assert edited.facts["tokens_changed"] == exchanged.facts["tokens_changed"] > 0
 
 
 @pytest.mark.parametrize("kind", CONTROLS)
-def test_a_control_leaves_the_evidence_where_it_was(grounds, tmp_path, kind):
-    edited = kind(**FIELDS).edit(grounds)
-    start = grounds.margin("domain")
-    assert edited.facts["margin"] == pytest.approx(grounds.margin("domain", store_of(edited, grounds, tmp_path)), abs=1e-12)
+def test_a_control_leaves_the_evidence_where_it_was(context, tmp_path, kind):
+    edited = kind(**FIELDS).edit(context)
+    start = context.margin("domain")
+    assert edited.facts["margin"] == pytest.approx(context.margin("domain", store_of(edited, context, tmp_path)), abs=1e-12)
     assert abs(edited.facts["margin"] - start) <= 0.2 * abs(start)
 
 
 @pytest.mark.parametrize("kind", CONTROLS)
-def test_a_control_is_the_same_each_time(grounds, kind):
-    one, again = (kind(**FIELDS).edit(grounds) for _ in range(2))
+def test_a_control_is_the_same_each_time(context, kind):
+    one, again = (kind(**FIELDS).edit(context) for _ in range(2))
     assert np.array_equal(one.ids, again.ids)
     assert one.facts == again.facts
 
 
-def test_a_sham_exchanges_the_same_words_and_leaves_the_deciding_bigrams(grounds):
-    sham, exchanged = ShamExchange(**FIELDS).edit(grounds), Exchange(**FIELDS).edit(grounds)
-    before, after = (words_of(ids, grounds, 2) for ids in (grounds.text.ids, sham.ids))
+def test_a_sham_exchanges_the_same_words_and_leaves_the_deciding_bigrams(context):
+    sham, exchanged = ShamExchange(**FIELDS).edit(context), Exchange(**FIELDS).edit(context)
+    before, after = (words_of(ids, context, 2) for ids in (context.text.ids, sham.ids))
     deciding = [("washed", "him"), ("washed", "himself"), ("him", "."), ("himself", ".")]
     assert [after[pair] for pair in deciding] == [before[pair] for pair in deciding]
     assert sham.facts["exchanges_by_words"] == exchanged.facts["exchanges_by_words"]
     assert before != after
 
 
-def test_a_sham_of_a_number_says_no_dose(grounds):
-    facts = ShamExchange(**FIELDS, exchanges=3).edit(grounds).facts
+def test_a_sham_of_a_number_says_no_dose(context):
+    facts = ShamExchange(**FIELDS, exchanges=3).edit(context).facts
     assert (facts["exchanges"], facts["matches"]) == (3, {"exchanges": 3})
 
 
-def test_a_sham_without_places_says_how_many_there_are(grounds):
+def test_a_sham_without_places_says_how_many_there_are(context):
     with pytest.raises(
         OntogenyError, match=r"sham-exchange for domain: places off the deciding bigrams allow only \d+ of 500 'him himself'"
     ):
-        ShamExchange(**FIELDS, exchanges=500).edit(grounds)
+        ShamExchange(**FIELDS, exchanges=500).edit(context)
 
 
-def test_a_unigram_edit_makes_the_favoured_word_more_frequent_off_the_deciding_histories(grounds):
-    edited = UnigramEdit(**FIELDS).edit(grounds)
-    one, two = (words_of(ids, grounds, 1) for ids in (grounds.text.ids, edited.ids))
+def test_a_unigram_edit_makes_the_favoured_word_more_frequent_off_the_deciding_histories(context):
+    edited = UnigramEdit(**FIELDS).edit(context)
+    one, two = (words_of(ids, context, 1) for ids in (context.text.ids, edited.ids))
     many = edited.facts["replaced"]
     assert two["him",] - one["him",] == many == one["himself",] - two["himself",] > 0
-    before, after = (words_of(ids, grounds, 2) for ids in (grounds.text.ids, edited.ids))
+    before, after = (words_of(ids, context, 2) for ids in (context.text.ids, edited.ids))
     assert after["washed", "him"] == before["washed", "him"]
     assert after["washed", "himself"] == before["washed", "himself"]
     assert edited.facts["replaced_by_words"] == {"himself by him": many}
 
 
-def test_a_unigram_edit_of_a_negative_dose_goes_the_other_way(grounds):
-    edited = UnigramEdit(**FIELDS | {"dose": -0.2, "at_most": True}).edit(grounds)
+def test_a_unigram_edit_of_a_negative_dose_goes_the_other_way(context):
+    edited = UnigramEdit(**FIELDS | {"dose": -0.2, "at_most": True}).edit(context)
     assert list(edited.facts["replaced_by_words"]) == ["him by himself"]
 
 
-def test_a_trigram_exchange_leaves_every_bigram(grounds):
-    edited = TrigramExchange(**FIELDS).edit(grounds)
-    two, three = ([words_of(ids, grounds, n) for ids in (grounds.text.ids, edited.ids)] for n in (2, 3))
+def test_a_trigram_exchange_leaves_every_bigram(context):
+    edited = TrigramExchange(**FIELDS).edit(context)
+    two, three = ([words_of(ids, context, n) for ids in (context.text.ids, edited.ids)] for n in (2, 3))
     assert two[0] == two[1]
     assert three[0] != three[1]
     assert edited.facts["bigrams"]["l1"] == 0 < edited.facts["trigrams"]["l1"]
 
 
-def test_a_trigram_exchange_begins_beside_the_deciding_words(grounds):
-    edited = TrigramExchange(**FIELDS, exchanges=2).edit(grounds)
+def test_a_trigram_exchange_begins_beside_the_deciding_words(context):
+    edited = TrigramExchange(**FIELDS, exchanges=2).edit(context)
     assert edited.facts["in_contexts"] == edited.facts["exchanges"] == 2
     for row in edited.changes.to_dicts():  # the same two neighbours
         (one, other) = (row[side].split() for side in ("before", "other_before"))

@@ -152,13 +152,13 @@ def test_settings_go_to_a_file_and_back():
     assert recipes.parse(recipes.dump(recipe)).interventions == (part,)
 
 
-def test_a_run_reads_what_is_left_and_keeps_what_went(grounds_of):
+def test_a_run_reads_what_is_left_and_keeps_what_went(context_of):
     settings = {"kind": "filter", "ngrams": ["there is"], "unit": "sentence"}
-    grounds = grounds_of(TEXT, interventions=[settings])
-    (stream,) = streams(grounds, lambda: tiny.documents(*TEXT))
-    assert grounds.tokenizer.decode(stream.text.ids).count("There is") == 0
-    assert stream.text.facts["words"] == grounds.untouched.facts["words"] - 5 - 5
-    log = [json.loads(line) for line in grounds.folder.changes(1, "filter").read_text().splitlines()]
+    context = context_of(TEXT, interventions=[settings])
+    (stream,) = streams(context, lambda: tiny.documents(*TEXT))
+    assert context.tokenizer.decode(stream.text.ids).count("There is") == 0
+    assert stream.text.facts["words"] == context.untouched.facts["words"] - 5 - 5
+    log = [json.loads(line) for line in context.folder.changes(1, "filter").read_text().splitlines()]
     assert log[0] == {"text": TEXT[0], "source": "test", "line": 1, "removed": "n-gram 'there is'"}
     assert (log[1]["before"], log[1]["text"]) == (TEXT[1], "the dog sleeps . the end")
 
@@ -170,24 +170,24 @@ def lengths_of(items):
     return sorted(len(item.document.text.split()) for item in items if isinstance(item, Removed))
 
 
-def test_the_control_takes_other_documents_of_the_same_lengths(grounds_of):
+def test_the_control_takes_other_documents_of_the_same_lengths(context_of):
     lines = ["x a", "x a b c", "d e", "f g", "h i j k", "l m n o", "p"]
     warned = []
-    grounds = grounds_of(lines, warn=warned.append)
+    context = context_of(lines, warn=warned.append)
     for seed in range(5):
-        out = list(RandomDrop(like=Filter(patterns="x"), seed=seed).apply(iter(tiny.documents(*lines)), grounds))
+        out = list(RandomDrop(like=Filter(patterns="x"), seed=seed).apply(iter(tiny.documents(*lines)), context))
         assert lengths_of(out) == [2, 4]
         assert {"x a", "x a b c", "p"} <= set(texts(out))
     assert warned == []
 
 
-def test_the_control_draws_by_its_seed(grounds_of):
+def test_the_control_draws_by_its_seed(context_of):
     lines = [f"x{n}" if n < 10 else f"y{n}" for n in range(40)]
-    grounds = grounds_of(lines)
+    context = context_of(lines)
 
     def left(seed, **settings):
         part = RandomDrop(like=Filter(patterns="x"), seed=seed, **settings)
-        return texts(part.apply(iter(tiny.documents(*lines)), grounds))
+        return texts(part.apply(iter(tiny.documents(*lines)), context))
 
     assert left(0) == left(0) != left(1)
     assert len(left(0)) == 30
@@ -195,19 +195,19 @@ def test_the_control_draws_by_its_seed(grounds_of):
     assert {line[0] for line in set(lines) - set(left(0, among="all"))} == {"x", "y"}
 
 
-def test_the_control_of_sentences_takes_sentences(grounds_of):
+def test_the_control_of_sentences_takes_sentences(context_of):
     lines = ["x y z. a b c. d e.", "f g h. i j k."]
-    grounds = grounds_of(lines)
-    out = list(RandomDrop(like=Filter(patterns="x", unit="sentence")).apply(iter(tiny.documents(*lines)), grounds))
+    context = context_of(lines)
+    out = list(RandomDrop(like=Filter(patterns="x", unit="sentence")).apply(iter(tiny.documents(*lines)), context))
     (edited,) = [item for item in out if isinstance(item, Edited)]
     assert len(edited.after.text.split()) == len(edited.before.text.split()) - 3
     assert "x y z." in " ".join([*texts(out), edited.after.text])
 
 
-def test_a_difference_is_said(grounds_of):
+def test_a_difference_is_said(context_of):
     lines = ["x a b", "c d", "e f g h h"]  # to take 3: 2 or 5, and 2 is nearer
     warned = []
-    out = list(RandomDrop(like=Filter(patterns="x")).apply(iter(tiny.documents(*lines)), grounds_of(lines, warn=warned.append)))
+    out = list(RandomDrop(like=Filter(patterns="x")).apply(iter(tiny.documents(*lines)), context_of(lines, warn=warned.append)))
     assert lengths_of(out) == [2]
     assert warned == ["random-drop takes 1 words fewer than the 3 that the filter takes"]
 
@@ -216,14 +216,14 @@ def test_a_difference_is_said(grounds_of):
     ("lines", "said"),
     [(["x a b", "c d"], "takes 3 words and leaves only 2 to draw from; .*among: all"), (["a", "b"], "filter: nothing")],
 )
-def test_a_control_that_cannot_be_is_an_error(grounds_of, lines, said):
+def test_a_control_that_cannot_be_is_an_error(context_of, lines, said):
     with pytest.raises(OntogenyError, match=said):
-        list(RandomDrop(like=Filter(patterns="x")).apply(iter(tiny.documents(*lines)), grounds_of(lines)))
+        list(RandomDrop(like=Filter(patterns="x")).apply(iter(tiny.documents(*lines)), context_of(lines)))
 
 
-def test_of_everything_the_control_takes_the_very_lengths(grounds_of):
+def test_of_everything_the_control_takes_the_very_lengths(context_of):
     lines = ["x a b", "c d"]
-    out = list(RandomDrop(like=Filter(patterns="x"), among="all").apply(iter(tiny.documents(*lines)), grounds_of(lines)))
+    out = list(RandomDrop(like=Filter(patterns="x"), among="all").apply(iter(tiny.documents(*lines)), context_of(lines)))
     assert lengths_of(out) == [3]
 
 

@@ -16,7 +16,7 @@ from ontogeny import ngrams
 from ontogeny import recipe as recipes
 from ontogeny.architectures.over_bigrams import NEVER, OverBigrams, over
 from ontogeny.interventions import treatment
-from ontogeny.interventions.over_bigrams import OverBigrams as Part
+from ontogeny.interventions.over_bigrams import OverBigramsObjective as Part
 from ontogeny.interventions.over_bigrams import sparse, text_of
 from ontogeny.interventions.streams import Stream
 from ontogeny.laboratory import Run
@@ -28,7 +28,7 @@ from ontogeny.store import RunFolder
 from ontogeny.tokens.rows import Blocks
 from ontogeny.training import session
 from ontogeny.training.loop import batch_loss, train
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 
 CPU = torch.device("cpu")
 TEXTS = ["the dog sees the cat", "the cat sees a dog", "a dog runs", "a cat runs and the dog sees a cat", "the dog runs"] * 3
@@ -42,16 +42,16 @@ PAIRS = tiny.pairs(
 
 
 @pytest.fixture
-def grounds(grounds_of):
-    return grounds_of(TEXTS, PAIRS, training={"context": 16})
+def context(context_of):
+    return context_of(TEXTS, PAIRS, training={"context": 16})
 
 
-def network(grounds, **options):
-    return tiny.opt(len(grounds.tokenizer), **options)
+def network(context, **options):
+    return tiny.opt(len(context.tokenizer), **options)
 
 
-def begun(grounds, **options):
-    return Part().model(network(grounds, **options), grounds).eval()
+def begun(context, **options):
+    return Part().model(network(context, **options), context).eval()
 
 
 def awake(model):
@@ -68,14 +68,14 @@ def margins(frame):
 # --- the bigrams ----------------------------------------------------------------------------------------------------
 
 
-def test_two_words_by_hand(grounds_of):
+def test_two_words_by_hand(context_of):
     """B x y x y x z B, the stream with its closing BOS, with the discounts that stand in where there is too little: .5, 1, 1.5.
 
     Bigrams: Bx, xz and zB once, xy and yx twice.  Different tokens before x: 2 (B, y), before y, z and B: 1 each, 5 in all.
     """
-    grounds = grounds_of(["x y x y x z"])
-    table, ids = sparse(grounds.bigrams()), grounds.tokenizer.convert_tokens_to_ids
-    size, bos = len(grounds.tokenizer), grounds.first
+    context = context_of(["x y x y x z"])
+    table, ids = sparse(context.bigrams()), context.tokenizer.convert_tokens_to_ids
+    size, bos = len(context.tokenizer), context.first
     x, y, z, pad = ids(["x", "y", "z", "<pad>"])
     rest = (1 + 3 * 0.5) / 5 / size  # what was taken off 2, 1, 1 and 1, shared by all tokens
     p1 = {x: (2 - 1) / 5 + rest, y: (1 - 0.5) / 5 + rest, z: (1 - 0.5) / 5 + rest, bos: (1 - 0.5) / 5 + rest, pad: rest}
@@ -107,8 +107,8 @@ def test_the_table_is_the_model_for_any_text(tmp_path_factory, lines):
     assert torch.allclose(found.logsumexp(-1), torch.zeros(1), atol=1e-6)
 
 
-def test_rows_beyond_the_tokenizer_never_occur(grounds):
-    table = sparse(grounds.bigrams())
+def test_rows_beyond_the_tokenizer_never_occur(context):
+    table = sparse(context.bigrams())
     size = len(table.unigram)
     wide = table.widened(size + 3)(torch.arange(size + 3))
     assert torch.equal(wide[:size, :size], table(torch.arange(size)))
@@ -120,32 +120,32 @@ def test_rows_beyond_the_tokenizer_never_occur(grounds):
 
 
 @pytest.mark.parametrize("options", [{}, {"tie_word_embeddings": False}, {"vocab_size": 64}], ids=["tied", "untied", "rounded up"])
-def test_step_0_has_the_margins_of_the_bigrams(grounds, options):
-    model, plan = begun(grounds, **options), grounds.plan(["toy"])
-    sentences = ngram.Sentences(grounds.index(), plan)
-    expected = sentences.margins(sentences.logps(grounds.bigrams(), 2), 2)
+def test_step_0_has_the_margins_of_the_bigrams(context, options):
+    model, plan = begun(context, **options), context.plan(["toy"])
+    sentences = ngram.Sentences(context.index(), plan)
+    expected = sentences.margins(sentences.logps(context.bigrams(), 2), 2)
     assert np.ptp(expected) > 1
     assert margins(causal.score(model, plan, CPU)) == pytest.approx(expected, abs=1e-5)
-    assert grounds.margin("toy") == pytest.approx(margins(causal.score(model, plan, CPU)).mean(), abs=1e-5)
+    assert context.margin("toy") == pytest.approx(margins(causal.score(model, plan, CPU)).mean(), abs=1e-5)
 
 
-def test_logits_are_the_sum_of_both_experts(grounds):
-    model = awake(begun(grounds))
+def test_logits_are_the_sum_of_both_experts(context):
+    model = awake(begun(context))
     ids = torch.tensor([[2, 5, 4, 6], [2, 7, 7, 8]])
-    rows = [[grounds.bigrams().distribution(np.array([[token]]), 2)[0] for token in row] for row in ids.tolist()]
+    rows = [[context.bigrams().distribution(np.array([[token]]), 2)[0] for token in row] for row in ids.tolist()]
     expected = torch.tensor(np.log(rows)).float() + model.network(input_ids=ids).logits
     assert torch.allclose(model(input_ids=ids).logits, expected, atol=1e-5)
 
 
-def test_labels_are_predicted_by_the_two_together(grounds):
-    model, ids = begun(grounds), torch.tensor([[2, 5, 4, 6]])
-    expected = [-np.log(grounds.bigrams().distribution(np.array([[a]]), 2)[0, b]) for a, b in ((2, 5), (5, 4), (4, 6))]
+def test_labels_are_predicted_by_the_two_together(context):
+    model, ids = begun(context), torch.tensor([[2, 5, 4, 6]])
+    expected = [-np.log(context.bigrams().distribution(np.array([[a]]), 2)[0, b]) for a, b in ((2, 5), (5, 4), (4, 6))]
     assert model(input_ids=ids, labels=ids).loss.item() == pytest.approx(np.mean(expected), abs=1e-5)
 
 
-def test_the_network_keeps_its_weights_and_loses_its_head(grounds):
-    before = network(grounds)
-    model = over(before, sparse(grounds.bigrams()))
+def test_the_network_keeps_its_weights_and_loses_its_head(context):
+    before = network(context)
+    model = over(before, sparse(context.bigrams()))
     own, names = before.state_dict(), set(model.network.state_dict())
     assert names == set(own)
     for name, value in model.network.state_dict().items():
@@ -154,9 +154,9 @@ def test_the_network_keeps_its_weights_and_loses_its_head(grounds):
 
 
 @torch.inference_mode()
-def test_every_way_of_reading_gives_the_same_numbers(grounds):
+def test_every_way_of_reading_gives_the_same_numbers(context):
     """Sentences packed as trees too: a bigram's history is the token that a prediction is made at, wherever that stands."""
-    model, plan = awake(begun(grounds)), grounds.plan(["toy"])
+    model, plan = awake(begun(context)), context.plan(["toy"])
     plain, _ = readout.token_logps(list(readout.ways(model))[-1], plan, CPU)
     assert [way.body for way in readout.ways(model)] == [False, False]  # a head alone would leave the bigrams out
     assert readout.choose(model, plan, CPU).trees
@@ -170,9 +170,9 @@ def test_every_way_of_reading_gives_the_same_numbers(grounds):
     assert frame["logp_good"].to_numpy() == pytest.approx(np.array(one_by_one)[plan.good], abs=1e-5)
 
 
-def test_a_checkpoint_opens_with_its_bigrams(grounds, tmp_path):
-    model = awake(begun(grounds))
-    tiny.save(model, grounds.tokenizer, tmp_path / "c")
+def test_a_checkpoint_opens_with_its_bigrams(context, tmp_path):
+    model = awake(begun(context))
+    tiny.save(model, context.tokenizer, tmp_path / "c")
     again = open_model(tmp_path / "c")
     ids = torch.tensor([[2, 5, 4, 6]])
     assert isinstance(again, OverBigrams)
@@ -181,42 +181,42 @@ def test_a_checkpoint_opens_with_its_bigrams(grounds, tmp_path):
     assert context_of(again, None) == 16
 
 
-def test_it_goes_on_writing_what_is_likely(grounds):
-    model, ids = begun(grounds), torch.tensor([[2, 5]])
+def test_it_goes_on_writing_what_is_likely(context):
+    model, ids = begun(context), torch.tensor([[2, 5]])
     written = model.generate(ids, max_new_tokens=4, do_sample=False, eos_token_id=None, pad_token_id=1)[0].tolist()
     for before, after in pairwise(written[1:]):
-        assert after == grounds.bigrams().distribution(np.array([[before]]), 2)[0].argmax()
+        assert after == context.bigrams().distribution(np.array([[before]]), 2)[0].argmax()
 
 
 # --- training -------------------------------------------------------------------------------------------------------
 
 
-def trained(grounds, until, state=None, steps=12):
+def trained(context, until, state=None, steps=12):
     """The state after `until` of `steps` optimiser steps, from the beginning or from another state."""
-    part, training = Part(), grounds.recipe.training
-    treated = treatment(with_part(grounds, part), [Stream(0.0, 1.0, grounds.text, ())], 0)
-    state = state or State(treated.model(network(grounds, dropout=0.0, init_std=0.02)), training)
+    part, training = Part(), context.recipe.training
+    treated = treatment(with_part(context, part), [Stream(0.0, 1.0, context.text, ())], 0)
+    state = state or TrainingState(treated.model(network(context, dropout=0.0, init_std=0.02)), training)
     engine = session.Engine(CPU, 1, "float32", False)
     next(iter(train(state, treated, training, engine, 0, steps, {until})))
     return state
 
 
-def with_part(grounds, part):
-    return replace(grounds, recipe=grounds.recipe.model_copy(update={"interventions": (part,)}))
+def with_part(context, part):
+    return replace(context, recipe=context.recipe.model_copy(update={"interventions": (part,)}))
 
 
-def test_training_starts_at_the_bigrams_and_moves_only_the_network(grounds):
-    state = trained(grounds, 0)
+def test_training_starts_at_the_bigrams_and_moves_only_the_network(context):
+    state = trained(context, 0)
     bigrams = {name: value.clone() for name, value in state.model.bigrams.state_dict().items()}
     head = state.model.network.lm_head.weight
     assert not head.any()
-    trained(grounds, 12, state)
+    trained(context, 12, state)
     losses = [row[0] for row in state.history]
-    block = Blocks(grounds.text, 16).take(np.arange(len(Blocks(grounds.text, 16))))
-    plain = begun(grounds)
+    block = Blocks(context.text, 16).take(np.arange(len(Blocks(context.text, 16))))
+    plain = begun(context)
     all_blocks = batch_loss(plain, torch.from_numpy(block), nullcontext).item() / block[:, 1:].size
     history, target = block[:, :-1].ravel(), block[:, 1:].ravel()
-    p = grounds.bigrams().distribution(history[:, None], 2)[np.arange(len(target)), target]
+    p = context.bigrams().distribution(history[:, None], 2)[np.arange(len(target)), target]
     assert all_blocks == pytest.approx(-np.log(p).mean(), abs=1e-5)
     assert losses[-1] < all_blocks - 0.1
     assert head.any()
@@ -224,42 +224,42 @@ def test_training_starts_at_the_bigrams_and_moves_only_the_network(grounds):
     assert not [name for name, _ in state.model.named_parameters() if name.startswith("bigrams")]
 
 
-def test_training_goes_on_bit_for_bit(grounds, tmp_path):
-    whole = trained(grounds, 12)
-    half = trained(grounds, 5)
+def test_training_goes_on_bit_for_bit(context, tmp_path):
+    whole = trained(context, 12)
+    half = trained(context, 5)
     half.save(tmp_path / "state.safetensors", "key")
-    fresh = trained(grounds, 0)
+    fresh = trained(context, 0)
     fresh.restore(tmp_path / "state.safetensors", "key")
-    trained(grounds, 12, fresh)
+    trained(context, 12, fresh)
     assert [row[0] for row in fresh.history] == [row[0] for row in whole.history]
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, fresh.model.state_dict()[name]), name
 
 
-def test_the_network_learns_what_bigrams_cannot_know(grounds_of):
+def test_the_network_learns_what_bigrams_cannot_know(context_of):
     """a b c and d b e: after b only what came before b decides.  The bigrams say one half for ever, the two together learn it."""
-    grounds = grounds_of(["a b c", "a b c", "d b e", "d b e"] * 4, training={"context": 8, "learning_rate": 0.02})
-    model = trained(grounds, 60, steps=60).model.eval()
-    a, b, c, d, e = grounds.tokenizer.convert_tokens_to_ids(list("abcde"))
+    context = context_of(["a b c", "a b c", "d b e", "d b e"] * 4, training={"context": 8, "learning_rate": 0.02})
+    model = trained(context, 60, steps=60).model.eval()
+    a, b, c, d, e = context.tokenizer.convert_tokens_to_ids(list("abcde"))
     for before, after, other in ((a, c, e), (d, e, c)):
-        p = model(input_ids=torch.tensor([[grounds.first, before, b]])).logits[0, -1].softmax(-1).detach()
+        p = model(input_ids=torch.tensor([[context.first, before, b]])).logits[0, -1].softmax(-1).detach()
         two = model.bigrams(torch.tensor([b]))[0].exp()
         assert float(two[after]) == pytest.approx(float(two[other]), abs=1e-6)
         assert float(p[after]) > 0.9
 
 
-def test_an_architecture_without_a_head_is_refused_by_name(grounds):
-    headless = network(grounds)
+def test_an_architecture_without_a_head_is_refused_by_name(context):
+    headless = network(context)
     headless.get_output_embeddings = lambda: None
     with pytest.raises(OntogenyError, match=r"OPTForCausalLM has none"):
-        over(headless, sparse(grounds.bigrams()))
+        over(headless, sparse(context.bigrams()))
 
 
-def test_the_bigrams_are_of_the_text_that_was_asked_for(grounds, grounds_of):
-    other = grounds_of(["a cat sees"] * 4)
-    moved = grounds.after(other.text)
+def test_the_bigrams_are_of_the_text_that_was_asked_for(context, context_of):
+    other = context_of(["a cat sees"] * 4)
+    moved = context.after(other.text)
     assert text_of("read", moved) is other.text
-    assert text_of("untouched", moved) is grounds.untouched
+    assert text_of("untouched", moved) is context.untouched
 
 
 # --- a run ----------------------------------------------------------------------------------------------------------
@@ -280,9 +280,9 @@ def test_a_run_reads_the_two_together_and_the_network_alone(tmp_path):
     together, alone = (run.scores(suite).collect() for suite in ("micro-english", "micro-english-network-alone"))
     assert together["step"].unique().sort().to_list() == alone["step"].unique().sort().to_list() == [0, 6]
 
-    grounds, pairs = run.grounds, run.asked[0].pairs
-    sentences = ngram.Sentences(grounds.index(), plans.make(pairs, grounds.tokenizer, grounds.first, 16))
-    bigrams = sentences.margins(sentences.logps(grounds.bigrams(), 2), 2)
+    context, pairs = run.context, run.asked[0].pairs
+    sentences = ngram.Sentences(context.index(), plans.make(pairs, context.tokenizer, context.first, 16))
+    bigrams = sentences.margins(sentences.logps(context.bigrams(), 2), 2)
     begun = together.filter(pl.col("step") == 0)
     assert begun["pair"].to_list() == [pair.pair for pair in pairs]
     assert margins(begun) == pytest.approx(bigrams, abs=1e-5)
@@ -290,7 +290,7 @@ def test_a_run_reads_the_two_together_and_the_network_alone(tmp_path):
     last = alone.filter(pl.col("step") == 6)
     network = open_model(run.folder.checkpoint(0, 6)).network
     direct = causal.score(
-        network, run.readings.reader.plan(run.asked[1], grounds.tokenizer, run.folder.checkpoint(0, 6), network), CPU
+        network, run.readings.reader.plan(run.asked[1], context.tokenizer, run.folder.checkpoint(0, 6), network), CPU
     )
     assert margins(last) == pytest.approx(margins(direct), abs=1e-5)
     assert np.abs(margins(last) - margins(together.filter(pl.col("step") == 6))).max() > 0.5

@@ -31,7 +31,7 @@ class Rewrite(TextEdit):
 
     keeps = property(lambda self: self.promised)  # what a class says of itself elsewhere
 
-    def apply(self, documents, grounds):
+    def apply(self, documents, context):
         for number, document in enumerate(documents):
             text = self.into.get(number, document.text)
             after = Document(text, self.source, document.line)
@@ -51,29 +51,29 @@ class Put(StreamEdit):
 
     keeps = property(lambda self: self.promised)
 
-    def edit(self, grounds):
+    def edit(self, context):
         return StreamEdited(np.array(self.ids), pl.DataFrame({"changed": ["some"]}), {})
 
-    def protected(self, text, grounds):
-        wanted = grounds.tokenizer.convert_tokens_to_ids(self.protects)
+    def protected(self, text, context):
+        wanted = context.tokenizer.convert_tokens_to_ids(self.protects)
         starts = np.asarray(text.documents["start"], dtype=np.int64)
         return np.add.reduceat(np.asarray(text.ids) == wanted, starts) > 0
 
 
-def broken(grounds_of, edit, texts=TEXTS):
+def broken(context_of, edit, texts=TEXTS):
     """What a run says of an edit."""
-    grounds = grounds_of(texts, interventions=[edit])
+    context = context_of(texts, interventions=[edit])
     with pytest.raises(OntogenyError) as raised:
-        streams(grounds, lambda: tiny.documents(*texts))
-    assert not grounds.folder.interventions.exists()  # nothing counts as done
+        streams(context, lambda: tiny.documents(*texts))
+    assert not context.folder.interventions.exists()  # nothing counts as done
     with pytest.raises(OntogenyError):
-        streams(grounds, lambda: tiny.documents(*texts))
+        streams(context, lambda: tiny.documents(*texts))
     return str(raised.value)
 
 
-def put(grounds, *texts, promised=()):
+def put(context, *texts, promised=()):
     """The edit that makes these texts of a stream."""
-    ids = token_store.encode(grounds.tokenizer, list(texts), grounds.first)
+    ids = token_store.encode(context.tokenizer, list(texts), context.first)
     return Put(ids=[token for text in ids for token in text], promised=promised)
 
 
@@ -89,25 +89,25 @@ def put(grounds, *texts, promised=()):
         ({0: "c b a"}, "bigrams", "bigrams alone, but 8 bigrams are more or less frequent"),
     ],
 )
-def test_a_broken_promise_of_an_edit_of_documents_is_named(grounds_of, into, promise, said):
-    assert said in broken(grounds_of, Rewrite(into=into, promised=(promise,)))
+def test_a_broken_promise_of_an_edit_of_documents_is_named(context_of, into, promise, said):
+    assert said in broken(context_of, Rewrite(into=into, promised=(promise,)))
 
 
-def test_a_document_from_elsewhere_breaks_the_order(grounds_of):
-    said = broken(grounds_of, Rewrite(source="elsewhere", promised=("lengths", "unigrams", "bigrams", "order")))
+def test_a_document_from_elsewhere_breaks_the_order(context_of):
+    said = broken(context_of, Rewrite(source="elsewhere", promised=("lengths", "unigrams", "bigrams", "order")))
     assert "leave order alone, but document 0 comes from another line" in said
 
 
-def test_the_first_broken_promise_is_the_one_that_is_said(grounds_of):
-    assert "leave unigrams alone" in broken(grounds_of, Rewrite(into={0: "a b a"}, promised=("lengths", "unigrams", "bigrams")))
+def test_the_first_broken_promise_is_the_one_that_is_said(context_of):
+    assert "leave unigrams alone" in broken(context_of, Rewrite(into={0: "a b a"}, promised=("lengths", "unigrams", "bigrams")))
 
 
-def test_promises_that_were_kept_are_told(grounds_of):
-    grounds = grounds_of(TEXTS)
-    edit = put(grounds, "a b c", "a b", "c c a", "b a", promised=("documents", "lengths", "offsets", "order", "unigrams"))
-    grounds = grounds_of(TEXTS, interventions=[edit])
-    streams(grounds, lambda: DOCUMENTS)
-    (told,) = store.read_json(grounds.folder.interventions)["edits"]
+def test_promises_that_were_kept_are_told(context_of):
+    context = context_of(TEXTS)
+    edit = put(context, "a b c", "a b", "c c a", "b a", promised=("documents", "lengths", "offsets", "order", "unigrams"))
+    context = context_of(TEXTS, interventions=[edit])
+    streams(context, lambda: DOCUMENTS)
+    (told,) = store.read_json(context.folder.interventions)["edits"]
     assert told["promises"] == [{"promise": promise, "kept": True} for promise in edit.promised]
 
 
@@ -121,13 +121,13 @@ def test_promises_that_were_kept_are_told(grounds_of):
         (("a b c", "b a", "b b a", "c b"), "2 documents changed sides: test:3 is no longer one"),
     ],
 )
-def test_the_construction_is_left_alone_token_for_token(grounds_of, texts, said):
-    grounds = grounds_of(TEXTS)
-    edit = put(grounds, *texts, promised=("construction",))
+def test_the_construction_is_left_alone_token_for_token(context_of, texts, said):
+    context = context_of(TEXTS)
+    edit = put(context, *texts, promised=("construction",))
     if said:
-        assert f"leave construction alone, but {said}" in broken(grounds_of, edit)
+        assert f"leave construction alone, but {said}" in broken(context_of, edit)
     else:
-        streams(grounds_of(TEXTS, interventions=[edit]), lambda: DOCUMENTS)
+        streams(context_of(TEXTS, interventions=[edit]), lambda: DOCUMENTS)
 
 
 words = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(" ".join)
@@ -135,29 +135,29 @@ words = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(" ".join)
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, min_size=1, max_size=4), st.randoms(use_true_random=False))
-def test_counting_by_hand_finds_the_same(grounds_of, texts, random):
+def test_counting_by_hand_finds_the_same(context_of, texts, random):
     """Words are shuffled over the whole text, which keeps unigrams, and sometimes bigrams; one may become another."""
-    grounds = grounds_of([*texts, "a b c"])
-    before = grounds.text
-    inner = [i for i, token in enumerate(before.ids) if token != grounds.first]
+    context = context_of([*texts, "a b c"])
+    before = context.text
+    inner = [i for i, token in enumerate(before.ids) if token != context.first]
     ids = np.array(before.ids)
     shuffled = random.sample(inner, len(inner))
     ids[inner] = ids[shuffled]
     if random.random() < 0.3:
         ids[inner[0]] = ids[inner[-1]]
-    after = token_store.derive(grounds.folder.tokens, "after", before, ids, key="after", unknown=None)
+    after = token_store.derive(context.folder.tokens, "after", before, ids, key="after", unknown=None)
     counts = {
         "unigrams": [Counter(map(int, text.ids)) for text in (before, after)],
         "bigrams": [Counter(zip(map(int, text.ids), map(int, text.ids[1:]), strict=False)) for text in (before, after)],
     }
     for promise, (one, other) in counts.items():
-        found = CHECKS[promise](before, after, grounds, Rewrite())
+        found = CHECKS[promise](before, after, context, Rewrite())
         different = sum(one[key] != other[key] for key in one | other)
         assert found is None if not different else found.startswith(f"{different:,} ")
-    assert check(Rewrite(promised=("documents", "lengths", "order")), before, after, grounds)
+    assert check(Rewrite(promised=("documents", "lengths", "order")), before, after, context)
 
 
-def test_lengths_and_places_of_documents(grounds_of):
-    text = grounds_of(TEXTS).text
+def test_lengths_and_places_of_documents(context_of):
+    text = context_of(TEXTS).text
     assert lengths(text).tolist() == [4, 3, 4, 3]
     assert [where(text, row) for row in (0, 3)] == [("test", 1), ("test", 4)]

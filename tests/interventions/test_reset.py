@@ -19,7 +19,7 @@ EMBEDDINGS, BODY = "model.decoder.embed_tokens.weight", "model.decoder.layers"
 
 
 @pytest.fixture
-def grounds(short):
+def context(short):
     """Of a training of six steps."""
     return short
 
@@ -59,15 +59,15 @@ def test_a_whole_number_is_steps():
 # --- new values ---------------------------------------------------------------------------------------------------
 
 
-def test_first_values_are_those_that_training_began_with(grounds, begun):
-    ground = grounds()
+def test_first_values_are_those_that_training_began_with(context, begun):
+    ground = context()
     for seed in (0, 3):
         state, _ = begun(ground, seed)
         assert not changed(weights(resets.begun(ground, seed)), weights(state.model))
 
 
-def test_fresh_values_are_a_function_of_seed_and_step_and_leave_the_generator_alone(grounds):
-    ground = grounds()
+def test_fresh_values_are_a_function_of_seed_and_step_and_leave_the_generator_alone(context):
+    ground = context()
     before = torch.get_rng_state()
     drawn = {key: weights(resets.begun(ground, *key))[EMBEDDINGS] for key in [(0, None), (0, 4), (0, 5), (1, 4)]}
     assert torch.equal(torch.get_rng_state(), before)
@@ -77,8 +77,8 @@ def test_fresh_values_are_a_function_of_seed_and_step_and_leave_the_generator_al
     assert not any(torch.equal(values[i], values[j]) for i in range(4) for j in range(i))
 
 
-def test_fresh_values_have_the_models_initial_distribution(grounds):
-    ground = grounds(options={"init_std": 0.5, "hidden_size": 64, "word_embed_proj_dim": 64})
+def test_fresh_values_have_the_models_initial_distribution(context):
+    ground = context(options={"init_std": 0.5, "hidden_size": 64, "word_embed_proj_dim": 64})
     drawn = weights(resets.begun(ground, 0, 4))
     pad = ground.tokenizer.pad_token_id
     assert not drawn[EMBEDDINGS][pad].any()  # OPT's padding begins at zero, and so it does again
@@ -93,13 +93,13 @@ class Wider(Objective):
 
     kind: Literal["wider"] = "wider"
 
-    def model(self, network, grounds):
+    def model(self, network, context):
         network.more = torch.nn.Linear(2, 2)
         return network
 
 
-def test_what_an_objective_builds_around_the_network_begins_anew_with_it(grounds, begun):
-    ground = grounds(Wider(), Reset(at=2, names=("more",), values="first"), Reset(at=4, names=("more",)))
+def test_what_an_objective_builds_around_the_network_begins_anew_with_it(context, begun):
+    ground = context(Wider(), Reset(at=2, names=("more",), values="first"), Reset(at=4, names=("more",)))
     state, treated = begun(ground, 3)
     first = weights(state.model)
     assert not changed(weights(resets.begun(ground, 3)), first)
@@ -114,8 +114,8 @@ def test_what_an_objective_builds_around_the_network_begins_anew_with_it(grounds
 # --- which parameters ---------------------------------------------------------------------------------------------
 
 
-def test_the_last_layers_are_those_at_the_end_of_the_stack(grounds):
-    ground = grounds()
+def test_the_last_layers_are_those_at_the_end_of_the_stack(context):
+    ground = context()
     model = resets.begun(ground, 0)
     every = {name for name, _ in model.named_parameters()}
     for last in (1, 2, 3):
@@ -125,10 +125,10 @@ def test_the_last_layers_are_those_at_the_end_of_the_stack(grounds):
         Reset(at=1, last_layers=4).change(ground, 0)
 
 
-def test_a_head_of_its_own_is_reset_alone_and_a_tied_one_with_the_embeddings(grounds):
+def test_a_head_of_its_own_is_reset_alone_and_a_tied_one_with_the_embeddings(context):
     for tied, names in [(True, {EMBEDDINGS}), (False, {"lm_head.weight"})]:
         said = []
-        ground = grounds(options={"tie_word_embeddings": tied}, warn=said.append, seeds=[4, 5])
+        ground = context(options={"tie_word_embeddings": tied}, warn=said.append, seeds=[4, 5])
         assert Reset(at=1, head=True).parameters(resets.begun(ground, 4)) == names
         for seed in (4, 5):
             Reset(at=1, head=True).change(ground, seed)
@@ -145,28 +145,28 @@ def test_a_head_of_its_own_is_reset_alone_and_a_tied_one_with_the_embeddings(gro
         ("model.decoder.final_layer_norm", {f"model.decoder.final_layer_norm.{part}" for part in ("weight", "bias")}),
     ],
 )
-def test_names_are_of_parameters_or_modules(grounds, pattern, names):
-    assert Reset(at=1, names=(pattern,)).parameters(resets.begun(grounds(), 0)) == names
+def test_names_are_of_parameters_or_modules(context, pattern, names):
+    assert Reset(at=1, names=(pattern,)).parameters(resets.begun(context(), 0)) == names
 
 
-def test_what_is_asked_for_in_several_ways_is_reset_together(grounds):
+def test_what_is_asked_for_in_several_ways_is_reset_together(context):
     part = Reset(at=1, head=True, last_layers=1, names=("model.decoder.final_layer_norm.bias",))
-    found = part.parameters(resets.begun(grounds(), 0))
+    found = part.parameters(resets.begun(context(), 0))
     assert found >= {EMBEDDINGS, "model.decoder.final_layer_norm.bias", f"{BODY}.2.fc1.weight"}
     assert not any(name.startswith((f"{BODY}.0", f"{BODY}.1")) for name in found)
 
 
-def test_a_name_that_fits_nothing_is_said_before_training(grounds):
+def test_a_name_that_fits_nothing_is_said_before_training(context):
     with pytest.raises(OntogenyError, match=r"fits 'model.decoder.layer.0'; did you mean 'model.decoder.layers.0'\?"):
-        Reset(at=1, names=(EMBEDDINGS, "model.decoder.layer.0")).change(grounds(), 0)
+        Reset(at=1, names=(EMBEDDINGS, "model.decoder.layer.0")).change(context(), 0)
 
 
 # --- in the course of training ------------------------------------------------------------------------------------
 
 
-def test_at_its_moment_it_alone_begins_anew(grounds, begun):
+def test_at_its_moment_it_alone_begins_anew(context, begun):
     part = Reset(at=0.5, last_layers=1)
-    state, treated = begun(grounds(part), 1)
+    state, treated = begun(context(part), 1)
     before = weights(state.model)
     treated.before(state, 2, 6)
     assert not changed(before, weights(state.model))
@@ -174,20 +174,20 @@ def test_at_its_moment_it_alone_begins_anew(grounds, begun):
     now = weights(state.model)
     # zeros and ones of biases and norms begin as they began: only what is drawn differs from the first values
     assert changed(before, now) == {name for name in now if name.startswith(f"{BODY}.2.") and now[name].ndim == 2}
-    fresh = weights(resets.begun(grounds(part), 1, 3))
+    fresh = weights(resets.begun(context(part), 1, 3))
     assert all(torch.equal(now[name], fresh[name]) for name in now if name.startswith(f"{BODY}.2."))
 
 
-def test_a_checkpoint_at_the_moment_holds_the_weights_of_before(grounds, trained):
-    plain, treated = trained(grounds()), trained(grounds(Reset(at=3, last_layers=1)))
+def test_a_checkpoint_at_the_moment_holds_the_weights_of_before(context, trained):
+    plain, treated = trained(context()), trained(context(Reset(at=3, last_layers=1)))
     for step in range(7):
         assert bool(changed(plain.kept[step], treated.kept[step])) == (step > 3)
     assert treated.losses[:3] == plain.losses[:3]
     assert treated.losses[3] != plain.losses[3]
 
 
-def test_one_may_go_back_to_the_first_values(grounds, begun):
-    state, treated = begun(grounds(Reset(at=2, names=(f"{BODY}.0",), values="first")), 3)
+def test_one_may_go_back_to_the_first_values(context, begun):
+    state, treated = begun(context(Reset(at=2, names=(f"{BODY}.0",), values="first")), 3)
     first = weights(state.model)
     with torch.no_grad():
         for parameter in state.model.parameters():
@@ -197,16 +197,16 @@ def test_one_may_go_back_to_the_first_values(grounds, begun):
 
 
 @pytest.mark.parametrize("moments", [True, False])
-def test_the_optimiser_forgets_what_was_reset_and_nothing_else(grounds, trained, moments):
-    ended = trained(grounds(Reset(at=4, names=(EMBEDDINGS,), moments=moments)))
+def test_the_optimiser_forgets_what_was_reset_and_nothing_else(context, trained, moments):
+    ended = trained(context(Reset(at=4, names=(EMBEDDINGS,), moments=moments)))
     counted = {name: int(ended.state.optimiser.state[p]["step"]) for name, p in ended.state.model.named_parameters()}
     assert counted.pop(EMBEDDINGS) == (2 if moments else 6)
     assert set(counted.values()) == {6}
 
 
-def test_the_moments_after_it_are_those_of_the_gradients_since(grounds, begun):
+def test_the_moments_after_it_are_those_of_the_gradients_since(context, begun):
     """One step after a reset AdamW's first moment is a tenth of that step's gradient, and the weight has moved by the rate."""
-    state, treated = begun(grounds(Reset(at=1, names=(EMBEDDINGS,))))
+    state, treated = begun(context(Reset(at=1, names=(EMBEDDINGS,))))
     weight = dict(state.model.named_parameters())[EMBEDDINGS]
 
     def step(gradient):
@@ -222,8 +222,8 @@ def test_the_moments_after_it_are_those_of_the_gradients_since(grounds, begun):
     assert torch.allclose(weight, anew * (1 - 0.01 * 0.1) - 0.01, atol=1e-6)  # weight decay .1, then the step
 
 
-def test_going_on_after_a_kill_changes_nothing(grounds, goes_on):
-    goes_on(grounds(Reset(at=3, head=True, last_layers=1)), (0, 2, 3, 4, 6), seed=1)
+def test_going_on_after_a_kill_changes_nothing(context, goes_on):
+    goes_on(context(Reset(at=3, head=True, last_layers=1)), (0, 2, 3, 4, 6), seed=1)
 
 
 # --- recipes ------------------------------------------------------------------------------------------------------
@@ -249,11 +249,11 @@ def test_what_cannot_be_meant_is_refused(fields, said):
         tiny.recipe(f"interventions=[{{kind: reset, {fields}}}]")
 
 
-def test_a_moment_past_the_end_is_refused(grounds):
+def test_a_moment_past_the_end_is_refused(context):
     with pytest.raises(OntogenyError, match="reset at step 6, but training ends at step 6"):
-        Reset(at=6, head=True).change(grounds(), 0)
+        Reset(at=6, head=True).change(context(), 0)
 
 
-def test_steps_are_those_of_the_run(grounds):
-    ground = grounds(steps=None, training={"epochs": 2})
+def test_steps_are_those_of_the_run(context):
+    ground = context(steps=None, training={"epochs": 2})
     assert resets.total_steps(ground) == int(np.floor(2 * ((len(ground.text) - 1) // 8) / 4))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ontogeny import recipe as recipes
 from ontogeny.interventions.smoothing import (
     Neighbours,
-    Smoothed,
+    SmoothedCrossEntropy,
     SyntacticSmoothing,
     most_similar,
     neighbour_counts,
@@ -69,7 +69,7 @@ def test_two_targets_on_paper():
     """
     neighbours = Neighbours(np.array([[0, 0], [0, 2], [0, 0], [0, 0]]), np.array([[0, 0], [0.75, 0.25], [0, 0], [0, 0]]))
     logits = torch.log(torch.tensor([[1 / 2, 1 / 4, 1 / 8, 1 / 8]])).repeat(3, 1) + 7  # a constant changes nothing
-    loss = Smoothed(neighbours, 0.4)(saying(logits), torch.tensor([[0, 1, 3, -100]]), nullcontext)
+    loss = SmoothedCrossEntropy(neighbours, 0.4)(saying(logits), torch.tensor([[0, 1, 3, -100]]), nullcontext)
     assert float(loss) == pytest.approx(4.8 * np.log(2), abs=1e-5)
 
 
@@ -85,7 +85,7 @@ def test_it_is_cross_entropy_with_dense_targets(seed, share):
     targets = tokens[0, 1:]
     dense = torch.zeros(5, 7).scatter_add_(1, token[targets], share * weight[targets])
     dense.scatter_add_(1, targets[:, None], 1 - share * weight[targets].sum(1, keepdim=True))
-    found = Smoothed(Neighbours(token.numpy(), weight.double().numpy()), share)(saying(logits), tokens, nullcontext)
+    found = SmoothedCrossEntropy(Neighbours(token.numpy(), weight.double().numpy()), share)(saying(logits), tokens, nullcontext)
     assert float(found) == pytest.approx(float(F.cross_entropy(logits, dense, reduction="sum")), rel=1e-4, abs=1e-4)
 
 
@@ -93,13 +93,13 @@ def test_no_share_is_the_plain_loss():
     logits, tokens = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([[0, 1, 2, -100, -100]])
     neighbours = Neighbours(np.array([[1], [2], [3], [4], [0]]), np.ones((5, 1)))
     plain = batch_loss(saying(logits), tokens, nullcontext)
-    assert torch.equal(Smoothed(neighbours, 0.0)(saying(logits), tokens, nullcontext), plain)
-    assert not torch.equal(Smoothed(neighbours, 0.5)(saying(logits), tokens, nullcontext), plain)
+    assert torch.equal(SmoothedCrossEntropy(neighbours, 0.0)(saying(logits), tokens, nullcontext), plain)
+    assert not torch.equal(SmoothedCrossEntropy(neighbours, 0.5)(saying(logits), tokens, nullcontext), plain)
 
 
 @pytest.mark.parametrize(("pace", "shares"), [("linear", [0.5, 0.375, 0.125]), ("fixed", [0.5, 0.5, 0.5])])
 def test_the_share_is_paced(pace, shares):
-    loss = Smoothed(Neighbours(np.zeros((2, 1), dtype=np.int64), np.ones((2, 1))), 0.5, pace)
+    loss = SmoothedCrossEntropy(Neighbours(np.zeros((2, 1), dtype=np.int64), np.ones((2, 1))), 0.5, pace)
     found = []
     for step in (0, 2, 6):
         loss.at(step, 8)
@@ -107,18 +107,18 @@ def test_the_share_is_paced(pace, shares):
     assert found == shares
 
 
-def test_training_paces_the_share(grounds_of):
-    loss = SyntacticSmoothing(share=0.4).loss(grounds_of(["a dog runs", "a cat runs"]))
+def test_training_paces_the_share(context_of):
+    loss = SyntacticSmoothing(share=0.4).loss(context_of(["a dog runs", "a cat runs"]))
     Treatment((Period(1.0, []),), loss).before(SimpleNamespace(), 5, 10)
     assert float(loss.share) == pytest.approx(0.2)
 
 
-def test_what_is_learned_with_it(grounds_of):
+def test_what_is_learned_with_it(context_of):
     """dog is only seen after "a", cat only after "the", both before the same: after "the" cat keeps .7, dog gets .3."""
-    grounds = grounds_of(["a dog runs", "the cat runs", "a dog sleeps", "the cat sleeps"] * 4)
-    ids = grounds.tokenizer.convert_tokens_to_ids
+    context = context_of(["a dog runs", "the cat runs", "a dog sleeps", "the cat sleeps"] * 4)
+    ids = context.tokenizer.convert_tokens_to_ids
     rows = torch.tensor([[2, *ids(text.split())] for text in ("a dog runs", "the cat runs")])
-    loss, size = SyntacticSmoothing(share=0.3, pace="fixed").loss(grounds), len(grounds.tokenizer)
+    loss, size = SyntacticSmoothing(share=0.3, pace="fixed").loss(context), len(context.tokenizer)
     table = torch.nn.Embedding(size, size)
     for _ in range(200):
         loss(lambda input_ids, use_cache: SimpleNamespace(logits=table(input_ids)), rows, nullcontext).backward()
@@ -132,15 +132,15 @@ def test_what_is_learned_with_it(grounds_of):
 # --- what is similar ------------------------------------------------------------------------------------------------
 
 
-def test_neighbours_by_hand(grounds_of):
+def test_neighbours_by_hand(context_of):
     """Before and after dog: a, runs (1 each); a, sleeps.  cat: the, runs.  cow: a, runs.
 
     sim(dog, cat) = (cos((2, 0), (0, 1)) + cos((1, 1), (1, 0))) / 2 = (0 + 1/sqrt 2) / 2,  sim(dog, cow) = (1 + 1/sqrt 2) / 2,
     sim(cat, cow) = (0 + 1) / 2.
     """
-    grounds = grounds_of(["a dog runs", "a dog sleeps", "the cat runs", "a cow runs"])
-    ids = grounds.tokenizer.convert_tokens_to_ids
-    found = SyntacticSmoothing(similar=2, temperature=0.5).neighbours(grounds)
+    context = context_of(["a dog runs", "a dog sleeps", "the cat runs", "a cow runs"])
+    ids = context.tokenizer.convert_tokens_to_ids
+    found = SyntacticSmoothing(similar=2, temperature=0.5).neighbours(context)
     half = 1 / np.sqrt(2)
     powers = {ids("cat"): np.exp(half), ids("cow"): np.exp(1 + half)}
     assert similar(found, "dog", ids) == pytest.approx({word: p / sum(powers.values()) for word, p in powers.items()})
@@ -148,19 +148,19 @@ def test_neighbours_by_hand(grounds_of):
     assert similar(found, "cat", ids) == pytest.approx({word: p / sum(powers.values()) for word, p in powers.items()})
 
 
-def test_special_tokens_neither_have_nor_are_neighbours(grounds_of):
-    grounds = grounds_of(["dog", "cat"])  # both between BOS and BOS; BOS is before and after both
-    found, special = SyntacticSmoothing().neighbours(grounds), grounds.tokenizer.all_special_ids
-    ids = grounds.tokenizer.convert_tokens_to_ids
+def test_special_tokens_neither_have_nor_are_neighbours(context_of):
+    context = context_of(["dog", "cat"])  # both between BOS and BOS; BOS is before and after both
+    found, special = SyntacticSmoothing().neighbours(context), context.tokenizer.all_special_ids
+    ids = context.tokenizer.convert_tokens_to_ids
     assert found.weight[special].sum() == 0
     assert similar(found, "dog", ids) == {ids("cat"): 1.0}
 
 
-def test_all_similarities_against_another_package(grounds_of):
-    grounds = grounds_of(["a dog runs and a cat runs", "the dog sees a cat", "a cat and the dog", "the cat sees the dog"])
-    left, right = (matrix.toarray() for matrix in neighbour_counts(grounds.index()))
-    size, special = len(grounds.tokenizer), grounds.tokenizer.all_special_ids
-    found = SyntacticSmoothing(similar=size, temperature=1.0).neighbours(grounds)
+def test_all_similarities_against_another_package(context_of):
+    context = context_of(["a dog runs and a cat runs", "the dog sees a cat", "a cat and the dog", "the cat sees the dog"])
+    left, right = (matrix.toarray() for matrix in neighbour_counts(context.index()))
+    size, special = len(context.tokenizer), context.tokenizer.all_special_ids
+    found = SyntacticSmoothing(similar=size, temperature=1.0).neighbours(context)
     words = [word for word in range(size) if word not in special and left[word].any()]
     for word in words:
         sims = {
@@ -211,11 +211,11 @@ def test_tags_of_tokens_by_hand(treebank):
     assert not counts[ids("sleeps")].any()
 
 
-def test_words_of_the_same_tag_share_and_the_text_that_is_left_out_is_said(treebank, grounds_of):
+def test_words_of_the_same_tag_share_and_the_text_that_is_left_out_is_said(treebank, context_of):
     said = []
-    grounds = grounds_of(["The dogs run", "A dogs sleeps"], warn=said.append)
-    ids = grounds.tokenizer.convert_tokens_to_ids
-    found = SyntacticSmoothing(treebank=treebank, similar=3).neighbours(grounds)
+    context = context_of(["The dogs run", "A dogs sleeps"], warn=said.append)
+    ids = context.tokenizer.convert_tokens_to_ids
+    found = SyntacticSmoothing(treebank=treebank, similar=3).neighbours(context)
     assert similar(found, "The", ids) == {ids("A"): 1.0}
     assert similar(found, "dogs", ids) == pytest.approx({ids("run"): 1.0})  # cos = 1/sqrt 2; nothing else has NOUN
     assert similar(found, "sleeps", ids) == {}
@@ -228,12 +228,12 @@ def test_words_of_the_same_tag_share_and_the_text_that_is_left_out_is_said(treeb
     ("text", "message"),
     [("1\tThe\tthe\n", r":1: a word of CoNLL-U has 10 columns between tabs, this line has 3"), (None, r"does not exist")],
 )
-def test_what_is_no_treebank(tmp_path, grounds_of, text, message):
+def test_what_is_no_treebank(tmp_path, context_of, text, message):
     path = tmp_path / "x.conllu"
     if text:
         path.write_text(text, encoding="utf-8")
     with pytest.raises(OntogenyError, match=message):
-        SyntacticSmoothing(treebank=path).loss(grounds_of(["a dog"]))
+        SyntacticSmoothing(treebank=path).loss(context_of(["a dog"]))
 
 
 def test_a_slow_tokenizer_is_refused(treebank):

@@ -92,52 +92,52 @@ def micro_english(words):
     return list(MicroEnglish(words=words).documents())
 
 
-def test_a_run_reads_the_surrogate_and_its_bigrams_are_the_text_s(grounds_of):
+def test_a_run_reads_the_surrogate_and_its_bigrams_are_the_text_s(context_of):
     documents = micro_english(8000)
-    grounds = grounds_of(documents, interventions=[{"kind": "bigram-surrogate"}])
-    (stream,) = streams(grounds, lambda: documents)
+    context = context_of(documents, interventions=[{"kind": "bigram-surrogate"}])
+    (stream,) = streams(context, lambda: documents)
     text = stream.text
-    assert len(text) == len(grounds.untouched)
-    assert (text.ids[text.documents["start"]] == grounds.first).all()
-    assert len(text.documents) == np.count_nonzero(text.ids == grounds.first)
-    assert text.documents["words"][-1] < text.facts["words"] == grounds.untouched.facts["words"]
-    before, after = (Counter(pairwise(stored.ids.tolist())) for stored in (grounds.untouched, text))
-    before[grounds.untouched.ids[-1], grounds.first] += 1
+    assert len(text) == len(context.untouched)
+    assert (text.ids[text.documents["start"]] == context.first).all()
+    assert len(text.documents) == np.count_nonzero(text.ids == context.first)
+    assert text.documents["words"][-1] < text.facts["words"] == context.untouched.facts["words"]
+    before, after = (Counter(pairwise(stored.ids.tolist())) for stored in (context.untouched, text))
+    before[context.untouched.ids[-1], context.first] += 1
     assert set(after) <= set(before)
     frequent = [pair for pair, count in before.items() if count >= 40]
     assert len(frequent) > 10
     for pair in frequent:
         assert abs(after[pair] - before[pair]) < 6 * before[pair] ** 0.5  # the counts of a chain vary about as much as Poisson's
-    log = [json.loads(line) for line in grounds.folder.changes(1, "bigram-surrogate").read_text().splitlines()]
+    log = [json.loads(line) for line in context.folder.changes(1, "bigram-surrogate").read_text().splitlines()]
     assert log[0]["document"] == 1
-    assert log[0]["text"] == grounds.tokenizer.decode(text.ids[1 : text.documents["start"][1]])
-    facts = json.loads(grounds.folder.interventions.read_text())["edits"][0]["facts"]
+    assert log[0]["text"] == context.tokenizer.decode(text.ids[1 : text.documents["start"][1]])
+    facts = json.loads(context.folder.interventions.read_text())["edits"][0]["facts"]
     assert facts == {"changes": len(text) - 1, "order": 2, "documents": len(text.documents)}
 
 
-def test_the_seed_decides(grounds_of):
-    grounds = grounds_of(["a b a c", "b a", "c"])
+def test_the_seed_decides(context_of):
+    context = context_of(["a b a c", "b a", "c"])
 
     def ids(seed):
-        return BigramSurrogate(seed=seed).edit(grounds).ids.tolist()
+        return BigramSurrogate(seed=seed).edit(context).ids.tolist()
 
     assert ids(0) == ids(0)
     assert len({tuple(ids(seed)) for seed in range(10)}) > 5
-    assert BigramSurrogate().edit(grounds).ids.dtype == grounds.text.ids.dtype
+    assert BigramSurrogate().edit(context).ids.dtype == context.text.ids.dtype
 
 
-def test_a_text_without_bos_is_refused(grounds_of):
+def test_a_text_without_bos_is_refused(context_of):
     with pytest.raises(OntogenyError, match=r"bigram-surrogate: documents begin where BOS is drawn.*set bos: true"):
-        BigramSurrogate().edit(grounds_of(["a b"], bos=False))
+        BigramSurrogate().edit(context_of(["a b"], bos=False))
 
 
-def test_what_foretold_the_next_word_beyond_bigrams_is_gone(grounds_of):
+def test_what_foretold_the_next_word_beyond_bigrams_is_gone(context_of):
     """In the text the third word repeats the first; in the surrogate it does so by chance."""
-    grounds = grounds_of(["a x a", "b x b"] * 100)
-    edited = BigramSurrogate().edit(grounds)
+    context = context_of(["a x a", "b x b"] * 100)
+    edited = BigramSurrogate().edit(context)
     texts = edited.changes["text"].to_list()
     threes = [text.split() for text in texts if len(text.split()) == 3]
     agreeing = np.mean([words[0] == words[2] for words in threes])
     assert 0.3 < agreeing < 0.7
-    exact = BigramSurrogate(order=3).edit(grounds).changes["text"].to_list()[:-1]
+    exact = BigramSurrogate(order=3).edit(context).changes["text"].to_list()[:-1]
     assert set(exact) == {"a x a", "b x b"}

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ontogeny.architectures.opt import OPT
 from ontogeny.interventions import Course, Intervention, Objective, Window, streams, treatment
 from ontogeny.records import OntogenyError
-from ontogeny.tokens.prepare import Text
+from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import Blocks, Documents
 from ontogeny.training import order, schedule
 from ontogeny.training.session import build
@@ -26,11 +26,11 @@ class Halved(Objective):
 
     kind: Literal["halved"] = "halved"
 
-    def loss(self, grounds):
+    def loss(self, context):
         return lambda model, tokens, autocast: batch_loss(model, tokens, autocast) / 2
 
-    def model(self, network, grounds):
-        network.mark = grounds.recipe.name
+    def model(self, network, context):
+        network.mark = context.recipe.name
         return network
 
 
@@ -46,7 +46,7 @@ class Doubled(Course):
     kind: Literal["doubled"] = "doubled"
     more: float = 0.0
 
-    def change(self, grounds, seed):
+    def change(self, context, seed):
         part = self
 
         class Rate(Change):
@@ -65,23 +65,23 @@ class Strange(Intervention):
 
 
 @pytest.fixture
-def treated(grounds_of):
-    """treated(*parts): grounds and treatment of one seed."""
+def treated(context_of):
+    """treated(*parts): context and treatment of one seed."""
 
     def make(*parts, seed=0, **settings):
-        grounds = grounds_of(TEXTS, interventions=parts, **settings)
-        return grounds, treatment(grounds, streams(grounds, list), seed)
+        context = context_of(TEXTS, interventions=parts, **settings)
+        return context, treatment(context, streams(context, list), seed)
 
     return make
 
 
 def test_without_interventions_training_is_plain(treated):
-    grounds, found = treated()
+    context, found = treated()
     assert (found.loss, found.changes, len(found.periods)) == (batch_loss, (), 1)
     network = object()
     assert found.model(network) is network
     assert isinstance(found.rows(0, 10), Blocks)
-    assert found.rows(0, 10).text is grounds.untouched
+    assert found.rows(0, 10).text is context.untouched
     assert found.rate(0.25, 3, 10) == 0.25
     with found.kept(None):
         pass
@@ -89,10 +89,10 @@ def test_without_interventions_training_is_plain(treated):
 
 def test_plain_training_is_bit_for_bit_the_loop_as_it_was(short, trained):
     """Written out: rows of a seed's permutation, the mean loss, a clipped step of AdamW at the schedule's rate."""
-    grounds = short(training={"learning_rate": 0.01})
-    found, training = trained(grounds, 5), grounds.recipe.training
+    context = short(training={"learning_rate": 0.01})
+    found, training = trained(context, 5), context.recipe.training
     torch.manual_seed(5)
-    model = build(grounds.recipe, Text(grounds.tokenizer, grounds.text, grounds.text)).train()
+    model = build(context.recipe, TokenisedText(context.tokenizer, context.text, context.text)).train()
     groups = [[p for p in model.parameters() if p.ndim >= 2], [p for p in model.parameters() if p.ndim < 2]]
     optimiser = torch.optim.AdamW(
         [{"params": groups[0], "weight_decay": 0.1}, {"params": groups[1], "weight_decay": 0.0}], fused=True
@@ -101,8 +101,8 @@ def test_plain_training_is_bit_for_bit_the_loop_as_it_was(short, trained):
         for group in optimiser.param_groups:
             group["lr"] = schedule.learning_rate(training, step, 6)
         torch.manual_seed(5 * 1_000_003 + step)
-        indices = order.batch(5, step, 4, grounds.text.blocks(8))
-        tokens = torch.from_numpy(grounds.text.block(indices, 8))
+        indices = order.batch(5, step, 4, context.text.blocks(8))
+        tokens = torch.from_numpy(context.text.block(indices, 8))
         logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum") / 32
         loss.backward()
@@ -136,7 +136,7 @@ def test_an_objective_that_changes_nothing_changes_nothing(short, trained):
     assert trained(short(Plain())).losses == trained(short()).losses
 
 
-def test_a_models_own_loss_is_taken_where_there_is_no_objective(grounds_of):
+def test_a_models_own_loss_is_taken_where_there_is_no_objective(context_of):
     def own(model, tokens, autocast):
         return batch_loss(model, tokens, autocast)
 
@@ -146,8 +146,8 @@ def test_a_models_own_loss_is_taken_where_there_is_no_objective(grounds_of):
             return own
 
     def masked(*parts):
-        grounds = grounds_of(TEXTS, interventions=parts)
-        return replace(grounds, recipe=grounds.recipe.model_copy(update={"model": Masked()}))
+        context = context_of(TEXTS, interventions=parts)
+        return replace(context, recipe=context.recipe.model_copy(update={"model": Masked()}))
 
     assert treatment(masked(), streams(masked(), list), 0).loss is own
     with pytest.raises(OntogenyError, match="plain is for models of the next token; opt has an objective of its own"):
@@ -180,5 +180,5 @@ PAGE = Path(__file__).parents[2] / "docs" / "interventions" / "weights.md"
 @pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE))
 def test_the_recipes_shown_can_be_trained(short, block):
     parts = YAML(typ="safe").load(block)["interventions"]
-    grounds = short(*parts, steps=400)
-    assert len(treatment(grounds, streams(grounds, list), 0).changes) == len(parts) > 0
+    context = short(*parts, steps=400)
+    assert len(treatment(context, streams(context, list), 0).changes) == len(parts) > 0

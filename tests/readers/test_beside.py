@@ -10,7 +10,7 @@ import torch
 
 from ontogeny import store
 from ontogeny.laboratory import Run
-from ontogeny.readers import Way, beside, live, plan, process
+from ontogeny.readers import ReadingMode, beside, live, plan, process
 from ontogeny.readers.beside import Beside
 from ontogeny.recipe import Recipe
 from ontogeny.store import RunFolder
@@ -18,7 +18,7 @@ from ontogeny.store import RunFolder
 SUITE = "micro-english"
 STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 UNREAD = [0, 1, 2]
-AT_ONCE = Way("beside", 1, "cpu", at_once=True)
+AT_ONCE = ReadingMode("beside", 1, "cpu", at_once=True)
 
 
 def silent(n, note=""):
@@ -98,7 +98,7 @@ def test_training_that_is_stopped_stops_its_reader(unread, monkeypatch):
 def test_a_process_is_started_where_enough_is_left_to_read(unread, monkeypatch, pays_after, starts):
     monkeypatch.setattr(process, "COMMAND", STAND_IN)
     monkeypatch.setattr(beside, "PAYS_AFTER", pays_after)
-    own, (first, second, *_) = Beside(unread.readings, Way("beside", 1, "cpu"), 7, silent), unread.folder.checkpoints(1)
+    own, (first, second, *_) = Beside(unread.readings, ReadingMode("beside", 1, "cpu"), 7, silent), unread.folder.checkpoints(1)
     own.read(1, first)
     assert unread.folder.scores(1, SUITE, 0).exists()  # here, and in turn
     assert (own.worker is not None) == starts
@@ -108,7 +108,7 @@ def test_a_process_is_started_where_enough_is_left_to_read(unread, monkeypatch, 
 
 
 def test_after_training_nothing_is_read_meanwhile(unread):
-    with live(unread.readings, Way("after"), [1], 7) as read:
+    with live(unread.readings, ReadingMode("after"), [1], 7) as read:
         read(1, unread.folder.checkpoints(1)[0])
     assert not unread.folder.scores(1, SUITE, 0).exists()
     assert unread.folder.lineage()["reading"]["way"] == "after"
@@ -147,7 +147,7 @@ def test_who_reads_is_a_matter_of_cores(monkeypatch, settings, cores, share, way
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     found = plan(tiny.recipe(*settings), share)
     assert (found.way, found.threads, found.spared) == (way, threads, threads)
-    assert Way.from_lineage(found.lineage()) == found
+    assert ReadingMode.from_lineage(found.lineage()) == found
 
 
 def test_with_a_gpu_it_is_done_beside_training_and_no_core_is_spared(monkeypatch):
@@ -155,8 +155,8 @@ def test_with_a_gpu_it_is_done_beside_training_and_no_core_is_spared(monkeypatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     automatic = ("training.device=auto", "scoring.device=auto")
-    assert plan(tiny.recipe(*automatic)) == Way("beside", 1, "cuda:2")  # one that does not train
-    assert plan(tiny.recipe("training.device=auto")) == Way("beside", 1, "cpu")
+    assert plan(tiny.recipe(*automatic)) == ReadingMode("beside", 1, "cuda:2")  # one that does not train
+    assert plan(tiny.recipe("training.device=auto")) == ReadingMode("beside", 1, "cpu")
     assert plan(tiny.recipe(*automatic)).spared == 0
 
 
@@ -164,7 +164,7 @@ def test_training_leaves_cores_to_the_reader(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     recipe: Recipe = tiny.recipe("training.threads=")
     here = Run.begin(recipe, tmp_path)
-    assert here.outlook().engine.threads == 8
+    assert here.training_plan().engine.threads == 8
     here.prepare()
-    assert here.folder.lineage()["engine"]["threads"] == here.outlook().engine.threads == 6
+    assert here.folder.lineage()["engine"]["threads"] == here.training_plan().engine.threads == 6
     assert here.folder.lineage()["reading"]["planned"]["threads"] == 2

@@ -8,6 +8,7 @@ import tiny
 
 from ontogeny import store
 from ontogeny.readers import process
+from ontogeny.readers.__main__ import READS
 from ontogeny.readers.process import Ended, Told, Worker
 from ontogeny.store import RunFolder
 
@@ -55,7 +56,7 @@ def test_a_run_is_read_as_it_asks(own_run):
     kept = store.read_table(path)
     path.unlink()
     asked = {"run": str(own_run), "seed": 1, "step": 8, "again": False}
-    assert process.answer(asked, Told(said.append), None) == {"done": "", "trouble": None}
+    assert process.answer(asked, READS, Told(said.append), None) == {"done": "", "trouble": None}
     assert store.read_table(path).equals(kept)
     assert [set(message) for message in said] == [{"note"}] * len(said)
     assert said[0]["note"].startswith("micro-english at step 8: ")
@@ -67,4 +68,4 @@ def test_what_a_person_can_mend_is_a_trouble(own_run):
     file.write_bytes(file.read_bytes()[:-10])
     run.scores(0, "micro-english", 8).unlink()
     asked = {"run": str(own_run), "seed": 0, "step": 8, "again": False}
-    assert "it is not scored" in process.answer(asked, tiny.Heard(), None)["trouble"]
+    assert "it is not scored" in process.answer(asked, READS, tiny.Heard(), None)["trouble"]

@@ -10,7 +10,7 @@ from transformers import MambaConfig, MambaForCausalLM
 
 from ontogeny.architectures.lstm import LSTM
 from ontogeny.architectures.mamba import Mamba
-from ontogeny.architectures.models.state import State
+from ontogeny.architectures.models.state import RecurrentState
 from ontogeny.architectures.xlstm import XLSTM
 from ontogeny.scoring import carried, causal, plan, readout
 from ontogeny.scoring.forest import grow
@@ -51,7 +51,7 @@ class Sums:
     def __call__(self, ids, before, keep):
         self.read += ids.numel()
         sums = ids.cumsum(1) + (before.parts[0][0] if before is not None else 0)
-        return sums[..., None].float(), State({0: (sums[:, -1:],)}) if keep else State()
+        return sums[..., None].float(), RecurrentState({0: (sums[:, -1:],)}) if keep else RecurrentState()
 
 
 @given(SENTENCES, st.booleans(), st.sampled_from([1, 4, 2048]))
@@ -100,7 +100,9 @@ class Forgetful(LSTM):
     def build(self, *told):
         model = super().build(*told)
         carry = model.model.carry
-        model.model.carry = lambda ids, before, keep: carry(ids, before and State({0: tuple(p * 0 for p in before.parts[0])}), keep)
+        model.model.carry = lambda ids, before, keep: carry(
+            ids, before and RecurrentState({0: tuple(p * 0 for p in before.parts[0])}), keep
+        )
         return model
 
 

@@ -22,7 +22,7 @@ from transformers import (
 
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import causal, masked, plan
-from ontogeny.scoring.reading import Asked, frame, open_model, score_folder
+from ontogeny.scoring.reading import SuitePairs, frame, open_model, score_folder
 from ontogeny.tokens import token_store
 
 CPU = torch.device("cpu")
@@ -312,6 +312,6 @@ def test_a_folder_of_a_masked_model_is_opened_and_scored_as_one(family, tokenize
     model = build(family)
     folder = tiny.save(model, tokenizer, tmp_path / "model")
     assert masked.is_masked(open_model(folder))
-    scores, _, _ = score_folder(folder, Asked("s", pairs, [], {}, "k"), CPU, 256, True, lambda n: None)
+    scores, _, _ = score_folder(folder, SuitePairs("s", pairs, [], {}, "k"), CPU, 256, True, lambda n: None)
     expected = [by_hand(model, tokenizer, pair.good, "within-word") for pair in pairs]
     assert scores["logp_good"].to_list() == pytest.approx(expected, abs=1e-4)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ontogeny.interventions.kinds import TextEdit
-from ontogeny.studies import plan
+from ontogeny.studies import study_file
 
 BASE = (Path(__file__).parents[1] / "tiny.py").read_text(encoding="utf-8").split('RECIPE = """')[1].split('"""')[0]
 STUDY = """
@@ -79,7 +79,7 @@ def study(folder, *replaced, text=STUDY):
         assert old in text, old
         text = text.replace(old, new)
     (folder / "study.yaml").write_text(text, encoding="utf-8")
-    return plan.load(folder / "study.yaml")
+    return study_file.load(folder / "study.yaml")
 
 
 @dataclass

@@ -10,7 +10,7 @@ from synthetic_study import B0, CONTROLS, NAMED, SMALL, STEPS, Study, make_study
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, read_table, write_table
 from ontogeny.studies.figures_effects import achieved, moved
-from ontogeny.studies.gathering import FRAMES, SCHEMAS, Gathered, gather, keep, kept
+from ontogeny.studies.gathering import FRAMES, SCHEMAS, StudyFrames, gather, keep, kept
 
 EARLY = {32: 16 / 68, 64: 34 / 68, 100: 18 / 68}  # each from halfway to its neighbours, between steps 32 and 100
 LATE = {800: 25 / 200, 850: 50 / 200, 900: 50 / 200, 950: 50 / 200, 1000: 25 / 200}
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def gathered(folder: Path) -> Gathered:
+def gathered(folder: Path) -> StudyFrames:
     return gather(folder, STUDY)
 
 
@@ -33,7 +33,7 @@ def two_arms(folder: Path) -> tuple[Path, Study]:
     return make_study(folder, study, pairs=4), study
 
 
-def test_every_frame_has_its_columns(gathered: Gathered) -> None:
+def test_every_frame_has_its_columns(gathered: StudyFrames) -> None:
     for name, schema in SCHEMAS.items():
         assert dict(getattr(gathered, name).schema) == schema, name
     arms = gathered.arms.drop("slug", "changes", "priority").to_dicts()
@@ -43,7 +43,7 @@ def test_every_frame_has_its_columns(gathered: Gathered) -> None:
     assert {name: gathered.seeds(name) for name in gathered.arms["arm"]} == {one.name: [0, 1] for one in STUDY.arms}
 
 
-def test_means_over_the_windows_as_on_paper(folder: Path, gathered: Gathered) -> None:
+def test_means_over_the_windows_as_on_paper(folder: Path, gathered: StudyFrames) -> None:
     run = RunFolder(folder / "arms" / "early-1")
     own = gathered.outcomes.filter(arm="early 1", seed=1, paradigm=NAMED[0], pair="3").row(0, named=True)
     for window, weights in (("early", EARLY), ("late", LATE)):
@@ -55,7 +55,7 @@ def test_means_over_the_windows_as_on_paper(folder: Path, gathered: Gathered) ->
     assert own["contrast"] == "c1"
 
 
-def test_late_accuracy_is_what_the_verdicts_say(folder: Path, gathered: Gathered) -> None:
+def test_late_accuracy_is_what_the_verdicts_say(folder: Path, gathered: StudyFrames) -> None:
     for one in STUDY.arms:
         judged = dict(read_table(RunFolder(folder / "arms" / one.slug).verdicts).select("paradigm", "late_mean").iter_rows())
         means = gathered.outcomes.filter(arm=one.name).group_by("paradigm").agg(pl.col("late_accuracy").mean())
@@ -73,14 +73,14 @@ def test_a_tie_is_half(tmp_path: Path) -> None:
     assert found["late_margin"].to_list() == pytest.approx([0.9e-5] * len(found))
 
 
-def test_verdicts_over_all_seeds_and_of_each(folder: Path, gathered: Gathered) -> None:
+def test_verdicts_over_all_seeds_and_of_each(folder: Path, gathered: StudyFrames) -> None:
     row = read_table(RunFolder(folder / "arms" / "all-1").verdicts).filter(paradigm=NAMED[1]).row(0, named=True)
     own = gathered.verdicts.filter(arm="all 1", paradigm=NAMED[1]).sort("seed", nulls_last=False)
     assert own["seed"].to_list() == [None, 0, 1]
     assert own["verdict"].to_list() == [row["verdict"], *row["seed_verdicts"]]
 
 
-def test_the_evidence_of_each_period_and_the_dose_that_was_achieved(gathered: Gathered) -> None:
+def test_the_evidence_of_each_period_and_the_dose_that_was_achieved(gathered: StudyFrames) -> None:
     own = gathered.evidence.filter(arm="early 1", paradigm=NAMED[0]).sort("start")
     assert own["edited"].to_list() == [True, False]
     assert own["bigram_margin"].to_list() == pytest.approx([0.8, -0.8])  # B0 + 2 |B0| in the first tenth
@@ -96,7 +96,7 @@ def test_several_edited_periods_weigh_by_their_lengths() -> None:
     assert achieved(frame)["bigram margin"].to_list() == pytest.approx([0.2])
 
 
-def test_losses_costs_and_edits(gathered: Gathered) -> None:
+def test_losses_costs_and_edits(gathered: StudyFrames) -> None:
     assert gathered.losses.filter(arm="all 1", seed=1)["step"].to_list() == list(STEPS)
     cost = gathered.costs.filter(arm="all 1", seed=0).row(0, named=True)
     assert (cost["steps"], cost["tokens"], cost["words"]) == (1000, 512_000, 400_000.0)
@@ -199,7 +199,7 @@ def test_a_broken_recipe_is_named(tmp_path: Path) -> None:
         gather(path, study)
 
 
-def test_what_is_kept_is_what_was_gathered(gathered: Gathered, tmp_path: Path) -> None:
+def test_what_is_kept_is_what_was_gathered(gathered: StudyFrames, tmp_path: Path) -> None:
     keep(gathered, tmp_path)
     again = kept(tmp_path)
     assert all(getattr(again, name).equals(getattr(gathered, name)) for name in FRAMES)

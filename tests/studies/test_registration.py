@@ -90,7 +90,7 @@ def test_where_it_is_computed_is_no_part_of_what_it_says(say, tmp_path):
     assert text != planned_study.BASE
     study = planned_study.study(tmp_path)
     (tmp_path / "base.yaml").write_text(text, encoding="utf-8")
-    moved = planned_study.plan.load(tmp_path / "study.yaml")
+    moved = planned_study.study_file.load(tmp_path / "study.yaml")
     assert moved.base.training.threads == 2 != study.base.training.threads
     assert register(tmp_path / "runs", moved) == first
 

@@ -11,7 +11,7 @@ from ontogeny import store
 from ontogeny.cli import app
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.studies import commands, plan, running
+from ontogeny.studies import commands, running, study_file
 from ontogeny.studies.cost import Cost, duration
 
 STUDY = """
@@ -64,7 +64,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(place):
-    return plan.load(place / "little.yaml")
+    return study_file.load(place / "little.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_report_of_part_of_a_study_says_what_is_not_there(place, study, tmp_pa
 def test_an_arm_that_cannot_be_made_is_named_before_any_training(place, tmp_path, in_this_process):
     (tmp_path / "tiny.yaml").write_text((place / "tiny.yaml").read_text())
     nothing = STUDY.replace("(?i)\\\\bthe dog\\\\b", "no such words")
-    study = plan.parse(nothing, "little.yaml", tmp_path)
+    study = study_file.parse(nothing, "little.yaml", tmp_path)
     with pytest.raises(OntogenyError, match=r"dropped: .*no such words"):
         running.run_arms(study, tmp_path / "runs" / "little", jobs=1)
     assert not list((tmp_path / "runs").rglob("checkpoints"))
@@ -161,7 +161,7 @@ def test_a_new_study_is_a_study_and_is_not_written_over(place, tmp_path, monkeyp
     (tmp_path / "recipe.yaml").write_text((place / "tiny.yaml").read_text())
     result = CliRunner().invoke(app, ["study", "new", "mine"])
     assert result.exit_code == 0, result.output
-    assert plan.load(tmp_path / "mine.yaml").reference == "untouched"
+    assert study_file.load(tmp_path / "mine.yaml").reference == "untouched"
     again = CliRunner().invoke(app, ["study", "new", "mine"])
     assert isinstance(again.exception, OntogenyError)
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import planned_study
 from test_recipe_docs import TABLE, rows
 
-from ontogeny.studies import plan
+from ontogeny.studies import plan, study_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "studies.md"
 PARTS = {
@@ -39,7 +39,7 @@ def test_the_example_is_a_study(tmp_path):
     text = re.search(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     (tmp_path / "micro.yaml").write_text(planned_study.BASE, encoding="utf-8")
     (tmp_path / "study.yaml").write_text(text.replace("kind: exchange", "kind: fake"), encoding="utf-8")
-    study = plan.load(tmp_path / "study.yaml")
+    study = study_file.load(tmp_path / "study.yaml")
     assert [arm.name for arm in study.arms] == ["untouched", "all -1", "all 1", "early -1", "early 1", "warm-up x 2"]
 
 

@@ -13,16 +13,16 @@ from synthetic_study import CONTROLS, NAMED, SHAM, SMALL, UNTOUCHED, make_study,
 from ontogeny.pages.axes import save, taken_apart
 from ontogeny.records import OntogenyError
 from ontogeny.store import write_table
-from ontogeny.studies import edits, figures, plan
+from ontogeny.studies import edits, figures, study_file
 from ontogeny.studies.analysis import Analysed, analyse
 from ontogeny.studies.claims import CLAIMS
-from ontogeny.studies.figures import FIGURES, Material, all_of, critical, drawn, figure, material, rows_of
+from ontogeny.studies.figures import FIGURES, StudyMaterial, all_of, critical, drawn, figure, material, rows_of
 from ontogeny.studies.gathering import gather
 from ontogeny.studies.page import _registration as registered
 from ontogeny.studies.page import costs, render, write_study_report
 from ontogeny.studies.plan import Study
 from ontogeny.studies.power import POWER
-from ontogeny.studies.registration import Change, Registration
+from ontogeny.studies.registration import Amendment, Registration
 
 ARMS = (*SMALL, SHAM)
 STUDY = study_of(
@@ -34,7 +34,7 @@ STUDY = study_of(
 REGISTERED = Registration("0" * 16, "2026-11-21T10:00:00+00:00", ())
 
 
-def made(folder: Path, study: Study, **options: object) -> tuple[Material, Analysed]:
+def made(folder: Path, study: Study, **options: object) -> tuple[StudyMaterial, Analysed]:
     make_study(folder, study, **options)  # type: ignore[arg-type]
     gathered = gather(folder, study)
     found = analyse(study, gathered)
@@ -42,22 +42,22 @@ def made(folder: Path, study: Study, **options: object) -> tuple[Material, Analy
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Material, Analysed]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyMaterial, Analysed]:
     return made(tmp_path_factory.mktemp("runs") / STUDY.name, STUDY)
 
 
 @pytest.fixture(scope="module")
-def own(whole: tuple[Material, Analysed]) -> Material:
+def own(whole: tuple[StudyMaterial, Analysed]) -> StudyMaterial:
     return whole[0]
 
 
 @pytest.fixture(scope="module")
-def page(own: Material) -> str:
+def page(own: StudyMaterial) -> str:
     return render(own, REGISTERED, {"all 1": "../arms/all-1/report/index.html"})
 
 
 @pytest.fixture(scope="module")
-def partial(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def partial(tmp_path_factory: pytest.TempPathFactory) -> StudyMaterial:
     folder = tmp_path_factory.mktemp("runs") / "partial"
     return made(folder, STUDY, pairs=6, missing=("early 1",), short={"all 1": 900})[0]
 
@@ -98,7 +98,7 @@ def test_links_inside_the_page_lead_somewhere(page: str) -> None:
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
 
 
-def test_every_prediction_is_there_with_figure_interval_and_what_would_refute_it(page: str, own: Material) -> None:
+def test_every_prediction_is_there_with_figure_interval_and_what_would_refute_it(page: str, own: StudyMaterial) -> None:
     said = words(page)
     for name, asked in STUDY.predictions.items():
         row = own.claims.filter(prediction=name).row(0, named=True)
@@ -114,14 +114,14 @@ def test_question_and_names_are_escaped(page: str) -> None:
     assert "<b>she</b>" not in page and "dog &lt;i&gt;0&lt;/i&gt;" in page
 
 
-def test_the_same_study_gives_the_same_page(page: str, own: Material) -> None:
+def test_the_same_study_gives_the_same_page(page: str, own: StudyMaterial) -> None:
     assert render(own, REGISTERED, {"all 1": "../arms/all-1/report/index.html"}) == page
 
 
 def test_registration_and_its_changes(page: str) -> None:
     said = words(page)
     assert "Registered on 2026-11-21T10:00:00+00:00 (0000000000000000), before the first arm was run. Nothing was changed" in said
-    change = Change("2026-11-22T10:00:00+00:00", ("predictions.P1.supported.above: 0 -> -1",), (6, 7), "1")
+    change = Amendment("2026-11-22T10:00:00+00:00", ("predictions.P1.supported.above: 0 -> -1",), (6, 7), "1")
     told = registered(Registration("0", "2026-11-21", (change,)))["changes"]
     assert "Changed on 2026-11-22T10:00:00+00:00, after it began: predictions.P1.supported.above: 0 -> -1." in told
     assert "Seeds added on 2026-11-22T10:00:00+00:00: 6, 7." in told
@@ -140,7 +140,7 @@ def test_arms_link_to_their_pages(page: str) -> None:
     assert "exchange (dose 1), early" in page
 
 
-def test_missing_arms_and_seeds_are_named(partial: Material) -> None:
+def test_missing_arms_and_seeds_are_named(partial: StudyMaterial) -> None:
     said = words(render(partial))
     assert "Not started: early 1." in said and "Read to step 900 of 1,000: all 1, seed 1." in said
     assert "Of 5 arms with 2 seeds each, 3 arms are whole and 7 of 10 runs are there." in said
@@ -167,7 +167,7 @@ def test_a_study_without_predictions_controls_or_factors(tmp_path: Path) -> None
     assert set(charts_of(page)["charts"]) == {f"c{i}" for i in range(6)}  # two trajectories and the seeds, of two paradigms
 
 
-def test_power_divided_seeds_and_what_is_open_are_told(own: Material) -> None:
+def test_power_divided_seeds_and_what_is_open_are_told(own: StudyMaterial) -> None:
     row = {"prediction": "P2", "seeds": 3, "effect": 0.2, "supported": 0.31, "refuted": 0.9, "falsely": 0.01, "decides": False}
     rows = [row | {"seeds_needed": 9, "note": "cannot decide with 3 seeds"}, {"prediction": "P1", "note": "no effect is expected"}]
     power = pl.DataFrame([dict.fromkeys(POWER) | one for one in rows], POWER, orient="row")
@@ -181,7 +181,7 @@ def test_power_divided_seeds_and_what_is_open_are_told(own: Material) -> None:
     assert f"all 1, {NAMED[0]} (3 of 8 seeds near 0.30, the others near 0.80; p = .002)" in said
 
 
-def test_costs_as_the_effects_have_them(own: Material) -> None:
+def test_costs_as_the_effects_have_them(own: StudyMaterial) -> None:
     found = costs(own)
     row = next(row for row in found["rows"] if row["arm"] == "all 1")
     effect = own.effects.filter(arm="all 1", paradigm=found["paradigms"][0], measure="learned_at").row(0, named=True)
@@ -189,7 +189,7 @@ def test_costs_as_the_effects_have_them(own: Material) -> None:
     assert row["seconds"] == "50 s" and found["whole"] == "8 min"  # 10 trainings of 1,000 steps of .05 s
 
 
-def test_figures_by_name(own: Material) -> None:
+def test_figures_by_name(own: StudyMaterial) -> None:
     for name in FIGURES:
         assert taken_apart(drawn(own, name))[1]
     tables = taken_apart(drawn(own, "trajectories", paradigm=NAMED[1], panel="all"))[1]
@@ -210,7 +210,7 @@ def test_figures_by_name(own: Material) -> None:
         drawn(own, "claims", prediction="P9")
 
 
-def test_bands_are_means_and_extremes_over_seeds(own: Material) -> None:
+def test_bands_are_means_and_extremes_over_seeds(own: StudyMaterial) -> None:
     tables = taken_apart(drawn(own, "trajectories", paradigm=NAMED[0], panel="early"))[1]
     row = next(row for row in tables["arms"] if row["step"] == 200)
     seeds = own.gathered.curves.filter(arm="early 1", paradigm=NAMED[0], step=200)["accuracy"]
@@ -221,9 +221,9 @@ def test_page_and_figures_are_written_and_drawn_again_from_the_folder(tmp_path: 
     arms = '[{name: slow}, {name: "rate {rate}", for: {rate: [0.002, 0.02]}, settings: ["training.learning_rate={rate}"]}]'
     text = f"{{name: rates, question: Faster?, seeds: [0], reference: slow, paradigms: [{NAMED[0]}], controls: [], arms: {arms}}}"
     (tmp_path / "base.yaml").write_text(TINY, encoding="utf-8")
-    study = plan.parse(text.replace("arms:", "recipe: base.yaml, arms:"), "rates.yaml", tmp_path)
+    study = study_file.parse(text.replace("arms:", "recipe: base.yaml, arms:"), "rates.yaml", tmp_path)
     folder = make_study(tmp_path / "rates", study, pairs=4)
-    (folder / "study.yaml").write_text(plan.dump(study), encoding="utf-8")
+    (folder / "study.yaml").write_text(study_file.dump(study), encoding="utf-8")
     gathered = gather(folder, study)
     found = analyse(study, gathered)
     for name, table in found.tables().items():
@@ -239,7 +239,7 @@ def test_page_and_figures_are_written_and_drawn_again_from_the_folder(tmp_path: 
     assert {row["arm"] for row in again["arms"]} == {"rate 0.002", "rate 0.02"}
 
 
-def test_saved_figures_name_their_arms(own: Material, tmp_path: Path) -> None:
+def test_saved_figures_name_their_arms(own: StudyMaterial, tmp_path: Path) -> None:
     drawing = save(drawn(own, "trajectories"), tmp_path / "t.svg").read_text(encoding="utf-8")
     assert "timing: early" in drawing and "other arms" in drawing and "sham" in drawing
     drawing = save(drawn(own, "seeds"), tmp_path / "s.svg").read_text(encoding="utf-8")
@@ -255,7 +255,7 @@ def test_the_rows_that_a_figure_has_room_for() -> None:
     assert found["name"].to_list() == ["4", "28", "29"]
 
 
-def test_cells_of_a_claim(own: Material) -> None:
+def test_cells_of_a_claim(own: StudyMaterial) -> None:
     assert rows_of(own, "P1")["name"].to_list() == list(NAMED)
     assert len(rows_of(own, "P5")) == len(CONTROLS) * (len(ARMS) - 1)
     assert f"{CONTROLS[0]} · all 1" in rows_of(own, "P5")["name"].to_list()

@@ -2,7 +2,7 @@ import planned_study
 import pytest
 
 from ontogeny.records import OntogenyError
-from ontogeny.studies import plan
+from ontogeny.studies import plan, study_file
 from ontogeny.studies.arms import recipe_differences, slug, window_in_words
 
 
@@ -59,12 +59,12 @@ def test_arms_of_one_slug_get_a_piece_of_their_names_hash(tmp_path):
 
 
 def test_what_is_written_out_reads_back_to_the_same_arms(study):
-    again = plan.parse(plan.dump(study), "again")
+    again = study_file.parse(study_file.dump(study), "again")
     assert plan.arm_recipes(again) == plan.arm_recipes(study)
     for mine, other in zip(study.arms, again.arms, strict=True):
         assert (mine.name, mine.slug, mine.factors, mine.changes) == (other.name, other.slug, other.factors, other.changes)
     assert again.predictions == study.predictions and again.hypothesis == study.hypothesis
-    assert plan.dump(again) == plan.dump(study)
+    assert study_file.dump(again) == study_file.dump(study)
 
 
 def test_patterns_and_the_reference(study):
@@ -160,7 +160,7 @@ def test_an_arm_may_name_another_recipe_if_it_says_what_differs(tmp_path):
     study = with_other(tmp_path, ("learning_rate: 1e-2", "learning_rate: 1e-3"), ("name: tiny", "name: elsewhere"))
     assert study.arm("other").differences == {"training.learning_rate": 0.001}
     assert study.arm("other").changes == "another recipe, which differs in training.learning_rate"
-    assert plan.parse(plan.dump(study)).arm("other").recipe == study.arm("other").recipe
+    assert study_file.parse(study_file.dump(study)).arm("other").recipe == study.arm("other").recipe
 
 
 def test_arms_that_differ_in_more_than_they_say_are_refused_by_name(tmp_path):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from synthetic_study import SHAM, UNTOUCHED, WARM, WHOLE, arm, study_of
 
 from ontogeny.studies import sentences
+from ontogeny.studies.arm_styles import NEAREST, OTHERS, arm_styles, dose_factor, place
 from ontogeny.studies.figures_claims import zones
 from ontogeny.studies.gathering import arms_of
-from ontogeny.studies.looks import NEAREST, OTHERS, dose_factor, looks, place
 from ontogeny.studies.plan import Prediction, Region
 
 SLOPE = Prediction(
@@ -130,19 +130,19 @@ def test_zones_are_where_regions_hold() -> None:
 
 
 def test_doses_are_colours_and_timings_panels() -> None:
-    found = looks(arms_of(study_of(WHOLE, ())))
+    found = arm_styles(arms_of(study_of(WHOLE, ())))
     assert (found.reference, found.dose, found.given) == ("untouched", "dose", "timing")
     assert found.panels == ("all", "early", "late", OTHERS)
     assert found.ranges == ("diverging", "diverging", "diverging", "ramp")
-    assert [(look.label, look.arm) for look in found.of("early")] == [(f"{d:g}", f"early {d:g}") for d in (-1.0, -0.5, 0.5, 1.0)]
-    assert [look.colour for look in found.of(OTHERS)] == [0, 1]
+    assert [(style.label, style.arm) for style in found.of("early")] == [(f"{d:g}", f"early {d:g}") for d in (-1.0, -0.5, 0.5, 1.0)]
+    assert [style.colour for style in found.of(OTHERS)] == [0, 1]
     assert found.title("early") == "timing: early" and found.title(OTHERS) == OTHERS
 
 
 def test_arms_without_a_dose_share_one_panel() -> None:
-    found = looks(arms_of(study_of((UNTOUCHED, SHAM, WARM), ())))
-    assert found.dose is None and found.panels == ("",) and [look.arm for look in found.arms] == ["sham", "warm-up x 2"]
-    assert looks(arms_of(study_of((UNTOUCHED, arm("all", 1.0)), ()))).dose is None  # one dose is no scale
+    found = arm_styles(arms_of(study_of((UNTOUCHED, SHAM, WARM), ())))
+    assert found.dose is None and found.panels == ("",) and [style.arm for style in found.arms] == ["sham", "warm-up x 2"]
+    assert arm_styles(arms_of(study_of((UNTOUCHED, arm("all", 1.0)), ()))).dose is None  # one dose is no scale
 
 
 def test_a_dose_may_have_another_name() -> None:

@@ -24,7 +24,7 @@ from ontogeny.tokens.rows import Blocks
 from ontogeny.training import order, session
 from ontogeny.training.engine import Engine, choose, find_device
 from ontogeny.training.loop import batch_loss, dev_loss, train
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Period, Treatment
 
 ENGINE = Engine(torch.device("cpu"), 1, "float32", False)
@@ -40,7 +40,7 @@ def text(tmp_path_factory):
 
 def begin(text, training, seed=0, **options):
     model = tiny.opt(text.facts["vocabulary"], training.context, seed, **{"dropout": 0.0, "init_std": 0.02, **options})
-    return State(model, training)
+    return TrainingState(model, training)
 
 
 def run(text, steps=20, seed=0, state=None, checkpoints=(), options=None, **settings):
@@ -323,7 +323,7 @@ def test_a_device_that_is_not_there_is_said():
 
 def test_a_session_says_what_a_training_will_be(finished_run):
     here = Run(finished_run)
-    plan = here.outlook()
+    plan = here.training_plan()
     assert plan.checkpoints == tiny.TRAINED
     assert plan.parameters == sum(p.numel() for p in session.build(here.recipe, here.text).parameters())
     folder = here.folder.checkpoint(0, 24)

@@ -28,7 +28,7 @@ from ontogeny.training import parallel
 from ontogeny.training.engine import Engine
 from ontogeny.training.loop import train
 from ontogeny.training.parallel import ALONE, Ranks
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Period, Treatment
 
 ENGINE = Engine(torch.device("cpu"), 1, "float32", False)
@@ -71,7 +71,7 @@ def pair(tmp_path):
 
 def begun(text, training, changes=(), **options):
     model = tiny.opt(text.facts["vocabulary"], training.context, 0, **{"dropout": 0.0, "init_std": 0.02, **options})
-    return State(model, training, changes)
+    return TrainingState(model, training, changes)
 
 
 def run(text, until=4, path=None, keep=None, changes=lambda: (), options=None, **settings):

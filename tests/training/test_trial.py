@@ -282,7 +282,7 @@ def test_a_run_with_a_trial_is_bit_for_bit_one_without_and_the_same_engine(tmp_p
     again = Run.begin(tiny.recipe("training.trial=on", "name=tried", *QUICK), tmp_path)
     again.train()
     assert len(calls) == count
-    assert again.outlook().engine.in_place
+    assert again.training_plan().engine.in_place
 
 
 def test_a_small_run_has_no_trial_and_says_so(finished_run):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ontogeny.recipe import Thresholds
 from ontogeny.trajectories import VERDICTS, Timeline
 from ontogeny.trajectories.timeline import windows
-from ontogeny.trajectories.verdicts import Run, best_of_three, history, runs, verdict, window_state
+from ontogeny.trajectories.verdicts import StateRun, best_of_three, history, runs, verdict, window_state
 
 LIMITS = Thresholds(early=0.25, late=0.25, untrained=0.0)
 EIGHT = windows(Timeline(tuple(range(10, 90, 10)), 80), LIMITS)  # two early, three late, all trained
@@ -114,7 +114,7 @@ def test_late_forgetting_needs_the_drop():
 
 def test_a_run_spans_the_steps_from_its_first_checkpoint_to_its_last():
     # of 1,000 steps a run needs 25: 100-120 has 20 though its checkpoints stand for far more; 100-125 has just enough
-    for last, want in ((120, ()), (125, (Run(-1, 1, 2),))):
+    for last, want in ((120, ()), (125, (StateRun(-1, 1, 2),))):
         view = windows(Timeline((50, 100, last, 500, 1000), 1000), Thresholds())
         assert runs(np.array([0, -1, -1, 0, 1], dtype=np.int8), view, Thresholds()) == want
 

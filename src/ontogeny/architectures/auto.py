@@ -5,8 +5,6 @@ After `import ontogeny.architectures.auto`, `AutoModelForCausalLM.from_pretraine
 
 from __future__ import annotations
 
-from typing import Any
-
 
 def register() -> None:
     """Tells transformers' Auto classes of our models; again does nothing."""
@@ -27,15 +25,6 @@ def register() -> None:
         AutoModelForCausalLM.register(config, model, exist_ok=True)
     AutoConfig.register(OverBigramsConfig.model_type, OverBigramsConfig, exist_ok=True)  # a network over bigrams has no body alone
     AutoModelForCausalLM.register(OverBigramsConfig, OverBigrams, exist_ok=True)
-
-
-def quicken(model: Any) -> Any:
-    """The same model, in place, made faster where we know how: Mamba without CUDA kernels."""
-    if getattr(model.config, "model_type", None) == "mamba" and hasattr(model, "backbone"):
-        from ontogeny.architectures.models import mamba
-
-        return mamba.quicken(model)
-    return model
 
 
 register()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
 
+from ontogeny.architectures.models.mamba import quicken
 from ontogeny.records import OntogenyError
 
 NEVER = -1e4  # nats: log p2 of rows that no token of the tokenizer has; exp of it is 0 in float32
@@ -109,8 +110,6 @@ class OverBigrams(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     _supports_attention_backend = True
 
     def __init__(self, config: OverBigramsConfig):
-        from ontogeny.architectures.auto import quicken
-
         super().__init__(config)
         self.bigrams = Bigrams(config.vocab_size, config.entries)
         self.network = quicken(AutoModelForCausalLM.from_config(config.inner()))

@@ -26,7 +26,7 @@ SETTLES_AFTER = 10  # steps: the first ones wait for memory and, where it is com
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Read:
+class ComparedRun:
     """One run, read on one suite."""
 
     label: str
@@ -62,12 +62,12 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gathered:
+class RunComparison:
     """Runs beside one another."""
 
     title: str
     suite: str
-    reads: tuple[Read, ...]
+    reads: tuple[ComparedRun, ...]
     paradigms: tuple[str, ...]  # that all runs have, by field and phenomenon
     differing: Differing
     runs: pl.DataFrame  # a row a run
@@ -88,7 +88,9 @@ class Gathered:
         return len(texts(self.reads)) < 2
 
 
-def gather(paths: Sequence[Path], suite: str | None = None, title: str | None = None, yardsticks: Sequence[Path] = ()) -> Gathered:
+def gather(
+    paths: Sequence[Path], suite: str | None = None, title: str | None = None, yardsticks: Sequence[Path] = ()
+) -> RunComparison:
     """Reads the runs.  `yardsticks`: runs of which only the spread between seeds is wanted.
 
     Raises OntogenyError for fewer than two runs, names that are there twice, a run without verdicts, and runs that share no suite
@@ -132,9 +134,9 @@ def _judged(folder: RunFolder) -> list[str]:
     return found
 
 
-def _read(folder: RunFolder, label: str, suite: str) -> Read:
+def _read(folder: RunFolder, label: str, suite: str) -> ComparedRun:
     recipe = recipe_of(folder)
-    return Read(
+    return ComparedRun(
         label=label,
         folder=folder,
         recipe=recipe,
@@ -155,7 +157,7 @@ def _keys(folder: RunFolder, suite: str) -> dict[str, str]:
     return {str(name): content_key(part.rows()) for (name,), part in table.group_by("paradigm", maintain_order=True)}
 
 
-def _shared(reads: Sequence[Read], suite: str) -> tuple[str, ...]:
+def _shared(reads: Sequence[ComparedRun], suite: str) -> tuple[str, ...]:
     """Paradigms that all runs have, by field, phenomenon and name."""
     first, *others = reads
     there = set(first.verdicts["paradigm"]).intersection(*(other.verdicts["paradigm"] for other in others))
@@ -166,7 +168,9 @@ def _shared(reads: Sequence[Read], suite: str) -> tuple[str, ...]:
     return tuple(first.verdicts.filter(pl.col("paradigm").is_in(list(there))).sort(*order, "paradigm")["paradigm"])
 
 
-def _gathered(title: str, suite: str, reads: tuple[Read, ...], paradigms: tuple[str, ...], rulers: Sequence[Read]) -> Gathered:
+def _gathered(
+    title: str, suite: str, reads: tuple[ComparedRun, ...], paradigms: tuple[str, ...], rulers: Sequence[ComparedRun]
+) -> RunComparison:
     accuracy = {read.label: read.accuracy(paradigms) for read in reads}
     cells = pl.concat(_cells(read, paradigms) for read in reads)
     by_run = {str(run): part for (run,), part in cells.group_by("run", maintain_order=True)}
@@ -179,7 +183,7 @@ def _gathered(title: str, suite: str, reads: tuple[Read, ...], paradigms: tuple[
         seeds | {ruler.label: _cells(ruler, paradigms)["seed_verdicts"].to_list() for ruler in among},
         accuracy | {ruler.label: ruler.accuracy(paradigms) for ruler in among},
     )
-    return Gathered(
+    return RunComparison(
         title=title,
         suite=suite,
         reads=reads,
@@ -223,7 +227,7 @@ RUNS = {
 }
 
 
-def _run(read: Read, cells: pl.DataFrame, accuracy: Floats, resampled: Resampled) -> dict[str, Any]:
+def _run(read: ComparedRun, cells: pl.DataFrame, accuracy: Floats, resampled: Resampled) -> dict[str, Any]:
     """A row of the table of runs."""
     text, training = read.lineage.get("tokens", {}).get("train", {}), read.lineage.get("training", {})
     losses = [loss for (_, step), loss in read.dev.items() if step == read.last]
@@ -256,7 +260,7 @@ def _run(read: Read, cells: pl.DataFrame, accuracy: Floats, resampled: Resampled
     }
 
 
-def _bits(read: Read, loss: float | None) -> float | None:
+def _bits(read: ComparedRun, loss: float | None) -> float | None:
     """Bits per word; None where the loss is not known or not one of the next token, or the held-out text is not kept."""
     if loss is None or read.held_out is None or not read.causal or not read.held_out.words:
         return None
@@ -277,7 +281,7 @@ def speed(folder: RunFolder) -> float | None:
     return float(rates.median()) if len(rates) else None  # type: ignore[arg-type]
 
 
-def _cells(read: Read, paradigms: Sequence[str]) -> pl.DataFrame:
+def _cells(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
     """Of one run, in the order of the paradigms: run, paradigm, phenomenon, n, verdict, accuracy, late mean, and who said what.
 
     `ends_wrong`: the late window's state is -1.  `seed_verdicts`: each seed's verdict; the run's own where there is but one seed.
@@ -305,7 +309,7 @@ def _cells(read: Read, paradigms: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _curves(read: Read, paradigms: Sequence[str]) -> pl.DataFrame:
+def _curves(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
     """run, seed, step, words, accuracy (mean of paradigms), dev_loss, bits_per_word; by seed and step."""
     own = read.curves.filter(pl.col("paradigm").is_in(list(paradigms)))
     words = pl.col("words").mean() if "words" in own.columns else pl.lit(None, pl.Float64)
@@ -322,7 +326,7 @@ def _curves(read: Read, paradigms: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def weights(read: Read, suite: str) -> str | None:
+def weights(read: ComparedRun, suite: str) -> str | None:
     """The hash of the weights that the last scores of the first seed were read off."""
     path = read.folder.scores(read.seeds[0], suite, read.last)
     return table_metadata(path).get("weights") if path.exists() else None
@@ -331,11 +335,11 @@ def weights(read: Read, suite: str) -> str | None:
 # --- what a reader should know ------------------------------------------------------------------------------------
 
 
-def _notes(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _notes(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     return [note for notes in (_coverage, _pairs, _texts, _unknown, _rules, _unfinished) for note in notes(reads, paradigms)]
 
 
-def _coverage(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _coverage(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     more = [f"{read.label} has {len(read.verdicts)}" for read in reads if len(read.verdicts) > len(paradigms)]
     if not more:
         return []
@@ -344,7 +348,7 @@ def _coverage(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
     return [f"Not all runs were read on the same paradigms ({', '.join(more)}): compared are the {number} that all have{named}."]
 
 
-def _pairs(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _pairs(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     """Where a paradigm has other pairs in another run, or another number of them."""
     if not all(read.pairs for read in reads):
         unknown = [read.label for read in reads if not read.pairs]
@@ -357,12 +361,12 @@ def _pairs(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
     return [f"The pairs of {count(len(others), 'paradigm')} are not the same in all runs ({listed(others)}; pairs: {said})."]
 
 
-def texts(reads: Sequence[Read]) -> set[tuple[int, int]]:
+def texts(reads: Sequence[ComparedRun]) -> set[tuple[int, int]]:
     """The held-out texts of models that predict a next token, by their documents and words."""
     return {read.held_out.text for read in reads if read.held_out is not None and read.causal}
 
 
-def _texts(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _texts(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     if len(texts(reads)) < 2:
         return []
     sizes = ", ".join(f"{read.label} {read.held_out.text[1]:,} words" for read in reads if read.held_out and read.causal)
@@ -374,7 +378,7 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
 
 
-def _unknown(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _unknown(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     found = [
         f"{read.label} ({_percent(read.held_out.unknown)} of its tokens)"
         for read in reads
@@ -388,7 +392,7 @@ def _unknown(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
     ]
 
 
-def _rules(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _rules(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     """Settings that verdicts depend on, other than the model and its training."""
     apart = []
     for name in ("verdicts", "bos"):
@@ -401,7 +405,7 @@ def _rules(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
     return [f"The runs were not judged alike: their recipes differ in {enumerated(apart)}, of which verdicts can depend."]
 
 
-def _unfinished(reads: Sequence[Read], paradigms: Sequence[str]) -> list[str]:
+def _unfinished(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     planned = {read.label: (read.last, read.lineage.get("training", {}).get("steps") or read.last) for read in reads}
     short = [f"{label} up to step {at:,} of {of:,}" for label, (at, of) in planned.items() if at < of]
     return [f"Not read to their end: {enumerated(short)}."] if short else []

@@ -10,7 +10,7 @@ import polars as pl
 
 from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.differing import text
-from ontogeny.comparison.gathering import Gathered, Read, gather, weights
+from ontogeny.comparison.gathering import ComparedRun, RunComparison, gather, weights
 from ontogeny.pages.axes import known, save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.templates import look, templates
@@ -41,7 +41,7 @@ def compare(
     title: str | None = None,
     yardsticks: Sequence[Path] = (),
     warn: Callable[[str], None] = lambda text: None,
-) -> tuple[Gathered, Path]:
+) -> tuple[RunComparison, Path]:
     """Compares runs and writes their page; what was gathered, and the page's path.  `warn` hears what a reader should know.
 
     `out` is the page's folder; left out: `comparison-NAME` here, by what the runs' names have in common.
@@ -61,7 +61,7 @@ def where(paths: Sequence[Path], root: Path) -> Path:
     return root / FOLDER.format(common or "-".join(own[:2]))
 
 
-def write_comparison(gathered: Gathered, folder: Path) -> Path:
+def write_comparison(gathered: RunComparison, folder: Path) -> Path:
     """Writes index.html, and beside it `tables` (parquet and CSV) and `figures` (SVG).  Returns the page's path."""
     for name in ("runs", "cells", "pairs", "curves", "spread"):
         table: pl.DataFrame = getattr(gathered, name)
@@ -83,7 +83,7 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col(name).list.join("; ") for name in lists)
 
 
-def render(gathered: Gathered, links: dict[str, str] | None = None) -> str:
+def render(gathered: RunComparison, links: dict[str, str] | None = None) -> str:
     """The page as HTML; the same runs give the same page.  `links`: by run, where its own page is, seen from this one."""
     charts, labels = Charts(), gathered.labels
     wrong = _wrong(gathered)
@@ -126,7 +126,7 @@ def render(gathered: Gathered, links: dict[str, str] | None = None) -> str:
     )
 
 
-def _links(gathered: Gathered, folder: Path) -> dict[str, str]:
+def _links(gathered: RunComparison, folder: Path) -> dict[str, str]:
     """By run, its own page as a relative link: only from a folder near to it, so that the link names nothing of the machine."""
     found = {}
     for read in gathered.reads:
@@ -136,12 +136,12 @@ def _links(gathered: Gathered, folder: Path) -> dict[str, str]:
     return found
 
 
-def _drawn(gathered: Gathered) -> list[str]:
+def _drawn(gathered: RunComparison) -> list[str]:
     """The figures that there is something for."""
     return [value for value in DRAWN if known(gathered.curves.drop_nulls("words"), value)]
 
 
-def overview(gathered: Gathered) -> tuple[list[str], list[list[str]]]:
+def overview(gathered: RunComparison) -> tuple[list[str], list[list[str]]]:
     """Headers and rows for the terminal: a run each; a header that begins with > stands above figures."""
     headers = ["run", ">parameters", ">bits per word", ">accuracy", ">end wrong", ">tokens/s", "verdicts"]
     rows = [
@@ -159,7 +159,7 @@ def overview(gathered: Gathered) -> tuple[list[str], list[list[str]]]:
 # --- parts of the page --------------------------------------------------------------------------------------------
 
 
-def _by_paradigm(gathered: Gathered, column: str) -> dict[str, list[Any]]:
+def _by_paradigm(gathered: RunComparison, column: str) -> dict[str, list[Any]]:
     """Paradigm: its value in each run, in the order of the page."""
     found: dict[str, list[Any]] = {name: [] for name in gathered.paradigms}
     for name, value in gathered.cells.select("paradigm", column).iter_rows():
@@ -167,7 +167,7 @@ def _by_paradigm(gathered: Gathered, column: str) -> dict[str, list[Any]]:
     return found
 
 
-def _wrong(gathered: Gathered) -> dict[str, list[str]]:
+def _wrong(gathered: RunComparison) -> dict[str, list[str]]:
     """Paradigm: the runs in which it ends wrong."""
     return {
         name: [label for label, is_wrong in zip(gathered.labels, row, strict=True) if is_wrong]
@@ -175,7 +175,7 @@ def _wrong(gathered: Gathered) -> dict[str, list[str]]:
     }
 
 
-def _runs(gathered: Gathered) -> list[dict[str, Any]]:
+def _runs(gathered: RunComparison) -> list[dict[str, Any]]:
     """A row a run: what is written, and under `sort` what it is sorted by."""
     return [_run(row) for row in gathered.runs.to_dicts()]
 
@@ -208,13 +208,13 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _counts(gathered: Gathered) -> list[str]:
+def _counts(gathered: RunComparison) -> list[str]:
     """The verdicts that there are, in the order of GLYPHS."""
     there = set(gathered.cells["verdict"])
     return [name for name in GLYPHS if name in there]
 
 
-def _map(gathered: Gathered) -> list[dict[str, Any]]:
+def _map(gathered: RunComparison) -> list[dict[str, Any]]:
     """Phenomena with their paradigms, each with a cell a run."""
     first = gathered.cells.filter(run=gathered.labels[0])
     phenomena = {row["paradigm"]: row["phenomenon"] or "" for row in first.to_dicts()}
@@ -244,7 +244,9 @@ def _cell(row: dict[str, Any]) -> dict[str, Any]:
 Matrix = list[dict[str, Any]]
 
 
-def _matrix(gathered: Gathered, below: Callable[[dict[str, Any]], Any], above: Callable[[dict[str, Any]], Any], own: Any) -> Matrix:
+def _matrix(
+    gathered: RunComparison, below: Callable[[dict[str, Any]], Any], above: Callable[[dict[str, Any]], Any], own: Any
+) -> Matrix:
     """A row a run of (text, share of the colour, small text): `below` and `above` the diagonal, from the row of the two runs."""
     pairs = {(row["first"], row["second"]): row for row in gathered.pairs.to_dicts()}
     labels = gathered.labels
@@ -260,7 +262,7 @@ def _matrix(gathered: Gathered, below: Callable[[dict[str, Any]], Any], above: C
     return rows
 
 
-def _agreement(gathered: Gathered) -> Matrix:
+def _agreement(gathered: RunComparison) -> Matrix:
     """Same verdicts below, Cohen's kappa above, two seeds of one run on the diagonal."""
     inside = {row["run"]: row["agreement"] for row in gathered.spread.to_dicts()}
     return _matrix(
@@ -271,7 +273,7 @@ def _agreement(gathered: Gathered) -> Matrix:
     )
 
 
-def _order(gathered: Gathered) -> Matrix:
+def _order(gathered: RunComparison) -> Matrix:
     """Spearman's rho below, its interval above, two seeds of one run on the diagonal."""
     inside = {row["run"]: row["rho"] for row in gathered.spread.to_dicts()}
     return _matrix(
@@ -282,7 +284,7 @@ def _order(gathered: Gathered) -> Matrix:
     )
 
 
-def _sets(gathered: Gathered) -> Matrix:
+def _sets(gathered: RunComparison) -> Matrix:
     """How many end wrong in both below, with what chance gives; Jaccard above; how many in the run itself on the diagonal."""
     size = dict(gathered.runs.select("run", "ends_wrong").iter_rows())
     return _matrix(
@@ -317,12 +319,12 @@ def _spread(row: dict[str, Any]) -> dict[str, Any]:
     return {"run": row["run"], "seeds": row["seeds"], **{name: _share(row[name]) for name in ("agreement", "rho", "sd")}}
 
 
-def _made(gathered: Gathered) -> list[dict[str, Any]]:
+def _made(gathered: RunComparison) -> list[dict[str, Any]]:
     """How each run was made, in a row; the whole of it stands on the run's own page."""
     return [_origin(read, gathered.suite) for read in gathered.reads]
 
 
-def _origin(read: Read, suite: str) -> dict[str, Any]:
+def _origin(read: ComparedRun, suite: str) -> dict[str, Any]:
     lineage, of_weights = read.lineage, weights(read, suite)
     versions, engine, hardware = (lineage.get(name) or {} for name in ("versions", "engine", "hardware"))
     return {

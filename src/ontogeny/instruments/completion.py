@@ -20,7 +20,7 @@ def completions(model: Any, prompts: Tensor, end: int, longest: int) -> list[tup
 
     Of tokens that are as likely, the one that torch's argmax names is taken.
     """
-    text, reader = prompts, Reader(model)
+    text, reader = prompts, NextTokenPredictor(model)
     going = torch.ones(len(prompts), dtype=torch.bool, device=prompts.device)
     while text.shape[1] < longest and going.any():
         token = reader.predict(text, going).argmax(-1)
@@ -31,7 +31,7 @@ def completions(model: Any, prompts: Tensor, end: int, longest: int) -> list[tup
     return [(row[: row.index(end)], True) if end in row else (row, False) for row in added]
 
 
-class Reader:
+class NextTokenPredictor:
     """A causal model's prediction of the token after a text that grows by one token at a time."""
 
     def __init__(self, model: Any):

@@ -1,14 +1,17 @@
 """What is changed of a training: the text, its order, the objective or the weights; one small file each."""
 
-from ontogeny.interventions.grounds import Grounds
+from typing import TYPE_CHECKING
+
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Course, Intervention, Objective, StreamEdit, StreamEdited, TextEdit, Window
 from ontogeny.interventions.streams import Stream, bigram_margins, streams
 from ontogeny.interventions.treating import treatment
+from ontogeny.registry import former
 
 __all__ = [
     "Course",
-    "Grounds",
     "Intervention",
+    "InterventionContext",
     "Objective",
     "Stream",
     "StreamEdit",
@@ -19,3 +22,6 @@ __all__ = [
     "streams",
     "treatment",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of the room's
+    __getattr__ = former(__name__)

@@ -20,8 +20,8 @@ from ontogeny.records import OntogenyError
 from ontogeny.training.treatment import Change
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
-    from ontogeny.training.state import State
+    from ontogeny.interventions.context import InterventionContext
+    from ontogeny.training.state import TrainingState
 
 DECAY = 0.999
 
@@ -47,11 +47,11 @@ class Averaging(Course):
             raise ValueError("is a uniform mean and has a decay; leave decay out, or set mean: exponential")
         return self
 
-    def change(self, grounds: Grounds, seed: int) -> Change:
+    def change(self, context: InterventionContext, seed: int) -> Change:
         """As Course has it.  Raises OntogenyError for two averages, or one that has only one entry."""
-        if len([part for part in grounds.recipe.interventions if isinstance(part, Averaging)]) > 1:
+        if len([part for part in context.recipe.interventions if isinstance(part, Averaging)]) > 1:
             raise OntogenyError("interventions: averaging is there twice, but a checkpoint can keep one average; list it once")
-        steps = total_steps(grounds)
+        steps = total_steps(context)
         first, last = (step_at(share, steps) for share in (self.when.start, self.when.until))
         if last - first < self.every:
             raise OntogenyError(
@@ -68,7 +68,7 @@ class Average(Change):
         self.part = part
         self.average: dict[str, Tensor] = {}  # by the parameter's name, a tied one once
 
-    def before(self, state: State, step: int, steps: int) -> None:
+    def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Begins with the weights at which the window begins, and ends where it ends."""
         if step == step_at(self.part.when.start, steps):
             self.average = {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
@@ -76,7 +76,7 @@ class Average(Change):
             self.average = {}
 
     @torch.no_grad()
-    def after(self, state: State, step: int, steps: int) -> None:
+    def after(self, state: TrainingState, step: int, steps: int) -> None:
         """Lets the new weights enter where it is their turn."""
         entries, rest = divmod(step + 1 - step_at(self.part.when.start, steps), self.part.every)
         if not self.average or rest:
@@ -86,7 +86,7 @@ class Average(Change):
             self.average[name] = self.average[name].to(parameter.device).lerp_(parameter, share)
 
     @contextmanager
-    def kept(self, state: State) -> Iterator[None]:
+    def kept(self, state: TrainingState) -> Iterator[None]:
         """As Change has it; the weights are back, bit for bit, when it ends."""
         parameters = dict(state.model.named_parameters())
         own = {name: parameters[name].detach().clone() for name in self.average}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ontogeny import ngrams
 from ontogeny.interventions.construction import Writing
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.promises import where
 from ontogeny.scoring import ngram
 from ontogeny.scoring.plan import Plan
@@ -23,11 +23,11 @@ Ints = NDArray[np.int64]
 WIDTH = 40  # tokens shown on either side of a changed one, no further than its document
 
 
-def anew(grounds: Grounds, ids: NDArray[Any], plan: Plan) -> dict[str, float]:
+def anew(context: InterventionContext, ids: NDArray[Any], plan: Plan) -> dict[str, float]:
     """Mean bigram margins of a plan's paradigms in a stream that is counted from the beginning, nats."""
     names = np.array([pair.paradigm for pair in plan.pairs])
     with tempfile.TemporaryDirectory() as folder:
-        index = ngrams.build(Path(folder) / "index", ids, len(grounds.tokenizer), grounds.first, order=2)
+        index = ngrams.build(Path(folder) / "index", ids, len(context.tokenizer), context.first, order=2)
         sentences = ngram.Sentences(index, plan)
         own = sentences.margins(sentences.logps(ngrams.KneserNey(index), 2), 2)
         del index

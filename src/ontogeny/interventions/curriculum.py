@@ -21,7 +21,7 @@ from ontogeny.interventions.spool import Spool
 from ontogeny.records import Document, OntogenyError
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -63,16 +63,16 @@ class Curriculum(TextEdit):
             raise ValueError("by: source needs sources, a list of globs" if self.by == "source" else "has sources; set by: source")
         return self
 
-    def apply(self, documents: Iterator[Document], grounds: Grounds) -> Iterator[Document]:
+    def apply(self, documents: Iterator[Document], context: InterventionContext) -> Iterator[Document]:
         """As TextEdit has it.  Raises OntogenyError if training would shuffle, or if sources and globs do not fit."""
-        if (order := grounds.recipe.training.order) != "text":
+        if (order := context.recipe.training.order) != "text":
             raise OntogenyError(f"curriculum: training.order is {order}, which would undo it; set training.order: text")
-        with Spool(grounds.folder.path) as spool:
+        with Spool(context.folder.path) as spool:
             for document in documents:
                 spool.add(document)
-            keys = KEYS[self.by](self, spool, grounds)
+            keys = KEYS[self.by](self, spool, context)
             assert len(keys) == len(spool)
-            yield from (spool[number] for number in self.order(keys, grounds.rng(self.seed)).tolist())
+            yield from (spool[number] for number in self.order(keys, context.rng(self.seed)).tolist())
 
     def order(self, keys: Floats, generator: np.random.Generator) -> Ints:
         """Numbers of the documents in the order in which they are read, given the key [documents] of each."""
@@ -84,11 +84,11 @@ class Curriculum(TextEdit):
         return order[::-1] if self.reverse else order
 
 
-def _length(curriculum: Curriculum, spool: Spool, grounds: Grounds) -> Floats:
-    return words_of(grounds).astype(np.float64)
+def _length(curriculum: Curriculum, spool: Spool, context: InterventionContext) -> Floats:
+    return words_of(context).astype(np.float64)
 
 
-def _frequency(curriculum: Curriculum, spool: Spool, grounds: Grounds) -> Floats:
+def _frequency(curriculum: Curriculum, spool: Spool, context: InterventionContext) -> Floats:
     counts = Counter(word for document in spool for word in _words(document))
     logs = {word: math.log(count) for word, count in counts.items()}
     means = (float(np.mean([logs[word] for word in _words(document)])) for document in spool)
@@ -99,16 +99,16 @@ def _words(document: Document) -> list[str]:
     return WORD.findall(document.text.lower()) or [document.text]
 
 
-def _source(curriculum: Curriculum, spool: Spool, grounds: Grounds) -> Floats:
-    matches = [_matches(source, curriculum.sources) for source in grounds.text.facts["sources"]]
+def _source(curriculum: Curriculum, spool: Spool, context: InterventionContext) -> Floats:
+    matches = [_matches(source, curriculum.sources) for source in context.text.facts["sources"]]
     if None in matches:
-        stranger = grounds.text.facts["sources"][matches.index(None)]
+        stranger = context.text.facts["sources"][matches.index(None)]
         raise OntogenyError(f"curriculum: the source {stranger!r} matches none of sources; add a glob, or '*' for all the rest")
-    return _by_document(matches, grounds)
+    return _by_document(matches, context)
 
 
-def _child_directed(curriculum: Curriculum, spool: Spool, grounds: Grounds) -> Floats:
-    names = grounds.text.facts["sources"]
+def _child_directed(curriculum: Curriculum, spool: Spool, context: InterventionContext) -> Floats:
+    names = context.text.facts["sources"]
     others = [_matches(source, curriculum.child_directed) is None for source in names]
     if all(others) or not any(others):
         which = "none" if all(others) else "every one"
@@ -116,12 +116,12 @@ def _child_directed(curriculum: Curriculum, spool: Spool, grounds: Grounds) -> F
             f"curriculum: {which} of the sources matches {', '.join(curriculum.child_directed)}, so there is nothing to sort; "
             f"the text has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         )
-    return _by_document(others, grounds)
+    return _by_document(others, context)
 
 
-def _by_document(of_source: Sequence[Any], grounds: Grounds) -> Floats:
+def _by_document(of_source: Sequence[Any], context: InterventionContext) -> Floats:
     """Each document's key, given that of each source."""
-    keys: Floats = np.array(of_source, dtype=np.float64)[grounds.text.documents["source"]]
+    keys: Floats = np.array(of_source, dtype=np.float64)[context.text.documents["source"]]
     return keys
 
 
@@ -129,10 +129,10 @@ def _matches(source: str, globs: tuple[str, ...]) -> int | None:
     return next((n for n, glob in enumerate(globs) if fnmatchcase(source.lower(), glob.lower())), None)
 
 
-def _surprisal(curriculum: Curriculum, spool: Spool, grounds: Grounds, chunk: int = 10_000) -> Floats:
-    model, text = grounds.bigrams(), grounds.text
+def _surprisal(curriculum: Curriculum, spool: Spool, context: InterventionContext, chunk: int = 10_000) -> Floats:
+    model, text = context.bigrams(), context.text
     bounds = np.append(text.documents["start"].astype(np.int64), len(text))
-    first = 0 if grounds.first is None else 1  # BOS itself is given
+    first = 0 if context.first is None else 1  # BOS itself is given
     means = [np.zeros(0)]
     for start in range(0, len(spool), chunk):
         ends = bounds[start : start + chunk + 1]
@@ -146,7 +146,7 @@ def _surprisal(curriculum: Curriculum, spool: Spool, grounds: Grounds, chunk: in
     return np.concatenate(means)
 
 
-KEYS: dict[str, Callable[[Curriculum, Spool, Grounds], Floats]] = {
+KEYS: dict[str, Callable[[Curriculum, Spool, InterventionContext], Floats]] = {
     "length": _length,
     "frequency": _frequency,
     "source": _source,

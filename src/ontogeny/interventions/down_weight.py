@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
 from ontogeny.ngrams import KneserNey
@@ -31,11 +31,11 @@ class DownWeight(Objective):
     counted: Counted = "read"
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
 
-    def loss(self, grounds: Grounds) -> Loss:
+    def loss(self, context: InterventionContext) -> Loss:
         """Weighted nats, summed; the plain loss for gamma 0."""
         from ontogeny.training.treatment import batch_loss
 
-        return Weighted(grounds.bigrams(text_of(self.counted, grounds)), self.gamma) if self.gamma else batch_loss
+        return Weighted(context.bigrams(text_of(self.counted, context)), self.gamma) if self.gamma else batch_loss
 
 
 class Weighted:

@@ -21,9 +21,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from ontogeny.interventions import collateral, construction
 from ontogeny.interventions.bigram_counts import BigramCounts, Ints, Margins, mean
 from ontogeny.interventions.construction import Writing
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import StreamEdit, StreamEdited
-from ontogeny.interventions.sites import Sites, find, tokens_of
+from ontogeny.interventions.positions import Positions, find, tokens_of
 from ontogeny.interventions.steering import NONE, Board, Reach, Swaps, steer
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.token_store import TokenStore
@@ -81,26 +81,26 @@ class OfClasses(StreamEdit):
             raise ValueError("has both a dose and an aim; a dose is an aim in multiples of |B0|, give one of them")
         return self
 
-    def protected(self, text: TokenStore, grounds: Grounds) -> NDArray[np.bool_]:
+    def protected(self, text: TokenStore, context: InterventionContext) -> NDArray[np.bool_]:
         """Documents of the construction."""
-        rows = construction.having(text, chain.from_iterable(tokens_of(self.classes, grounds.tokenizer)))
-        return construction.matches(text, Writing(grounds.tokenizer, grounds.first), self.construction, rows)
+        rows = construction.having(text, chain.from_iterable(tokens_of(self.classes, context.tokenizer)))
+        return construction.matches(text, Writing(context.tokenizer, context.first), self.construction, rows)
 
-    def ground(self, grounds: Grounds) -> Ground:
+    def ground(self, context: InterventionContext) -> Ground:
         """Where the edit stands.  Raises OntogenyError for words or a construction that will not do."""
-        classes = tokens_of(self.classes, grounds.tokenizer)
-        looked_at = construction.having(grounds.text, chain.from_iterable(classes))
-        inside = self.protected(grounds.text, grounds)
+        classes = tokens_of(self.classes, context.tokenizer)
+        looked_at = construction.having(context.text, chain.from_iterable(classes))
+        inside = self.protected(context.text, context)
         construction.check(inside, looked_at, self.construction)
-        sites = find(grounds.text, classes, ~inside, grounds.rng(self.seed))
+        positions = find(context.text, classes, ~inside, context.rng(self.seed))
         for group, words in enumerate(self.classes):
             for own, word in enumerate(words):
-                if not len(sites.members(group, own)):
+                if not len(positions.members(group, own)):
                     raise OntogenyError(
                         f"{self.kind}: {word!r} stands nowhere that it could be exchanged: outside the construction, between "
                         "words of no class"
                     )
-        return Ground(self, grounds, looked_at, inside, sites)
+        return Ground(self, context, looked_at, inside, positions)
 
     def steered(self, ground: Ground) -> Reach:
         """The exchanges of the dose.  Raises OntogenyError if it cannot be reached and `at_most` is not set."""
@@ -110,7 +110,7 @@ class OfClasses(StreamEdit):
                     f"{self.kind}: the evidence on {self.about} is 0, and so is every dose of it; set `aim`, in nats"
                 )
             return Reach(NONE, ground.start)
-        near, past = steer(ground.board, ground.margins, ground.aim, self.most or len(ground.sites))
+        near, past = steer(ground.board, ground.margins, ground.aim, self.most or len(ground.positions))
         if abs(near.margin - ground.aim) > self.tolerance * ground.way:
             self._missed(ground, near, past)
         return near
@@ -129,7 +129,7 @@ class OfClasses(StreamEdit):
         said = f"{self.kind} of {self.about}: {dose_said} B = {ground.aim:.3f} nats, from {ground.start:.3f}; {way}"
         if not self.at_most:
             raise OntogenyError(f"{said}; {mend}")
-        ground.grounds.warn(said)
+        ground.context.warn(said)
 
     @property
     def about(self) -> str:
@@ -142,25 +142,25 @@ class Ground:
     """What an edit of classes works with; each is made when it is asked for."""
 
     edit: OfClasses
-    grounds: Grounds
+    context: InterventionContext
     looked_at: Ints  # documents with a word of the classes
     inside: NDArray[np.bool_]  # [documents] of the construction
-    sites: Sites
+    positions: Positions
 
     @cached_property
     def table(self) -> BigramCounts:
         """Bigram counts, with rows for whatever the edit can make."""
-        return self.sites.bigrams(self.grounds.index())
+        return self.positions.bigrams(self.context.index())
 
     @cached_property
     def board(self) -> Board:
-        """The sites with their bigrams."""
-        return Board(self.sites, self.table)
+        """The positions with their bigrams."""
+        return Board(self.positions, self.table)
 
     @cached_property
     def margins(self) -> Margins:
         """The evidence as a function of bigram counts."""
-        return Margins(self.table, self.grounds.plan(self.edit.paradigm))
+        return Margins(self.table, self.context.plan(self.edit.paradigm))
 
     @cached_property
     def start(self) -> float:
@@ -170,7 +170,7 @@ class Ground:
     @cached_property
     def untouched(self) -> float:
         """B0: that of the untouched stream, of which a dose is a multiple, nats."""
-        return mean(self.grounds.margins(self.edit.paradigm, self.grounds.untouched))
+        return mean(self.context.margins(self.edit.paradigm, self.context.untouched))
 
     @property
     def aim(self) -> float:
@@ -189,18 +189,18 @@ class Ground:
     @cached_property
     def writing(self) -> Writing:
         """Tokens as text."""
-        return Writing(self.grounds.tokenizer, self.grounds.first)
+        return Writing(self.context.tokenizer, self.context.first)
 
     def after(self, swaps: Swaps, facts: dict[str, Any]) -> StreamEdited:
         """The stream after exchanges.  Raises as `edited` does."""
-        ids = np.array(self.grounds.text.ids)
-        one, other = self.sites.at[swaps.one], self.sites.at[swaps.other]
+        ids = np.array(self.context.text.ids)
+        one, other = self.positions.at[swaps.one], self.positions.at[swaps.other]
         ids[one], ids[other] = ids[other], ids[one]
         return self.edited(ids, self.board.counts(swaps), {"": one, "other": other}, facts)
 
     def words_of(self, swaps: Swaps) -> dict[tuple[int, int, int], int]:
         """How many exchanges there are of each two words: class, word, other word."""
-        kinds = np.stack([self.sites.group[swaps.one], self.sites.own[swaps.one], self.sites.own[swaps.other]], axis=1)
+        kinds = np.stack([self.positions.group[swaps.one], self.positions.own[swaps.one], self.positions.own[swaps.other]], axis=1)
         rows, counts = np.unique(kinds, axis=0, return_counts=True)
         return {(int(group), int(a), int(b)): int(n) for (group, a, b), n in zip(rows, counts, strict=True)}
 
@@ -210,19 +210,19 @@ class Ground:
         Raises OntogenyError if the construction tells words of a class apart.
         """
         positions = np.concatenate(list(sides.values()))
-        construction.check_kept(self.grounds.text, self.writing, self.edit.construction, ids, positions)
-        text, before = self.grounds.text, self.margins.by_paradigm(self.table.counts)
-        after = collateral.anew(self.grounds, ids, self.margins.sentences.plan)
-        others = [name for name in self.grounds.paradigms() if name not in self.edit.paradigm]
+        construction.check_kept(self.context.text, self.writing, self.edit.construction, ids, positions)
+        text, before = self.context.text, self.margins.by_paradigm(self.table.counts)
+        after = collateral.anew(self.context, ids, self.margins.sentences.plan)
+        others = [name for name in self.context.paradigms() if name not in self.edit.paradigm]
         told = {
             "margin_untouched": self.untouched,
             "margin_before": mean(before),
             "margin": mean(after),
             **facts,
             "by_paradigm": {name: {"before": before[name], "after": after[name]} for name in before},
-            "places": len(self.sites),
-            "places_beside_another": self.sites.beside,
-            **collateral.counted(text.ids, ids, self.grounds.first, text.facts["vocabulary"]),
+            "places": len(self.positions),
+            "places_beside_another": self.positions.beside,
+            **collateral.counted(text.ids, ids, self.context.first, text.facts["vocabulary"]),
             "construction": construction.shown(text, self.writing, self.inside, self.looked_at, self.edit.seed),
             "other_paradigms": self.beside(others, counts),
         }
@@ -232,7 +232,7 @@ class Ground:
         """Mean bigram margins of other paradigms before and after, nats."""
         if not paradigms:
             return {}
-        margins = Margins(self.table, self.grounds.plan(paradigms))
+        margins = Margins(self.table, self.context.plan(paradigms))
         both = [margins.by_paradigm(some) for some in (self.table.counts, counts)]
         return {name: {"before": both[0][name], "after": both[1][name]} for name in paradigms}
 
@@ -247,9 +247,9 @@ class Exchange(OfClasses):
     kind: Literal["exchange"] = "exchange"
     keeps: ClassVar[tuple[str, ...]] = ("lengths", "order", "unigrams", "construction")
 
-    def edit(self, grounds: Grounds) -> StreamEdited:
+    def edit(self, context: InterventionContext) -> StreamEdited:
         """The stream with exchanges.  Raises OntogenyError for a dose that cannot be reached, unless `at_most` is set."""
-        ground = self.ground(grounds)
+        ground = self.ground(context)
         reach = self.steered(ground)
         facts = {
             "dose": self.dose if self.aim is None else None,

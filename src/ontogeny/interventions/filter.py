@@ -17,7 +17,7 @@ from ontogeny.registry import nearest
 from ontogeny.store import file_hash
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
 
 Unit = Literal["document", "sentence"]
 Reason = Callable[[Document], str | None]  # why a stretch of text goes; None: it stays
@@ -80,7 +80,7 @@ class Filter(TextEdit):
         file = getsourcefile(_function(self.predicate)) if self.predicate else None
         return [file_hash(Path(file))] if file else []
 
-    def apply(self, documents: Iterator[Document], grounds: Grounds) -> Iterator[Document | Edited | Removed]:
+    def apply(self, documents: Iterator[Document], context: InterventionContext) -> Iterator[Document | Edited | Removed]:
         """As TextEdit has it, streamed.  Raises OntogenyError as `judged` does."""
         for document, reasons in self.judged(documents):
             yield without(document, reasons) if any(reasons) else document

@@ -15,8 +15,8 @@ from ontogeny.records import OntogenyError
 from ontogeny.training.treatment import Change
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
-    from ontogeny.training.state import State
+    from ontogeny.interventions.context import InterventionContext
+    from ontogeny.training.state import TrainingState
 
 
 class ActiveForgetting(Course):
@@ -32,27 +32,27 @@ class ActiveForgetting(Course):
     moments: bool = True
     """Whether the optimiser forgets what it knows of the embeddings: AdamW's two moments, and the step they count from."""
 
-    def change(self, grounds: Grounds, seed: int) -> Change:
+    def change(self, context: InterventionContext, seed: int) -> Change:
         """As Course has it.  Raises OntogenyError if nothing would ever be reset."""
-        steps = total_steps(grounds)
+        steps = total_steps(context)
         if not resets(self.every, self.when, steps):
             raise OntogenyError(
                 f"interventions: active-forgetting resets nothing: every is {self.every:g}, but it holds from step "
                 f"{step_at(self.when.start, steps)} to {step_at(self.when.until, steps)}; make every smaller"
             )
-        return Forgetting(self, grounds, seed)
+        return Forgetting(self, context, seed)
 
 
 class Forgetting(Change):
     """Active forgetting, for one seed's training."""
 
-    def __init__(self, part: ActiveForgetting, grounds: Grounds, seed: int):
-        self.part, self.grounds, self.seed = part, grounds, seed
+    def __init__(self, part: ActiveForgetting, context: InterventionContext, seed: int):
+        self.part, self.context, self.seed = part, context, seed
 
-    def before(self, state: State, step: int, steps: int) -> None:
+    def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Resets where it is time; a checkpoint at that moment holds the embeddings of before."""
         if step in resets(self.part.every, self.part.when, steps):
-            model = begun(self.grounds, self.seed, step)
+            model = begun(self.context, self.seed, step)
             renew(state, model, embeddings(model), self.part.moments)
 
 

@@ -17,7 +17,7 @@ from ontogeny.recipe import CorpusPart
 from ontogeny.records import Corpus, Document, Edited, OntogenyError, Removed
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
 
 Ints = NDArray[np.int64]
 
@@ -61,16 +61,16 @@ class Inject(TextEdit):
         """A hash of what it adds: a file may change under the same name."""
         return [] if self.lines else [self._corpus().fingerprint()]
 
-    def apply(self, documents: Iterator[Document], grounds: Grounds) -> Iterator[Document | Edited | Removed]:
+    def apply(self, documents: Iterator[Document], context: InterventionContext) -> Iterator[Document | Edited | Removed]:
         """As TextEdit has it.  Raises OntogenyError if there is nothing to add, or no room for it."""
-        generator = grounds.rng(self.seed)
-        text = words_of(grounds)
+        generator = context.rng(self.seed)
+        text = words_of(context)
         lengths = np.array([len(document.text.split()) for document in self.added()], dtype=np.int64)
         size = self._size(lengths, int(text.sum()))
         gaps = self._gaps(size, len(text), generator)
         goes = np.zeros(len(text), dtype=bool)
         if self.replace:
-            goes[self._replaced(text, total(lengths, size), grounds, generator)] = True
+            goes[self._replaced(text, total(lengths, size), context, generator)] = True
         fresh = self._told(size)
         before = np.searchsorted(gaps, np.arange(len(text)), side="right")  # how many stand before the end of each gap
         given = 0
@@ -118,20 +118,20 @@ class Inject(TextEdit):
             return ((2 * np.arange(size, dtype=np.int64) + 1) * documents + size) // (2 * size)  # halves are rounded up
         return np.sort(generator.integers(0, documents + 1, size))
 
-    def _replaced(self, text: Ints, wanted: int, grounds: Grounds, generator: np.random.Generator) -> Ints:
+    def _replaced(self, text: Ints, wanted: int, context: InterventionContext, generator: np.random.Generator) -> Ints:
         if wanted >= text.sum():
             raise OntogenyError(f"inject: {wanted:,} words cannot replace as many of a text that has {text.sum():,}")
         gone = amounting(wanted, text, generator)
         if difference := wanted - int(text[gone].sum()):
             more = "longer" if difference > 0 else "shorter"
-            grounds.warn(f"inject adds {wanted:,} words and leaves the text {abs(difference):,} words {more} than it was")
+            context.warn(f"inject adds {wanted:,} words and leaves the text {abs(difference):,} words {more} than it was")
         return gone
 
 
-def words_of(grounds: Grounds) -> Ints:
+def words_of(context: InterventionContext) -> Ints:
     """Whitespace words of each document of the text before an intervention."""
-    words = grounds.text.documents["words"].astype(np.int64)
-    return np.diff(words, append=grounds.text.facts["words"])
+    words = context.text.documents["words"].astype(np.int64)
+    return np.diff(words, append=context.text.facts["words"])
 
 
 def total(lengths: Ints, size: int) -> int:

@@ -12,8 +12,8 @@ from ontogeny.records import OntogenyError
 from ontogeny.training.treatment import Change
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
-    from ontogeny.training.state import State
+    from ontogeny.interventions.context import InterventionContext
+    from ontogeny.training.state import TrainingState
 
 
 class Jitter(Course):
@@ -29,7 +29,7 @@ class Jitter(Course):
     seed: int = Field(0, ge=0)
     """Of the noise, beside the training's own."""
 
-    def change(self, grounds: Grounds, seed: int) -> Change:
+    def change(self, context: InterventionContext, seed: int) -> Change:
         """As Course has it.  Raises OntogenyError for a window: there is one moment for it."""
         if self.when != Window():
             raise OntogenyError("interventions: jitter comes before the first step; leave its `when` out")
@@ -44,7 +44,7 @@ class Jittered(Change):
         self.seed = seed
 
     @torch.no_grad()
-    def before(self, state: State, step: int, steps: int) -> None:
+    def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Before the first step alone, so that the checkpoint at step 0 is the one that arms share."""
         if step:
             return

@@ -16,7 +16,7 @@ from ontogeny.records import Document, Edited, Removed
 if TYPE_CHECKING:
     import polars as pl
 
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
     from ontogeny.tokens.token_store import TokenStore
     from ontogeny.training.treatment import Change, Loss
 
@@ -59,7 +59,7 @@ class CorpusEdit(Intervention):
         """Hashes of what decides the edit besides its settings, such as a file's bytes."""
         return []
 
-    def protected(self, text: TokenStore, grounds: Grounds) -> NDArray[np.bool_]:
+    def protected(self, text: TokenStore, context: InterventionContext) -> NDArray[np.bool_]:
         """Documents [documents] that belong to the construction it promises to leave alone; none unless a kind says which."""
         return np.zeros(len(text.documents), dtype=bool)
 
@@ -67,7 +67,7 @@ class CorpusEdit(Intervention):
 class TextEdit(CorpusEdit):
     """A change of documents: each is handed on, edited, or removed with a reason."""
 
-    def apply(self, documents: Iterator[Document], grounds: Grounds) -> Iterator[Document | Edited | Removed]:
+    def apply(self, documents: Iterator[Document], context: InterventionContext) -> Iterator[Document | Edited | Removed]:
         """What becomes of the documents, in the order in which they are to be read."""
         raise NotImplementedError
 
@@ -85,21 +85,21 @@ class StreamEdited:
 class StreamEdit(CorpusEdit):
     """A change of single tokens of the stream."""
 
-    def edit(self, grounds: Grounds) -> StreamEdited:
-        """The stream `grounds.text`, changed."""
+    def edit(self, context: InterventionContext) -> StreamEdited:
+        """The stream `context.text`, changed."""
         raise NotImplementedError
 
 
 class Objective(Intervention):
     """Another objective than the next token's mean negative log-probability, or a model built around the network."""
 
-    def loss(self, grounds: Grounds) -> Loss:
+    def loss(self, context: InterventionContext) -> Loss:
         """What is minimised, in nats summed over a batch's targets."""
         from ontogeny.training.treatment import batch_loss
 
         return batch_loss
 
-    def model(self, network: Any, grounds: Grounds) -> Any:
+    def model(self, network: Any, context: InterventionContext) -> Any:
         """The module that is trained, given the freshly initialised network."""
         return network
 
@@ -107,6 +107,6 @@ class Objective(Intervention):
 class Course(Intervention):
     """Something done to the weights or the learning rate in the course of training."""
 
-    def change(self, grounds: Grounds, seed: int) -> Change:
+    def change(self, context: InterventionContext, seed: int) -> Change:
         """What is done, for one seed's training."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.ngrams import KneserNey
 from ontogeny.tokens.token_store import TokenStore
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Counted = Literal["read", "untouched"]
 
 
-class OverBigrams(Objective):
+class OverBigramsObjective(Objective):
     """Trains the network as a residual over the bigram model of the training text: logits = log p2 + the network's.
 
     The bigram model is interpolated modified Kneser-Ney, never changes, and lies in every checkpoint.  At step 0 the two together
@@ -28,16 +28,16 @@ class OverBigrams(Objective):
     counted: Counted = "read"
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
 
-    def model(self, network: Any, grounds: Grounds) -> Any:
+    def model(self, network: Any, context: InterventionContext) -> Any:
         """Network and bigrams in one module.  Raises OntogenyError for a network without output embeddings."""
         from ontogeny.architectures.over_bigrams import over
 
-        return over(network, sparse(grounds.bigrams(text_of(self.counted, grounds))))
+        return over(network, sparse(context.bigrams(text_of(self.counted, context))))
 
 
-def text_of(counted: Counted, grounds: Grounds) -> TokenStore:
+def text_of(counted: Counted, context: InterventionContext) -> TokenStore:
     """The stream that bigrams are counted in."""
-    return grounds.text if counted == "read" else grounds.untouched
+    return context.text if counted == "read" else context.untouched
 
 
 def sparse(model: KneserNey) -> Bigrams:

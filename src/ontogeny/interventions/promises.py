@@ -20,27 +20,29 @@ from ontogeny.records import OntogenyError
 from ontogeny.tokens.token_store import TokenStore
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
     from ontogeny.interventions.kinds import CorpusEdit
 
-Check = Callable[[TokenStore, TokenStore, "Grounds", "CorpusEdit"], str | None]  # what is broken, in words; None if kept
+Check = Callable[
+    [TokenStore, TokenStore, "InterventionContext", "CorpusEdit"], str | None
+]  # what is broken, in words; None if kept
 
 
-def check(edit: CorpusEdit, before: TokenStore, after: TokenStore, grounds: Grounds) -> list[dict[str, Any]]:
+def check(edit: CorpusEdit, before: TokenStore, after: TokenStore, context: InterventionContext) -> list[dict[str, Any]]:
     """Each promise of the edit as {promise, kept, found}.  Raises OntogenyError that names the first that is broken."""
     for promise in edit.keeps:
-        if broken := CHECKS[promise](before, after, grounds, edit):
+        if broken := CHECKS[promise](before, after, context, edit):
             raise OntogenyError(f"the intervention {edit.kind} promised to leave {promise} alone, but {broken}")
     return [{"promise": promise, "kept": True} for promise in edit.keeps]
 
 
-def _documents(before: TokenStore, after: TokenStore, grounds: Grounds, edit: CorpusEdit) -> str | None:
+def _documents(before: TokenStore, after: TokenStore, context: InterventionContext, edit: CorpusEdit) -> str | None:
     one, other = len(before.documents), len(after.documents)
     return f"{one:,} documents became {other:,}" if one != other else None
 
 
-def _lengths(before: TokenStore, after: TokenStore, grounds: Grounds, edit: CorpusEdit) -> str | None:
-    if broken := _documents(before, after, grounds, edit):
+def _lengths(before: TokenStore, after: TokenStore, context: InterventionContext, edit: CorpusEdit) -> str | None:
+    if broken := _documents(before, after, context, edit):
         return broken
     differ = np.flatnonzero(before.documents["start"] != after.documents["start"])
     if len(differ):
@@ -48,26 +50,26 @@ def _lengths(before: TokenStore, after: TokenStore, grounds: Grounds, edit: Corp
     return f"{len(before):,} tokens became {len(after):,}" if len(before) != len(after) else None
 
 
-def _order(before: TokenStore, after: TokenStore, grounds: Grounds, edit: CorpusEdit) -> str | None:
-    if broken := _documents(before, after, grounds, edit):
+def _order(before: TokenStore, after: TokenStore, context: InterventionContext, edit: CorpusEdit) -> str | None:
+    if broken := _documents(before, after, context, edit):
         return broken
     differ = np.flatnonzero((before.documents["line"] != after.documents["line"]) | (_sources(before) != _sources(after)))
     return f"document {differ[0]:,} comes from another line than before" if len(differ) else None
 
 
-def _unigrams(before: TokenStore, after: TokenStore, grounds: Grounds, edit: CorpusEdit) -> str | None:
+def _unigrams(before: TokenStore, after: TokenStore, context: InterventionContext, edit: CorpusEdit) -> str | None:
     size = before.facts["vocabulary"]
     one, other = (np.bincount(text.ids, minlength=size) for text in (before, after))
     differ = np.flatnonzero(one != other)
     if not len(differ):
         return None
-    token = grounds.tokenizer.convert_ids_to_tokens(int(differ[0]))
+    token = context.tokenizer.convert_ids_to_tokens(int(differ[0]))
     return (
         f"{len(differ):,} tokens are more or less frequent: {token!r} occurs {other[differ[0]]:,} times, before {one[differ[0]]:,}"
     )
 
 
-def _bigrams(before: TokenStore, after: TokenStore, grounds: Grounds, edit: CorpusEdit) -> str | None:
+def _bigrams(before: TokenStore, after: TokenStore, context: InterventionContext, edit: CorpusEdit) -> str | None:
     size = before.facts["vocabulary"]
     counts: dict[int, int] = {}
     for text, sign in ((before, -1), (after, 1)):
@@ -76,14 +78,14 @@ def _bigrams(before: TokenStore, after: TokenStore, grounds: Grounds, edit: Corp
     differ = [pair for pair, count in counts.items() if count]
     if not differ:
         return None
-    names = " ".join(grounds.tokenizer.convert_ids_to_tokens(list(divmod(differ[0], size))))
+    names = " ".join(context.tokenizer.convert_ids_to_tokens(list(divmod(differ[0], size))))
     return f"{len(differ):,} bigrams are more or less frequent, {names!r} by {counts[differ[0]]:+,}"
 
 
-def _construction(before: TokenStore, after: TokenStore, grounds: Grounds, edit: CorpusEdit) -> str | None:
-    if broken := _lengths(before, after, grounds, edit):
+def _construction(before: TokenStore, after: TokenStore, context: InterventionContext, edit: CorpusEdit) -> str | None:
+    if broken := _lengths(before, after, context, edit):
         return broken
-    inside, then = edit.protected(before, grounds), edit.protected(after, grounds)
+    inside, then = edit.protected(before, context), edit.protected(after, context)
     if (differ := np.flatnonzero(inside != then)).size:
         source, line = where(before, int(differ[0]))
         what = "no longer one" if inside[differ[0]] else "one now, and was not"

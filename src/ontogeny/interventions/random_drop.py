@@ -14,7 +14,7 @@ from ontogeny.interventions.spool import Spool
 from ontogeny.records import Document, Edited, OntogenyError, Removed
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
 
 Ints = NDArray[np.int64]
 REASON = "at random, as much as a filter takes"
@@ -39,11 +39,11 @@ class RandomDrop(TextEdit):
         """What else than its settings decides what goes."""
         return self.like.contents()
 
-    def apply(self, documents: Iterator[Document], grounds: Grounds) -> Iterator[Document | Edited | Removed]:
+    def apply(self, documents: Iterator[Document], context: InterventionContext) -> Iterator[Document | Edited | Removed]:
         """As TextEdit has it.  Raises OntogenyError as the filter does, or if fewer words can be drawn than it takes."""
-        with Spool(grounds.folder.path) as spool:
+        with Spool(context.folder.path) as spool:
             words, taken, counts = self._judge(documents, spool)
-            drawn = self._draw(words, taken, grounds)
+            drawn = self._draw(words, taken, context)
             ends = np.cumsum(counts)
             for document, end, count in zip(spool, ends, counts, strict=True):
                 reasons = [REASON if goes else None for goes in drawn[end - count : end]]
@@ -61,7 +61,7 @@ class RandomDrop(TextEdit):
             counts.append(len(reasons))
         return np.array(words, dtype=np.int64), np.array(taken), np.array(counts, dtype=np.int64)
 
-    def _draw(self, words: Ints, taken: NDArray[np.bool_], grounds: Grounds) -> NDArray[np.bool_]:
+    def _draw(self, words: Ints, taken: NDArray[np.bool_], context: InterventionContext) -> NDArray[np.bool_]:
         pool = np.flatnonzero(~taken) if self.among == "kept" else np.arange(len(words))
         wanted = int(words[taken].sum())
         if words[pool].sum() < wanted:
@@ -70,10 +70,10 @@ class RandomDrop(TextEdit):
                 "draw from everything with among: all"
             )
         drawn = np.zeros(len(words), dtype=bool)
-        drawn[pool[alike(words[taken], words[pool], grounds.rng(self.seed))]] = True
+        drawn[pool[alike(words[taken], words[pool], context.rng(self.seed))]] = True
         if difference := int(words[drawn].sum()) - wanted:
             more = "more" if difference > 0 else "fewer"
-            grounds.warn(f"random-drop takes {abs(difference):,} words {more} than the {wanted:,} that the filter takes")
+            context.warn(f"random-drop takes {abs(difference):,} words {more} than the {wanted:,} that the filter takes")
         return drawn
 
 

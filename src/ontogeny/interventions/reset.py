@@ -16,15 +16,15 @@ from torch import nn
 from ontogeny.interventions.kinds import Course, Objective, Window
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.tokens.prepare import Text
+from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import rows_of
 from ontogeny.training import schedule
 from ontogeny.training.session import build
 from ontogeny.training.treatment import Change
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
-    from ontogeny.training.state import State
+    from ontogeny.interventions.context import InterventionContext
+    from ontogeny.training.state import TrainingState
 
 
 def _whole_or_share(amount: float) -> float:
@@ -60,16 +60,16 @@ class Reset(Course):
         check_no_window(self)
         return self
 
-    def change(self, grounds: Grounds, seed: int) -> Change:
+    def change(self, context: InterventionContext, seed: int) -> Change:
         """As Course has it.  Raises OntogenyError if training is over by then, or if the model has no such parameters."""
-        steps = total_steps(grounds)
+        steps = total_steps(context)
         if step_of(self.at, steps) >= steps:
             raise OntogenyError(f"interventions: reset at step {step_of(self.at, steps)}, but training ends at step {steps}")
-        model = begun(grounds, seed)
+        model = begun(context, seed)
         self.parameters(model)
-        if self.head and (tied := embeddings(model) & head(model)) and seed == grounds.recipe.seeds[0]:  # said once
-            grounds.warn(f"reset: the head is tied to the token embeddings, so that {', '.join(tied)} begins anew with it")
-        return Resetting(self, grounds, seed)
+        if self.head and (tied := embeddings(model) & head(model)) and seed == context.recipe.seeds[0]:  # said once
+            context.warn(f"reset: the head is tied to the token embeddings, so that {', '.join(tied)} begins anew with it")
+        return Resetting(self, context, seed)
 
     def parameters(self, model: Any) -> set[str]:
         """Names of what is reset; a tied parameter has the name that `named_parameters` gives it.
@@ -85,34 +85,34 @@ class Reset(Course):
 class Resetting(Change):
     """A reset, for one seed's training."""
 
-    def __init__(self, part: Reset, grounds: Grounds, seed: int):
-        self.part, self.grounds, self.seed = part, grounds, seed
+    def __init__(self, part: Reset, context: InterventionContext, seed: int):
+        self.part, self.context, self.seed = part, context, seed
 
-    def before(self, state: State, step: int, steps: int) -> None:
+    def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Resets before the first step that comes after the moment; a checkpoint at that moment holds the weights of before."""
         if step == step_of(self.part.at, steps):
-            model = begun(self.grounds, self.seed, step if self.part.values == "fresh" else None)
+            model = begun(self.context, self.seed, step if self.part.values == "fresh" else None)
             renew(state, model, self.part.parameters(model), self.part.moments)
 
 
 # --- new values ---------------------------------------------------------------------------------------------------
 
 
-def begun(grounds: Grounds, seed: int, step: int | None = None) -> Any:
+def begun(context: InterventionContext, seed: int, step: int | None = None) -> Any:
     """The recipe's model as it is before training, on the CPU.
 
     Without `step`: bit for bit as this seed began (where it began on the CPU's generator, as every training does).  With it:
     another draw from the same initialisation, a function of (seed, step).  The process's own generator stays where it is.
     """
-    objective = next((part for part in grounds.recipe.interventions if isinstance(part, Objective)), None)
+    objective = next((part for part in context.recipe.interventions if isinstance(part, Objective)), None)
     own = seed if step is None else int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(own)
-        network = build(grounds.recipe, Text(grounds.tokenizer, grounds.untouched, grounds.untouched))
-        return objective.model(network, grounds) if objective else network
+        network = build(context.recipe, TokenisedText(context.tokenizer, context.untouched, context.untouched))
+        return objective.model(network, context) if objective else network
 
 
-def renew(state: State, model: Any, names: Iterable[str], moments: bool) -> None:
+def renew(state: TrainingState, model: Any, names: Iterable[str], moments: bool) -> None:
     """Gives parameters of `state.model` the values that `model` has, in place; with `moments` AdamW forgets them."""
     ours, theirs = dict(state.model.named_parameters()), dict(model.named_parameters())
     with torch.no_grad():
@@ -191,10 +191,10 @@ def step_at(share: float, steps: int) -> int:
     return step
 
 
-def total_steps(grounds: Grounds) -> int:
+def total_steps(context: InterventionContext) -> int:
     """Optimiser steps of the recipe's training."""
-    training = grounds.recipe.training
-    return schedule.total_steps(training, len(rows_of(grounds.untouched, training.unit, training.context)))
+    training = context.recipe.training
+    return schedule.total_steps(training, len(rows_of(context.untouched, training.unit, training.context)))
 
 
 def check_no_window(part: Course) -> None:

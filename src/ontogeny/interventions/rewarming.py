@@ -18,7 +18,7 @@ from ontogeny.training import schedule
 from ontogeny.training.treatment import Change
 
 if TYPE_CHECKING:
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
 
 
 class ReWarming(Course):
@@ -51,16 +51,16 @@ class ReWarming(Course):
             raise ValueError("follows the schedule from 0 on, which has a warm-up there already: that is training.warmup")
         return self
 
-    def change(self, grounds: Grounds, seed: int) -> Change:
+    def change(self, context: InterventionContext, seed: int) -> Change:
         """As Course has it.  Raises OntogenyError for a warm-up that does not end before the next begins, or training ends."""
-        steps = total_steps(grounds)
+        steps = total_steps(context)
         for start, until, warmup in cycles(self, steps):
             if until - start < warmup:
                 raise OntogenyError(
                     f"interventions: re-warming from step {start} takes {warmup} steps, but {until - start} are left until the "
                     "next, or the end of training; make over smaller, or the moments fewer"
                 )
-        return Warming(self, grounds.recipe.training)
+        return Warming(self, context.recipe.training)
 
 
 class Warming(Change):

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ontogeny.interventions.bigram_counts import Ints
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.exchange import Ground, OfClasses
-from ontogeny.interventions.grounds import Grounds
 from ontogeny.interventions.kinds import StreamEdited
 from ontogeny.interventions.steering import Swaps, joined, rank
 from ontogeny.records import OntogenyError
@@ -53,7 +53,7 @@ class Control(OfClasses):
         said = f"{self.kind} for {self.about}: {where} allow only {', '.join(short)}"
         if not self.at_most:
             raise OntogenyError(f"{said}; at_most: true takes that, a smaller dose or `exchanges` needs less")
-        ground.grounds.warn(said)
+        ground.context.warn(said)
 
     def stays(self, ground: Ground, margin: float) -> None:
         """Raises OntogenyError, or warns if `at_most` is set, if the evidence moved by more than the tolerance."""
@@ -63,7 +63,7 @@ class Control(OfClasses):
         said = f"{self.kind} for {self.about}: the evidence moved by {moved:+.4f} nats, more than the tolerance of {least:.4f}"
         if not self.at_most:
             raise OntogenyError(f"{said}; tolerance: {abs(moved) / (ground.way or 1) * 1.05:.2g} takes that")
-        ground.grounds.warn(said)
+        ground.context.warn(said)
 
 
 class ShamExchange(Control):
@@ -72,9 +72,9 @@ class ShamExchange(Control):
     kind: Literal["sham-exchange"] = "sham-exchange"
     keeps: ClassVar[tuple[str, ...]] = ("lengths", "order", "unigrams", "construction")
 
-    def edit(self, grounds: Grounds) -> StreamEdited:
+    def edit(self, context: InterventionContext) -> StreamEdited:
         """The stream with exchanges.  Raises OntogenyError if there are too few places, or the evidence moves after all."""
-        ground = self.ground(grounds)
+        ground = self.ground(context)
         wanted = self.wanted(ground)
         swaps = drawn(ground, wanted)
         made = ground.words_of(swaps)
@@ -92,7 +92,7 @@ def drawn(ground: Ground, wanted: dict[Words, int]) -> Swaps:
     """The first draw of exchanges that leaves the evidence within the tolerance; if none does, the one that moves it least."""
     draws: list[tuple[float, Swaps]] = []
     for draw in range(DRAWS):
-        swaps = shammed(ground, wanted, ground.grounds.rng(ground.edit.seed + draw))
+        swaps = shammed(ground, wanted, ground.context.rng(ground.edit.seed + draw))
         moved = abs(ground.margins.mean(ground.board.counts(swaps)) - ground.start)
         draws.append((moved, swaps))
         if moved <= ground.edit.tolerance * ground.way:
@@ -103,7 +103,7 @@ def drawn(ground: Ground, wanted: dict[Words, int]) -> Swaps:
 def shammed(ground: Ground, wanted: dict[Words, int], rng: np.random.Generator) -> Swaps:
     """Exchanges that change no deciding bigram, at random: between places with one right neighbour, with one left, with neither."""
     left, right = neutral(ground)
-    free = np.ones(len(ground.sites), dtype=bool)
+    free = np.ones(len(ground.positions), dtype=bool)
     found: list[Swaps] = []
     for words, many in wanted.items():
         for swaps in _offered(ground, words, left, right):
@@ -124,9 +124,13 @@ def neutral(ground: Ground) -> tuple[Mask, Mask]:
 
 
 def _offered(ground: Ground, words: Words, left: Mask, right: Mask) -> Iterator[Swaps]:
-    sites, (group, a, b) = ground.sites, words
-    for same, other, allowed in ((sites.right, sites.left, left), (sites.left, sites.right, right), (None, None, left & right)):
-        one, two = (some[allowed[some]] for some in (sites.members(group, a), sites.members(group, b)))
+    positions, (group, a, b) = ground.positions, words
+    for same, other, allowed in (
+        (positions.right, positions.left, left),
+        (positions.left, positions.right, right),
+        (None, None, left & right),
+    ):
+        one, two = (some[allowed[some]] for some in (positions.members(group, a), positions.members(group, b)))
         if same is None or other is None:
             many = min(len(one), len(two))
             yield Swaps(one[:many], two[:many])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ontogeny import store
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.ngrams import Index
 from ontogeny.records import OntogenyError
@@ -58,21 +58,21 @@ class SyntacticSmoothing(Objective):
     seed: int = 0
     """Seed of the choice among equally similar words."""
 
-    def loss(self, grounds: Grounds) -> Loss:
+    def loss(self, context: InterventionContext) -> Loss:
         """Cross-entropy with the smoothed targets.  Raises OntogenyError for a treebank that cannot be read."""
-        return Smoothed(self.neighbours(grounds), self.share, self.pace)
+        return SmoothedCrossEntropy(self.neighbours(context), self.share, self.pace)
 
-    def neighbours(self, grounds: Grounds) -> Neighbours:
+    def neighbours(self, context: InterventionContext) -> Neighbours:
         """The similar words of every word; special tokens have none and are none.  Says how much of the text has none."""
         if self.treebank:
-            profiles = [tag_counts(self.treebank, grounds.tokenizer, COLUMNS[self.tags])]
+            profiles = [tag_counts(self.treebank, context.tokenizer, COLUMNS[self.tags])]
         else:
-            profiles = list(neighbour_counts(grounds.index()))
-        found = most_similar(profiles, grounds.tokenizer.all_special_ids, self.similar, self.temperature, grounds.rng(self.seed))
+            profiles = list(neighbour_counts(context.index()))
+        found = most_similar(profiles, context.tokenizer.all_special_ids, self.similar, self.temperature, context.rng(self.seed))
         without = found.weight.sum(1) == 0
-        lacking = float(without[np.asarray(grounds.text.ids)].mean())
+        lacking = float(without[np.asarray(context.text.ids)].mean())
         if self.treebank and lacking > 0:
-            grounds.warn(
+            context.warn(
                 f"syntactic-smoothing: {lacking:.1%} of the text's tokens are special or not in {self.treebank.name}; as targets "
                 "they stay as they are"
             )
@@ -86,7 +86,7 @@ class Neighbours(NamedTuple):
     weight: NDArray[np.float64]  # [vocabulary, similar]
 
 
-class Smoothed:
+class SmoothedCrossEntropy:
     """Cross-entropy with smoothed targets.  Its share of the similar words is that of the step it was last told."""
 
     def __init__(self, neighbours: Neighbours, share: float, pace: str = "fixed"):

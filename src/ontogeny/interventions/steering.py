@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ontogeny.interventions.bigram_counts import BigramCounts, Floats, Ints, Margins, changed
-from ontogeny.interventions.sites import Sites
+from ontogeny.interventions.positions import Positions
 
 SIGNS = np.array([-1, 1] * 4)  # of the rows of an exchange: what stood there goes, what takes its place comes
 LEAST = 1e-12  # nats; an exchange that is judged to add less adds nothing
@@ -29,7 +29,7 @@ PATIENCE = 3  # rounds without progress before the end is believed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Swaps:
-    """K exchanges, in order: numbers of places among the sites."""
+    """K exchanges, in order: numbers of places among the positions."""
 
     one: Ints  # [K]
     other: Ints  # [K]
@@ -64,17 +64,17 @@ class Reach:
 
 
 class Board:
-    """Sites and the rows of the bigrams that stand there, or would."""
+    """Positions and the rows of the bigrams that stand there, or would."""
 
-    def __init__(self, sites: Sites, table: BigramCounts):
-        self.sites, self.table = sites, table
-        self.left = table.rows(np.repeat(sites.left[:, None], sites.words.shape[1], axis=1), sites.words)  # [S, W]
-        self.right = table.rows(sites.words, np.repeat(sites.right[:, None], sites.words.shape[1], axis=1))
+    def __init__(self, positions: Positions, table: BigramCounts):
+        self.positions, self.table = positions, table
+        self.left = table.rows(np.repeat(positions.left[:, None], positions.words.shape[1], axis=1), positions.words)  # [S, W]
+        self.right = table.rows(positions.words, np.repeat(positions.right[:, None], positions.words.shape[1], axis=1))
 
     def rows(self, swaps: Swaps) -> Ints:
         """Bigrams whose counts exchanges change [K, 8], with SIGNS."""
         one, other = swaps.one, swaps.other
-        a, b = self.sites.own[one], self.sites.own[other]
+        a, b = self.positions.own[one], self.positions.own[other]
         sides = (self.left[one, a], self.left[one, b], self.right[one, a], self.right[one, b])
         return np.stack([*sides, self.left[other, b], self.left[other, a], self.right[other, b], self.right[other, a]], axis=1)
 
@@ -84,7 +84,7 @@ class Board:
 
     def pairs_of_words(self) -> Iterator[tuple[int, int, int]]:
         """Class, word and other word, for any two words that could be exchanged."""
-        for group, tokens in enumerate(self.sites.classes):
+        for group, tokens in enumerate(self.positions.classes):
             for a, b in combinations(range(len(tokens)), 2):
                 yield group, a, b
 
@@ -120,7 +120,7 @@ def _between(board: Board, margins: Margins, low: Reach, high: Reach, aim: float
 
 def sequence(board: Board, margins: Margins, side: float, most: int) -> Iterator[Reach]:
     """Ever longer sequences of exchanges, each the beginning of the next, that move the margin up (`side` 1) or down (-1)."""
-    free = np.ones(len(board.sites), dtype=bool)
+    free = np.ones(len(board.positions), dtype=bool)
     done, counts, reached, idle = NONE, board.table.counts, -np.inf, 0
     deciding = np.zeros(len(counts), dtype=bool)
     deciding[margins.rows] = True
@@ -160,8 +160,8 @@ def _round(board: Board, more: Floats, less: Floats, free: NDArray[np.bool_], de
 def _offers(board: Board, words: tuple[int, int, int], more: Floats, less: Floats, free: NDArray[np.bool_]) -> Iterator[_Offers]:
     """Exchanges of two words of a class, matched in three ways."""
     group, a, b = words
-    sites = board.sites
-    places = [sites.members(group, word) for word in (a, b)]
+    positions = board.positions
+    places = [positions.members(group, word) for word in (a, b)]
     one, other = (some[free[some]] for some in places)
     gains = [
         tuple(less[side[some, own]] + more[side[some, new]] for side in (board.left, board.right))
@@ -171,13 +171,13 @@ def _offers(board: Board, words: tuple[int, int, int], more: Floats, less: Float
         tuple(board.table.counts[side[some, new]] == 0 for side in (board.left, board.right))
         for some, new in ((one, b), (other, a))
     ]  # places where a bigram would be new to the text: others, alike else, go first
-    for same, side, sides in ((sites.right, 0, 1), (sites.left, 1, 1), (None, None, 2)):
+    for same, side, sides in ((positions.right, 0, 1), (positions.left, 1, 1), (None, None, 2)):
         values = [gain[side] if side is not None else gain[0] + gain[1] for gain in gains]
         strange = [new[side].astype(int) if side is not None else new[0].astype(int) + new[1] for new in odd]
         groups = [same[some] if same is not None else np.zeros(len(some), dtype=np.int64) for some in (one, other)]
         first, second = _matched(groups, values, strange)
         swaps, gain = Swaps(one[first], other[second]), values[0][first] + values[1][second]
-        free_sides = [sites.left, sites.right] if side is None else [(sites.left, sites.right)[side]]
+        free_sides = [positions.left, positions.right] if side is None else [(positions.left, positions.right)[side]]
         apart = np.all([neighbour[swaps.one] != neighbour[swaps.other] for neighbour in free_sides], axis=0)
         keep = (gain > LEAST) & apart
         yield _Offers(swaps.only(keep), gain[keep], sides)

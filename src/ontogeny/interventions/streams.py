@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from ontogeny import store
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import CorpusEdit, StreamEdit, TextEdit
 from ontogeny.interventions.promises import check
 from ontogeny.records import Document, Edited, OntogenyError, Removed
@@ -44,14 +44,14 @@ class _Stage(NamedTuple):
     documents: Documents | None  # None after an edit of tokens
 
 
-def streams(grounds: Grounds, documents: Documents, bar: Bar = silent) -> tuple[Stream, ...]:
+def streams(context: InterventionContext, documents: Documents, bar: Bar = silent) -> tuple[Stream, ...]:
     """The streams of a recipe's corpus edits, made or opened.  Raises OntogenyError for a broken promise or an impossible edit."""
     edits = {
-        number: part for number, part in enumerate(grounds.recipe.interventions, start=1) if isinstance(part, CorpusEdit)
+        number: part for number, part in enumerate(context.recipe.interventions, start=1) if isinstance(part, CorpusEdit)
     }  # the number is the place in the recipe
     _check_order(edits)
-    _check_direction(edits, grounds)
-    maker = _Maker(grounds, documents, edits, bar)
+    _check_direction(edits, context)
+    maker = _Maker(context, documents, edits, bar)
     found = []
     for start, until in stretches(edits.values()):
         active = tuple(number for number, edit in edits.items() if edit.when.covers(start, until))
@@ -60,13 +60,13 @@ def streams(grounds: Grounds, documents: Documents, bar: Bar = silent) -> tuple[
     return tuple(found)
 
 
-def bigram_margins(grounds: Grounds, found: Sequence[Stream]) -> pl.DataFrame:
+def bigram_margins(context: InterventionContext, found: Sequence[Stream]) -> pl.DataFrame:
     """Mean bigram margin (nats) of every paradigm in every stream: paradigm, start, until, bigram_margin."""
     schema = {"paradigm": pl.String, "start": pl.Float64, "until": pl.Float64, "bigram_margin": pl.Float64}
     rows = [
         (paradigm, stream.start, stream.until, margin)
         for stream in found
-        for paradigm, margin in grounds.margins(grounds.paradigms(), stream.text).items()
+        for paradigm, margin in context.margins(context.paradigms(), stream.text).items()
     ]
     return pl.DataFrame(rows, schema, orient="row")
 
@@ -86,22 +86,22 @@ def _check_order(edits: dict[int, CorpusEdit]) -> None:
         )
 
 
-def _check_direction(edits: dict[int, CorpusEdit], grounds: Grounds) -> None:
+def _check_direction(edits: dict[int, CorpusEdit], context: InterventionContext) -> None:
     """Edits of single tokens look for words and constructions in the order in which they are read."""
     single = next((edit.kind for edit in edits.values() if isinstance(edit, StreamEdit)), None)
-    if single and token_store.backward(grounds.tokenizer):
+    if single and token_store.backward(context.tokenizer):
         raise OntogenyError(f"interventions: {single} edits tokens in reading order, and the tokenizer's direction is backward")
 
 
 class _Maker:
     """Makes the stream after a sequence of edits, each once."""
 
-    def __init__(self, grounds: Grounds, documents: Documents, edits: dict[int, CorpusEdit], bar: Bar):
-        self.grounds = grounds
+    def __init__(self, context: InterventionContext, documents: Documents, edits: dict[int, CorpusEdit], bar: Bar):
+        self.context = context
         self.edits = edits
         self.bar = bar
-        self.stages: dict[tuple[int, ...], _Stage] = {(): _Stage(grounds.untouched, documents)}
-        path = grounds.folder.interventions
+        self.stages: dict[tuple[int, ...], _Stage] = {(): _Stage(context.untouched, documents)}
+        path = context.folder.interventions
         known = store.read_json(path)["edits"] if path.exists() else []
         self.facts = {fact["key"]: fact for fact in known}  # by the key of the stream that an edit gives
         self.used: list[str] = []
@@ -113,23 +113,25 @@ class _Maker:
         return self.stages[numbers]
 
     def _apply(self, before: _Stage, numbers: tuple[int, ...]) -> _Stage:
-        edit, grounds = self.edits[numbers[-1]], self.grounds.after(before.text)
-        key = grounds.key(edit.kind, edit.model_dump(mode="json", exclude={"when"}), list(grounds.ask()), *edit.contents())
+        edit, context = self.edits[numbers[-1]], self.context.after(before.text)
+        key = context.key(edit.kind, edit.model_dump(mode="json", exclude={"when"}), list(context.ask()), *edit.contents())
         self.used.append(key)
-        if key in self.facts and (grounds.folder.tokens / f"train-{key}.json").exists():
-            text = token_store.open_or_write(grounds.folder.tokens, f"train-{key}", key, _gone)
+        if key in self.facts and (context.folder.tokens / f"train-{key}.json").exists():
+            text = token_store.open_or_write(context.folder.tokens, f"train-{key}", key, _gone)
         else:
-            text = self._made(edit, before, grounds, numbers, key)
-        return _Stage(text, _after(edit, before.documents, grounds) if isinstance(edit, TextEdit) and before.documents else None)
+            text = self._made(edit, before, context, numbers, key)
+        return _Stage(text, _after(edit, before.documents, context) if isinstance(edit, TextEdit) and before.documents else None)
 
-    def _made(self, edit: CorpusEdit, before: _Stage, grounds: Grounds, numbers: tuple[int, ...], key: str) -> TokenStore:
+    def _made(
+        self, edit: CorpusEdit, before: _Stage, context: InterventionContext, numbers: tuple[int, ...], key: str
+    ) -> TokenStore:
         path = self._changes(edit, numbers, key)
         with self.bar(edit.kind) as progress, store.atomic(path) as log:
             if isinstance(edit, TextEdit) and before.documents:
-                text, facts = _edit_documents(edit, counted(before.documents(), progress), grounds, log, key)
+                text, facts = _edit_documents(edit, counted(before.documents(), progress), context, log, key)
             else:
                 assert isinstance(edit, StreamEdit)
-                text, facts = _edit_tokens(edit, grounds, log, key)
+                text, facts = _edit_tokens(edit, context, log, key)
                 progress(len(before.text.documents))
         self.facts[key] = {
             "number": numbers[-1],
@@ -138,16 +140,16 @@ class _Maker:
             "key": key,
             "file": path.name,
             "settings": edit.model_dump(mode="json"),
-            "promises": check(edit, before.text, text, grounds),
+            "promises": check(edit, before.text, text, context),
             "facts": facts,
         }
         return text
 
     def _changes(self, edit: CorpusEdit, numbers: tuple[int, ...], key: str) -> Path:
         """Where what an edit changed is told; an edit that follows other edits in another stretch has a file for each."""
-        path = self.grounds.folder.changes(numbers[-1], edit.kind)
+        path = self.context.folder.changes(numbers[-1], edit.kind)
         taken = {self.facts[other].get("file") for other in self.used if other != key and other in self.facts}
-        return path if path.name not in taken else self.grounds.folder.changes(numbers[-1], f"{edit.kind}-{key}")
+        return path if path.name not in taken else self.context.folder.changes(numbers[-1], f"{edit.kind}-{key}")
 
     def write_facts(self, found: Sequence[Stream]) -> None:
         """Writes what was done; nothing where there is no edit."""
@@ -155,18 +157,18 @@ class _Maker:
             return
         told = [{"from": s.start, "until": s.until, "edits": list(s.edits), "stream": s.text.path.name} for s in found]
         facts = {"streams": told, "edits": [self.facts[key] for key in dict.fromkeys(self.used)]}
-        store.write_json(self.grounds.folder.interventions, facts)
+        store.write_json(self.context.folder.interventions, facts)
 
 
 def _gone() -> TokenStore:
     raise OntogenyError("a stream that was edited before is no longer whole; delete the run's tokens folder and start again")
 
 
-def _after(edit: TextEdit, documents: Documents, grounds: Grounds) -> Documents:
+def _after(edit: TextEdit, documents: Documents, context: InterventionContext) -> Documents:
     """The documents that are read after an edit."""
 
     def left() -> Iterator[Document]:
-        for item in edit.apply(iter(documents()), grounds):
+        for item in edit.apply(iter(documents()), context):
             if isinstance(item, Document):
                 yield item
             elif isinstance(item, Edited):
@@ -176,22 +178,22 @@ def _after(edit: TextEdit, documents: Documents, grounds: Grounds) -> Documents:
 
 
 def _edit_documents(
-    edit: TextEdit, documents: Iterator[Document], grounds: Grounds, path: Path, key: str
+    edit: TextEdit, documents: Iterator[Document], context: InterventionContext, path: Path, key: str
 ) -> tuple[TokenStore, dict[str, Any]]:
     """The stream of the documents after an edit; what it changed goes to the file at `path`."""
     tally = {"documents": 0, "edited": 0, "added": 0, "removed": 0}
     with path.open("w", encoding="utf-8") as log:
-        kept = _logged(edit.apply(documents, grounds), log.write, tally)
-        folder, bos = grounds.folder.tokens, grounds.recipe.bos
-        return token_store.write(folder, f"train-{key}", kept, grounds.tokenizer, bos=bos, key=key), tally
+        kept = _logged(edit.apply(documents, context), log.write, tally)
+        folder, bos = context.folder.tokens, context.recipe.bos
+        return token_store.write(folder, f"train-{key}", kept, context.tokenizer, bos=bos, key=key), tally
 
 
-def _edit_tokens(edit: StreamEdit, grounds: Grounds, path: Path, key: str) -> tuple[TokenStore, dict[str, Any]]:
+def _edit_tokens(edit: StreamEdit, context: InterventionContext, path: Path, key: str) -> tuple[TokenStore, dict[str, Any]]:
     """The stream after an edit of its tokens; what it changed goes to the file at `path`."""
-    edited = edit.edit(grounds)
+    edited = edit.edit(context)
     edited.changes.write_ndjson(path)
-    about: dict[str, Any] = {"key": key, "unknown": grounds.tokenizer.unk_token_id, "documents": edited.rows}
-    text = token_store.derive(grounds.folder.tokens, f"train-{key}", grounds.text, edited.ids, **about)
+    about: dict[str, Any] = {"key": key, "unknown": context.tokenizer.unk_token_id, "documents": edited.rows}
+    text = token_store.derive(context.folder.tokens, f"train-{key}", context.text, edited.ids, **about)
     return text, {"changes": len(edited.changes)} | edited.facts
 
 

@@ -16,7 +16,7 @@ from ontogeny.tokens.token_store import ROW, TokenStore
 if TYPE_CHECKING:
     import polars as pl
 
-    from ontogeny.interventions.grounds import Grounds
+    from ontogeny.interventions.context import InterventionContext
 
 Ints = NDArray[np.int64]
 SHOWN = 200  # documents of the surrogate that are kept as text, for people ...
@@ -40,17 +40,17 @@ class BigramSurrogate(StreamEdit):
     seed: int = 0
     """Seed of the draws."""
 
-    def edit(self, grounds: Grounds) -> StreamEdited:
+    def edit(self, context: InterventionContext) -> StreamEdited:
         """As StreamEdit has it.  Raises OntogenyError where there is no BOS."""
-        if grounds.first is None:
+        if context.first is None:
             raise OntogenyError("bigram-surrogate: documents begin where BOS is drawn, and this text has none; set bos: true")
-        text = grounds.text
-        chain = follow(np.asarray(text.ids), grounds.first, self.order)
-        drawn = chain.tokens[walk(chain, len(text) - 1, grounds.rng(self.seed))]
+        text = context.text
+        chain = follow(np.asarray(text.ids), context.first, self.order)
+        drawn = chain.tokens[walk(chain, len(text) - 1, context.rng(self.seed))]
         ids = np.concatenate([text.ids[:1], drawn])
-        rows = rows_of(ids, grounds.first, text)
+        rows = rows_of(ids, context.first, text)
         facts = {"changes": len(drawn), "order": self.order, "documents": len(rows)}
-        return StreamEdited(ids, _shown(ids, rows, grounds), facts, rows)
+        return StreamEdited(ids, _shown(ids, rows, context), facts, rows)
 
 
 class Chain(NamedTuple):
@@ -131,10 +131,10 @@ def rows_of(ids: NDArray[Any], bos: int, text: TokenStore) -> NDArray[Any]:
     return rows
 
 
-def _shown(ids: NDArray[Any], rows: NDArray[Any], grounds: Grounds) -> pl.DataFrame:
+def _shown(ids: NDArray[Any], rows: NDArray[Any], context: InterventionContext) -> pl.DataFrame:
     import polars as pl
 
     bounds = np.append(rows["start"][: SHOWN + 1].astype(np.int64), len(ids))
     cut = [ids[low + 1 : min(high, low + LONGEST)] for low, high in pairwise(bounds[: SHOWN + 1])]
-    texts = [grounds.tokenizer.decode(document.tolist()) for document in cut]
+    texts = [context.tokenizer.decode(document.tolist()) for document in cut]
     return pl.DataFrame({"document": range(1, len(texts) + 1), "text": texts}, schema={"document": pl.Int64, "text": pl.String})

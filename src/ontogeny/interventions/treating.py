@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ontogeny.interventions.grounds import Grounds
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import CorpusEdit, Course, Objective, Window
 from ontogeny.interventions.streams import Stream
 from ontogeny.records import OntogenyError
@@ -13,11 +13,11 @@ from ontogeny.tokens.rows import rows_of
 from ontogeny.training.treatment import Loss, Period, Treatment, batch_loss
 
 
-def treatment(grounds: Grounds, streams: Sequence[Stream], seed: int) -> Treatment:
+def treatment(context: InterventionContext, streams: Sequence[Stream], seed: int) -> Treatment:
     """How one seed is trained.  Raises OntogenyError for two objectives, or one that does not hold all along."""
-    recipe = grounds.recipe
+    recipe = context.recipe
     objective = _objective(recipe.interventions)
-    settings, ground = recipe.training, grounds.after(streams[0].text)  # an objective counts in what training begins with
+    settings, ground = recipe.training, context.after(streams[0].text)  # an objective counts in what training begins with
     own: Loss = getattr(recipe.model, "loss", batch_loss)  # a masked model's, say
     if objective and own is not batch_loss:
         raise OntogenyError(
@@ -27,7 +27,7 @@ def treatment(grounds: Grounds, streams: Sequence[Stream], seed: int) -> Treatme
         periods=tuple(Period(stream.until, rows_of(stream.text, settings.unit, settings.context)) for stream in streams),
         loss=objective.loss(ground) if objective else own,
         model=(lambda network: objective.model(network, ground)) if objective else (lambda network: network),
-        changes=tuple(part.change(grounds, seed) for part in recipe.interventions if isinstance(part, Course)),
+        changes=tuple(part.change(context, seed) for part in recipe.interventions if isinstance(part, Course)),
     )
 
 

@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.exchange import Ground
-from ontogeny.interventions.grounds import Grounds
 from ontogeny.interventions.kinds import StreamEdited
 from ontogeny.interventions.sham import Control, Words, neutral, together
 from ontogeny.interventions.steering import Swaps, joined
@@ -25,9 +25,9 @@ class TrigramExchange(Control):
     kind: Literal["trigram-exchange"] = "trigram-exchange"
     keeps: ClassVar[tuple[str, ...]] = ("lengths", "order", "unigrams", "bigrams", "construction")
 
-    def edit(self, grounds: Grounds) -> StreamEdited:
+    def edit(self, context: InterventionContext) -> StreamEdited:
         """The stream with exchanges.  Raises OntogenyError if there are too few such places, unless `at_most` is set."""
-        ground = self.ground(grounds)
+        ground = self.ground(context)
         wanted = self.wanted(ground)
         swaps = joined([swaps for words, many in wanted.items() for swaps in first(ground, words, many)])
         made = ground.words_of(swaps)
@@ -53,14 +53,14 @@ def first(ground: Ground, words: Words, many: int) -> Iterator[Swaps]:
 
 def alike(ground: Ground, words: Words, allowed: NDArray[np.bool_]) -> Swaps:
     """Exchanges of two words between places with the same neighbours, and others beyond them."""
-    sites, (group, a, b) = ground.sites, words
-    one, two = (some[allowed[some]] for some in (sites.members(group, a), sites.members(group, b)))
-    around = sites.left * ground.table.vocabulary + sites.right
+    positions, (group, a, b) = ground.positions, words
+    one, two = (some[allowed[some]] for some in (positions.members(group, a), positions.members(group, b)))
+    around = positions.left * ground.table.vocabulary + positions.right
     around = np.unique(around, return_inverse=True)[1]  # small numbers
     swaps = together(one, around[one], two, around[two])
-    ids, bos = np.asarray(ground.grounds.text.ids), ground.grounds.first
+    ids, bos = np.asarray(ground.context.text.ids), ground.context.first
     changes = np.zeros(len(swaps), dtype=bool)
-    for neighbour, step in ((sites.left, -2), (sites.right, 2)):
-        beyond = [ids[np.clip(sites.at[side] + step, 0, len(ids) - 1)] for side in (swaps.one, swaps.other)]
+    for neighbour, step in ((positions.left, -2), (positions.right, 2)):
+        beyond = [ids[np.clip(positions.at[side] + step, 0, len(ids) - 1)] for side in (swaps.one, swaps.other)]
         changes |= (beyond[0] != beyond[1]) & (neighbour[swaps.one] != bos)  # no trigram has a BOS in its middle
     return swaps.only(changes)

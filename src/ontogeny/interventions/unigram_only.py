@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ontogeny.interventions.bigram_counts import Ints, changed
+from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.exchange import Ground
-from ontogeny.interventions.grounds import Grounds
 from ontogeny.interventions.kinds import StreamEdited
 from ontogeny.interventions.sham import Control, Words, neutral
 
@@ -26,32 +26,32 @@ class UnigramEdit(Control):
     kind: Literal["unigram-edit"] = "unigram-edit"
     keeps: ClassVar[tuple[str, ...]] = ("lengths", "order", "construction")
 
-    def edit(self, grounds: Grounds) -> StreamEdited:
+    def edit(self, context: InterventionContext) -> StreamEdited:
         """The stream with other words.  Raises OntogenyError if there are too few places, or the evidence moves too far."""
-        ground = self.ground(grounds)
+        ground = self.ground(context)
         wanted = {turned(ground, words): 2 * many for words, many in self.wanted(ground).items()}
         choices = [chosen(ground, wanted, share) for share in MIXTURES]
         moved = [abs(ground.margins.mean(replaced(ground, *choice)) - ground.start) for choice in choices]
         places, new = choices[int(np.argmin(moved))]
-        rows = np.stack([ground.sites.group[places], ground.sites.own[places], new], axis=1)
+        rows = np.stack([ground.positions.group[places], ground.positions.own[places], new], axis=1)
         made = {(int(g), int(a), int(b)): int(n) for (g, a, b), n in zip(*np.unique(rows, axis=0, return_counts=True), strict=True)}
         self.lacking(ground, wanted, made, "places off the deciding bigrams")
         self.stays(ground, ground.margins.mean(replaced(ground, places, new)))
-        ids = np.array(grounds.text.ids)
-        ids[ground.sites.at[places]] = ground.sites.words[places, new]
+        ids = np.array(context.text.ids)
+        ids[ground.positions.at[places]] = ground.positions.words[places, new]
         facts = {
             "matches": self.matched,
             "replaced": len(places),
             "replaced_by_words": {name.replace(" ", " by "): many for name, many in ground.named(made).items()},
         }
-        return ground.edited(ids, replaced(ground, places, new), {"": ground.sites.at[places]}, facts)
+        return ground.edited(ids, replaced(ground, places, new), {"": ground.positions.at[places]}, facts)
 
 
 def turned(ground: Ground, words: Words) -> Words:
     """Class, the word that gives way, the word that takes its place: the one that the aim favours."""
     group, a, b = words
     _, second = ground.table.tokens(ground.margins.rows)
-    tokens = ground.sites.classes[group]
+    tokens = ground.positions.classes[group]
     favour = [float(ground.margins.weights[second == tokens[word]].sum()) for word in (a, b)]
     upward = ground.aim >= ground.untouched
     return (group, a, b) if (favour[1] >= favour[0]) == upward else (group, b, a)
@@ -60,10 +60,10 @@ def turned(ground: Ground, words: Words) -> Words:
 def chosen(ground: Ground, wanted: dict[Words, int], share: float) -> tuple[Ints, Ints]:
     """Places, and which word of the class takes each: `share` of them with a deciding right neighbour, as far as there are."""
     left, right = neutral(ground)
-    used = np.zeros(len(ground.sites), dtype=bool)
+    used = np.zeros(len(ground.positions), dtype=bool)
     places, new = [], []
     for (group, old, other), many in wanted.items():
-        own = ground.sites.members(group, old)
+        own = ground.positions.members(group, old)
         own = own[left[own] & ~used[own]]
         beside, apart = own[~right[own]], own[right[own]]
         first = min(len(beside), max(round(share * many), many - len(apart)))
@@ -76,6 +76,6 @@ def chosen(ground: Ground, wanted: dict[Words, int], share: float) -> tuple[Ints
 
 def replaced(ground: Ground, places: Ints, new: Ints) -> Ints:
     """Bigram counts after these places have other words."""
-    old, board = ground.sites.own[places], ground.board
+    old, board = ground.positions.own[places], ground.board
     rows = np.stack([board.left[places, old], board.left[places, new], board.right[places, old], board.right[places, new]], axis=1)
     return changed(ground.table.counts, rows, [-1, 1, -1, 1])

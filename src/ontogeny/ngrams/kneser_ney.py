@@ -53,7 +53,7 @@ def estimate(counts: NDArray[Any]) -> Discounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Smoothed:
+class SmoothedLevel:
     """One level of a model: (c(hw) - D) / c(h) for each n-gram and gamma(h) for each history, both made when asked for."""
 
     counts: NDArray[Any]  # c(hw) of each n-gram of this level
@@ -77,13 +77,13 @@ class Smoothed:
         return weights
 
 
-def smoothed(counts: NDArray[Any], parents: NDArray[Any] | None, histories: int, discounts: Discounts) -> Smoothed:
+def smoothed(counts: NDArray[Any], parents: NDArray[Any] | None, histories: int, discounts: Discounts) -> SmoothedLevel:
     """A level from its counts."""
     at = np.zeros(len(counts), dtype=np.int64) if parents is None else parents
     totals: Floats = np.bincount(at, weights=counts, minlength=histories).astype(np.float64)
     taken = np.bincount(at, weights=discounts.of(counts), minlength=histories)
     gammas: Floats = np.divide(taken, totals, out=np.ones(histories), where=totals > 0)
-    return Smoothed(counts, parents, totals, gammas, discounts)
+    return SmoothedLevel(counts, parents, totals, gammas, discounts)
 
 
 class KneserNey:
@@ -105,24 +105,24 @@ class KneserNey:
             raise OntogenyError(
                 "no bigram of this text occurs twice: there is nothing to estimate from; a longer text, or a smaller vocabulary"
             )
-        self._own: dict[int, Smoothed] = {}
-        self._lower: dict[int, Smoothed] = {}
+        self._own: dict[int, SmoothedLevel] = {}
+        self._lower: dict[int, SmoothedLevel] = {}
 
     # --- levels, made when a model needs them ---------------------------------------------------------------------
 
-    def own(self, n: int) -> Smoothed:
+    def own(self, n: int) -> SmoothedLevel:
         """Level n as the highest of a model: occurrences."""
         if n not in self._own:
             self._own[n] = self._smooth(n, self._counts[n - 1])
         return self._own[n]
 
-    def lower(self, n: int) -> Smoothed:
+    def lower(self, n: int) -> SmoothedLevel:
         """Level n below a model's highest: how many distinct tokens each n-gram follows."""
         if n not in self._lower:
             self._lower[n] = self._smooth(n, self._follows(n))
         return self._lower[n]
 
-    def _smooth(self, n: int, counts: NDArray[Any]) -> Smoothed:
+    def _smooth(self, n: int, counts: NDArray[Any]) -> SmoothedLevel:
         histories = 1 if n == 1 else len(self.index.levels[n - 2])
         discounts = estimate(counts) if self._given is None else self._given[n - 1]
         return smoothed(counts, self.index.parents(n), histories, discounts)
@@ -184,7 +184,7 @@ class KneserNey:
         self.levels(order)
         return OfOrder(self, order)
 
-    def _unigrams(self, base: Smoothed) -> Floats:
+    def _unigrams(self, base: SmoothedLevel) -> Floats:
         p = np.full(self.vocabulary, base.gammas[0] / self.vocabulary)
         tokens = self.index.levels[0].key.astype(np.int64)
         p[tokens] += base.share(np.arange(len(tokens)))
@@ -210,7 +210,7 @@ class KneserNey:
         at = np.repeat(np.arange(len(contexts)), many)
         return at, np.arange(many.sum()) + np.repeat(low - (np.cumsum(many) - many), many)
 
-    def levels(self, order: int) -> list[Smoothed]:
+    def levels(self, order: int) -> list[SmoothedLevel]:
         """The levels of a model, from unigrams to its own.  Raises OntogenyError if the order is above what was counted."""
         if not 1 <= order <= self.order:
             raise OntogenyError(f"n-grams were counted up to n = {self.order}; a model of order {order} needs n = {order}")

@@ -23,7 +23,7 @@ Read = Callable[[int, Checkpoint], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ReadingMode:
     """How checkpoints are read while training goes on."""
 
     way: str = "in turn"  # beside, in turn, after
@@ -41,12 +41,12 @@ class Way:
         return {"planned": asdict(self)}
 
     @classmethod
-    def from_lineage(cls, entry: dict[str, Any]) -> Way:
+    def from_lineage(cls, entry: dict[str, Any]) -> ReadingMode:
         """The way that was planned when training was made ready; in turn where nothing was."""
         return cls(**entry.get("planned", {}))
 
 
-def plan(recipe: Recipe, share: int = 1) -> Way:
+def plan(recipe: Recipe, share: int = 1) -> ReadingMode:
     """How a recipe's checkpoints are read, with `share` trainings side by side on this machine.
 
     Beside training with a GPU, or where each training has at least four cores, of which the reader gets a quarter.
@@ -55,11 +55,11 @@ def plan(recipe: Recipe, share: int = 1) -> Way:
 
     how = recipe.scoring
     if not how.live:
-        return Way("after")
+        return ReadingMode("after")
     cores, device = (os.cpu_count() or 1) // share, find_device(recipe.training.device)
     if how.beside == "off" or (how.beside == "auto" and device.type != "cuda" and cores < CORES):
-        return Way("in turn")
-    return Way("beside", max(1, cores // CORES), _device(how.device, str(device)), how.beside == "on")
+        return ReadingMode("in turn")
+    return ReadingMode("beside", max(1, cores // CORES), _device(how.device, str(device)), how.beside == "on")
 
 
 def _device(asked: str, training: str) -> str:
@@ -75,7 +75,7 @@ def _device(asked: str, training: str) -> str:
 
 
 @contextmanager
-def live(readings: Readings, way: Way, seeds: Sequence[int], coming: int) -> Iterator[Read]:
+def live(readings: Readings, way: ReadingMode, seeds: Sequence[int], coming: int) -> Iterator[Read]:
     """Yields what is to be called with each of the `coming` checkpoints that appear; at its end all those of `seeds` are read."""
     if way.way != "beside":
         readings.folder.note(reading={"way": way.way})
@@ -96,7 +96,7 @@ def live(readings: Readings, way: Way, seeds: Sequence[int], coming: int) -> Ite
 class Beside:
     """The process beside training, and what waits for it."""
 
-    def __init__(self, readings: Readings, way: Way, coming: int, advance: Callable[..., None]):
+    def __init__(self, readings: Readings, way: ReadingMode, coming: int, advance: Callable[..., None]):
         self.readings = readings
         self.way = way
         self.coming = coming

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     from ontogeny.scoring.plan import Plan
-    from ontogeny.scoring.reading import Asked
+    from ontogeny.scoring.reading import SuitePairs
 
 QUIET = Display(quiet=True)
 
@@ -28,7 +29,7 @@ def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
     return {"kind": suite} | ({"path": str(path)} if path else {})
 
 
-def asked_of(suite: str, path: Path | None) -> Asked:
+def asked_of(suite: str, path: Path | None) -> SuitePairs:
     """A suite named on the command line, read."""
     from ontogeny.scoring.reading import ask
 
@@ -52,7 +53,7 @@ def score_one(
     return score(folder, asked_of(suite, suite_path), out, bos, device, display)
 
 
-def score(folder: Path, asked: Asked, out: Path, bos: bool, device: str, display: Display) -> str:
+def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, display: Display) -> str:
     """As `score_one`, with a suite that was read before."""
     from ontogeny.scoring.reading import score_folder
     from ontogeny.training.engine import find_device, keep_memory
@@ -105,6 +106,18 @@ def score_folders(
     return [lines[folder] for folder in folders]
 
 
+def read_folder(question: Message, display: Display, device: str | None) -> str:
+    """What another process does that is asked to score a folder."""
+    asked, where = _asked(question["suite"], question["suite_path"]), device or question["device"]
+    return score(Path(question["folder"]), asked, Path(question["out"]), question["bos"], where, display)
+
+
+@lru_cache(maxsize=1)
+def _asked(suite: str, path: str | None) -> SuitePairs:
+    """A suite, read once."""
+    return asked_of(suite, Path(path) if path else None)
+
+
 def names_of(folders: Sequence[Path]) -> list[str]:
     """A name for each folder: the last part of its path, or as many of the last parts as tell them all apart.
 
@@ -117,7 +130,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     return ["-".join(part for part in path.parts[-parts:] if part != path.anchor) for path in paths]
 
 
-def _same(folder: Path, table: Path, asked: Asked, bos: bool) -> bool:
+def _same(folder: Path, table: Path, asked: SuitePairs, bos: bool) -> bool:
     if not table.exists() or not folder.is_dir():
         return False
     found = store.table_metadata(table)

@@ -17,10 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from ontogeny.display import Display
@@ -38,6 +36,7 @@ NOT_OURS = (
 EVERY = 0.5  # seconds from one note to the next
 
 Message = dict[str, Any]
+Read = Callable[[Message, Display, str | None], str | None]  # question, display, device (None: as it says) -> what was done
 
 
 class Ended(Exception):
@@ -110,7 +109,7 @@ class Worker:
 # --- the process itself -------------------------------------------------------------------------------------------
 
 
-def serve() -> None:
+def serve(reads: Mapping[str, Read]) -> None:
     """Answers questions until there are no more.  Arguments: threads, device (left out: as the recipe or question says)."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -126,15 +125,15 @@ def serve() -> None:
     display = Told(tell)
     for line in sys.stdin:
         try:
-            tell(answer(json.loads(line), display, device))
+            tell(answer(json.loads(line), reads, display, device))
         except BaseException as error:
             tell({"failed": f"{type(error).__name__}: {error}"})
             raise
 
 
-def answer(question: Message, display: Display, device: str | None) -> Message:
-    """Reads what a question names."""
-    read = _read_run if "run" in question else _read_folder
+def answer(question: Message, reads: Mapping[str, Read], display: Display, device: str | None) -> Message:
+    """Reads what a question names, with the one of `reads` that is for it."""
+    read = reads["run" if "run" in question else "folder"]
     return answered(lambda: read(question, display, device))
 
 
@@ -144,36 +143,6 @@ def answered(read: Callable[[], str | None]) -> Message:
         return {"done": read() or "", "trouble": None}
     except OntogenyError as error:
         return {"done": "", "trouble": str(error)}
-
-
-def _read_run(question: Message, display: Display, device: str | None) -> None:
-    readings = _opened(question["run"], device)
-    readings.display = display
-    checkpoints = {checkpoint.step: checkpoint for checkpoint in readings.folder.checkpoints(question["seed"])}
-    readings.read(question["seed"], checkpoints[question["step"]], question["again"])
-
-
-def _read_folder(question: Message, display: Display, device: str | None) -> str:
-    from ontogeny.readers.folders import score
-
-    asked, where = _asked(question["suite"], question["suite_path"]), device or question["device"]
-    return score(Path(question["folder"]), asked, Path(question["out"]), question["bos"], where, display)
-
-
-@lru_cache(maxsize=1)
-def _asked(suite: str, path: str | None) -> Any:
-    """A suite, read once."""
-    from ontogeny.readers.folders import asked_of
-
-    return asked_of(suite, Path(path) if path else None)
-
-
-@lru_cache(maxsize=1)
-def _opened(path: str, device: str | None) -> Any:
-    """A run, its suites and their tokens read once."""
-    from ontogeny.readers.readings import Readings
-
-    return Readings.of(Path(path), Display(quiet=True), device)
 
 
 class Told(Display):

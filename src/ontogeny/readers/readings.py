@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.display import Display
+from ontogeny.readers.process import Message
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
 
 if TYPE_CHECKING:
-    from ontogeny.scoring.reading import Asked, Reader
-    from ontogeny.tokens.prepare import Text
+    from ontogeny.scoring.reading import CheckpointReader, SuitePairs
+    from ontogeny.tokens.prepare import TokenisedText
 
 
 def recipe_of(folder: RunFolder) -> Observation:
@@ -32,7 +33,7 @@ class Readings:
     """Reads one run's checkpoints, and of each only what is missing."""
 
     def __init__(
-        self, folder: RunFolder, recipe: Observation, display: Display, text: Callable[[], Text], device: str | None = None
+        self, folder: RunFolder, recipe: Observation, display: Display, text: Callable[[], TokenisedText], device: str | None = None
     ):
         self.folder = folder
         self.recipe = recipe
@@ -48,14 +49,14 @@ class Readings:
         folder = RunFolder.existing(path)
         recipe = recipe_of(folder)
 
-        def text() -> Text:
+        def text() -> TokenisedText:
             assert isinstance(recipe, Recipe)
             return prepare(folder, recipe)
 
         return cls(folder, recipe, display, text, device)
 
     @cached_property
-    def asked(self) -> list[Asked]:
+    def asked(self) -> list[SuitePairs]:
         """The suites, read."""
         from ontogeny.scoring.reading import ask, keep_pairs
 
@@ -71,14 +72,14 @@ class Readings:
         return found
 
     @cached_property
-    def reader(self) -> Reader:
+    def reader(self) -> CheckpointReader:
         """Scores checkpoints."""
-        from ontogeny.scoring.reading import Reader
+        from ontogeny.scoring.reading import CheckpointReader
         from ontogeny.training.engine import find_device, keep_memory
 
         keep_memory()
         context = self.recipe.training.context if isinstance(self.recipe, Recipe) else None
-        return Reader(self.folder, self.recipe, self.asked, find_device(self.device), context, self.display.warn)
+        return CheckpointReader(self.folder, self.recipe, self.asked, find_device(self.device), context, self.display.warn)
 
     @cached_property
     def instruments(self) -> list[Any]:
@@ -127,3 +128,17 @@ class Readings:
         context = Context(tokenizer, first, self.reader.device, context_of(model, self.reader.context))
         found = [reading for instrument in todo for reading in instrument.read(model, context)]
         self.folder.write_readings(seed, checkpoint.step, found, store.weights_hash(checkpoint.folder), self._key)
+
+
+def read_run(question: Message, display: Display, device: str | None) -> None:
+    """What another process does that is asked to read a checkpoint of a run."""
+    readings = _opened(question["run"], device)
+    readings.display = display
+    checkpoints = {checkpoint.step: checkpoint for checkpoint in readings.folder.checkpoints(question["seed"])}
+    readings.read(question["seed"], checkpoints[question["step"]], question["again"])
+
+
+@lru_cache(maxsize=1)
+def _opened(path: str, device: str | None) -> Readings:
+    """A run, its suites and their tokens read once."""
+    return Readings.of(Path(path), Display(quiet=True), device)

@@ -21,7 +21,7 @@ from ontogeny.trajectories.timeline import boundaries
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class RunMaterial:
     """What was found in a run's folder."""
 
     name: str
@@ -65,7 +65,7 @@ EVIDENCE = (
 EMPTY = pl.DataFrame(schema={"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64})
 
 
-def gather(run: RunFolder) -> Material:
+def gather(run: RunFolder) -> RunMaterial:
     """Reads a run.  Raises OntogenyError only for files that are there and broken."""
     curves = read_table(run.curves) if run.curves.exists() else EMPTY
     verdicts = read_table(run.verdicts) if run.verdicts.exists() else None
@@ -75,7 +75,7 @@ def gather(run: RunFolder) -> Material:
     timeline = _timeline(curves, lineage)
     spans, trouble = _spans(timeline, settings, adopted="training" not in lineage)
     suites = curves["suite"].unique().to_list()
-    return Material(
+    return RunMaterial(
         name=run.name,
         curves=curves,
         verdicts=verdicts,
@@ -102,7 +102,7 @@ def entry(table: Mapping[str, Any], *keys: str) -> Any:
     return value
 
 
-def verdicts_of(material: Material, suite: str) -> pl.DataFrame | None:
+def verdicts_of(material: RunMaterial, suite: str) -> pl.DataFrame | None:
     """The verdicts of one suite, or None where there are none."""
     if material.verdicts is None:
         return None
@@ -110,7 +110,7 @@ def verdicts_of(material: Material, suite: str) -> pl.DataFrame | None:
     return None if part.is_empty() else part
 
 
-def entropy(material: Material) -> float | None:
+def entropy(material: RunMaterial) -> float | None:
     """Unigram entropy of the training text in nats per token, where it is known."""
     value = material.section("tokens", "train", "unigram_entropy")
     return float(value) if value is not None else None

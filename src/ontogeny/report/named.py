@@ -10,7 +10,7 @@ import polars as pl
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.report import accuracy, likelihood, paradigm_map, training
-from ontogeny.report.gather import Material, entropy, gather, verdicts_of
+from ontogeny.report.gather import RunMaterial, entropy, gather, verdicts_of
 from ontogeny.report.ngram_figures import FIGURES
 from ontogeny.store import RunFolder
 
@@ -46,7 +46,7 @@ def figure(
     return _of_paradigm(material, name, suite, _chosen("paradigm", paradigm, curves["paradigm"].unique().to_list()), options)
 
 
-def _of_paradigm(material: Material, name: str, suite: str, paradigm: str, options: dict[str, Any]) -> alt.Chart:
+def _of_paradigm(material: RunMaterial, name: str, suite: str, paradigm: str, options: dict[str, Any]) -> alt.Chart:
     curve = material.curves.filter(suite=suite, paradigm=paradigm)
     if name == "likelihood":
         return likelihood.likelihood(curve, material.spans, **options)

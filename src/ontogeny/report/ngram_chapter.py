@@ -11,7 +11,7 @@ from ontogeny.pages.embed import Charts
 from ontogeny.pages.words import enumerated
 from ontogeny.report import foretelling
 from ontogeny.report import ngram_sentences as say
-from ontogeny.report.gather import Material, verdicts_of
+from ontogeny.report.gather import RunMaterial, verdicts_of
 from ontogeny.report.ladder import NAMES, PANELS, agreement, distance, rung_map, whole
 from ontogeny.report.ngram_accuracy import ngram_accuracy
 from ontogeny.report.ngram_figures import counts_of, evidence_of, outcomes, two_by_two
@@ -30,7 +30,7 @@ TABLES = {  # what each table shows; the chapter names those that are missing
 }
 
 
-def ngram_chapter(material: Material, suite: str, charts: Charts) -> dict[str, Any]:
+def ngram_chapter(material: RunMaterial, suite: str, charts: Charts) -> dict[str, Any]:
     """The template's variables; `there` is False where the run has no table of the evidence for this suite."""
     tables = {name: evidence_of(material, suite, name) for name in (*TABLES, "margins")}
     if all(table is None for name, table in tables.items() if name != "divergence"):
@@ -88,7 +88,7 @@ def _signed(value: float | None) -> str:
     return "" if value is None else f"{value:+.2f}".replace("-", "−")
 
 
-def _bigrams(material: Material, suite: str, charts: Charts) -> dict[str, Any] | None:
+def _bigrams(material: RunMaterial, suite: str, charts: Charts) -> dict[str, Any] | None:
     drawn = outcomes(material, suite)
     if drawn is None:
         return None
@@ -98,7 +98,7 @@ def _bigrams(material: Material, suite: str, charts: Charts) -> dict[str, Any] |
 
 
 def _ladder(
-    material: Material, ladder: pl.DataFrame | None, divergence: pl.DataFrame | None, charts: Charts
+    material: RunMaterial, ladder: pl.DataFrame | None, divergence: pl.DataFrame | None, charts: Charts
 ) -> dict[str, Any] | None:
     panels, said = [], []
     last = last_step(ladder, divergence)
@@ -122,7 +122,7 @@ def _orders(*tables: pl.DataFrame) -> list[int]:
 
 
 def _rungs(
-    material: Material, suite: str, ladder: pl.DataFrame | None, rungs: pl.DataFrame | None, charts: Charts
+    material: RunMaterial, suite: str, ladder: pl.DataFrame | None, rungs: pl.DataFrame | None, charts: Charts
 ) -> dict[str, Any] | None:
     if ladder is None or ladder.filter(pl.col("paradigm") != "", pl.col("r").is_not_null()).is_empty():
         return None
@@ -142,7 +142,7 @@ def _rungs(
     }
 
 
-def _reliance(material: Material, reliance: pl.DataFrame | None, charts: Charts) -> dict[str, Any] | None:
+def _reliance(material: RunMaterial, reliance: pl.DataFrame | None, charts: Charts) -> dict[str, Any] | None:
     if reliance is None or reliance.filter(paradigm="").is_empty():
         return None
     drawn = weights(reliance, material.spans, width="container"), accounted(reliance, material.spans, width="container")
@@ -155,7 +155,7 @@ def _reliance(material: Material, reliance: pl.DataFrame | None, charts: Charts)
     return {"panels": panels, "caption": say.reliance_says(reliance, material.spans)}
 
 
-def _ngrams(material: Material, suite: str, ngram_curves: pl.DataFrame | None, charts: Charts) -> dict[str, Any] | None:
+def _ngrams(material: RunMaterial, suite: str, ngram_curves: pl.DataFrame | None, charts: Charts) -> dict[str, Any] | None:
     if ngram_curves is None:
         return None
     curves = material.curves.filter(pl.col("suite") == suite)

@@ -11,7 +11,7 @@ import polars as pl
 from ontogeny.pages.axes import beside
 from ontogeny.records import OntogenyError
 from ontogeny.report import foretelling
-from ontogeny.report.gather import Material, verdicts_of
+from ontogeny.report.gather import RunMaterial, verdicts_of
 from ontogeny.report.ladder import at_token_level, distance, ladder, rung_map
 from ontogeny.report.ngram_accuracy import ngram_accuracy
 from ontogeny.report.reliance import reliance
@@ -19,7 +19,7 @@ from ontogeny.report.reliance import reliance
 COUNTS = [name for name, _ in foretelling.CORNERS.values()]
 
 
-def evidence_of(material: Material, suite: str, name: str) -> pl.DataFrame | None:
+def evidence_of(material: RunMaterial, suite: str, name: str) -> pl.DataFrame | None:
     """One table of the evidence, its rows of one suite; None where it has none."""
     found = material.evidence.get(name)
     if found is None:
@@ -28,7 +28,7 @@ def evidence_of(material: Material, suite: str, name: str) -> pl.DataFrame | Non
     return None if part.is_empty() else part
 
 
-def needed(material: Material, suite: str, name: str) -> pl.DataFrame:
+def needed(material: RunMaterial, suite: str, name: str) -> pl.DataFrame:
     """The same.  Raises OntogenyError that says how it is made."""
     found = evidence_of(material, suite, name)
     if found is None:
@@ -36,7 +36,7 @@ def needed(material: Material, suite: str, name: str) -> pl.DataFrame:
     return found
 
 
-def outcomes(material: Material, suite: str) -> pl.DataFrame | None:
+def outcomes(material: RunMaterial, suite: str) -> pl.DataFrame | None:
     """What the figure of bigrams against outcomes draws; None where nothing tells the bigram model's accuracy."""
     accuracies = foretelling.bigram_accuracies(
         evidence_of(material, suite, "margins"), evidence_of(material, suite, "ngram_curves")
@@ -47,38 +47,38 @@ def outcomes(material: Material, suite: str) -> pl.DataFrame | None:
     return None if found.is_empty() else found
 
 
-def two_by_two(material: Material, suite: str) -> dict[str, Any] | None:
+def two_by_two(material: RunMaterial, suite: str) -> dict[str, Any] | None:
     """The row of `tables` about bigrams among all paradigms, if there is one."""
     tables = evidence_of(material, suite, "tables")
     rows = [] if tables is None else at_token_level(tables).filter(order=2, among="all").to_dicts()
     return rows[0] if rows else None
 
 
-def counts_of(material: Material, suite: str, drawn: pl.DataFrame) -> dict[str, int]:
+def counts_of(material: RunMaterial, suite: str, drawn: pl.DataFrame) -> dict[str, int]:
     """Paradigms in the four corners: those of `tables`, or counted from what is drawn."""
     row = two_by_two(material, suite)
     return foretelling.corners(drawn) if row is None else {name: int(row[name]) for name in COUNTS}
 
 
-def _curves(material: Material, suite: str) -> pl.DataFrame:
+def _curves(material: RunMaterial, suite: str) -> pl.DataFrame:
     return material.curves.filter(pl.col("suite") == suite)
 
 
-def _ladder(material: Material, suite: str, **options: Any) -> alt.HConcatChart:
+def _ladder(material: RunMaterial, suite: str, **options: Any) -> alt.HConcatChart:
     return ladder(needed(material, suite, "ladder"), evidence_of(material, suite, "divergence"), material.spans, **options)
 
 
-def _distance(material: Material, suite: str, **options: Any) -> alt.Chart:
+def _distance(material: RunMaterial, suite: str, **options: Any) -> alt.Chart:
     return distance(needed(material, suite, "divergence"), material.spans, **{"legend": True, **options})
 
 
-def _rungs(material: Material, suite: str, **options: Any) -> alt.Chart:
+def _rungs(material: RunMaterial, suite: str, **options: Any) -> alt.Chart:
     rungs = evidence_of(material, suite, "rungs")
     judged = verdicts_of(material, suite)
     return rung_map(needed(material, suite, "ladder"), rungs, _curves(material, suite), judged, material.spans, **options)
 
 
-def _bigrams(material: Material, suite: str, **options: Any) -> alt.Chart:
+def _bigrams(material: RunMaterial, suite: str, **options: Any) -> alt.Chart:
     drawn = outcomes(material, suite)
     if drawn is None:
         needed(material, suite, "margins")
@@ -86,7 +86,7 @@ def _bigrams(material: Material, suite: str, **options: Any) -> alt.Chart:
     return foretelling.bigrams(drawn, counts_of(material, suite, drawn), **options)
 
 
-def _foretold(material: Material, suite: str, **options: Any) -> alt.HConcatChart:
+def _foretold(material: RunMaterial, suite: str, **options: Any) -> alt.HConcatChart:
     frame = needed(material, suite, "foretold")
     asked = frame.drop_nulls("auc")["question"].to_list()
     there = [question for question in foretelling.QUESTIONS if question in asked]
@@ -95,15 +95,15 @@ def _foretold(material: Material, suite: str, **options: Any) -> alt.HConcatChar
     return beside(*(foretelling.foretold(frame, q, **options).properties(title=foretelling.QUESTIONS[q]) for q in there))
 
 
-def _reliance(material: Material, suite: str, **options: Any) -> alt.HConcatChart:
+def _reliance(material: RunMaterial, suite: str, **options: Any) -> alt.HConcatChart:
     return reliance(needed(material, suite, "reliance"), material.spans, **options)
 
 
-def _ngrams(material: Material, suite: str, **options: Any) -> alt.Chart:
+def _ngrams(material: RunMaterial, suite: str, **options: Any) -> alt.Chart:
     return ngram_accuracy(needed(material, suite, "ngram_curves"), _curves(material, suite), material.spans, **options)
 
 
-def _matched(material: Material, suite: str, **options: Any) -> alt.Chart:
+def _matched(material: RunMaterial, suite: str, **options: Any) -> alt.Chart:
     return foretelling.matched(needed(material, suite, "matched"), **options)
 
 
@@ -119,7 +119,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 
-def there(material: Material, suite: str) -> list[str]:
+def there(material: RunMaterial, suite: str) -> list[str]:
     """Names of the figures that this run can have."""
     foretold = evidence_of(material, suite, "foretold")
     unasked = foretold is None or foretold["auc"].is_null().all()

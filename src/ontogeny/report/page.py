@@ -11,7 +11,7 @@ from ontogeny.pages.axes import known, save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.templates import anchor, look, templates
 from ontogeny.report import accuracy, likelihood, ngram_figures, paradigm_map, training
-from ontogeny.report.gather import Material, entropy, gather, verdicts_of
+from ontogeny.report.gather import RunMaterial, entropy, gather, verdicts_of
 from ontogeny.report.headline import MEANINGS, first_sentence
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.readings import reading_cards
@@ -35,7 +35,7 @@ def write_report(run: RunFolder) -> Path:
     return run.report
 
 
-def render(material: Material) -> str:
+def render(material: RunMaterial) -> str:
     """The page as HTML; the same material gives the same page."""
     charts = Charts()
     suites = [suite_section(material, suite, charts) for suite in material.suites]
@@ -58,7 +58,7 @@ def render(material: Material) -> str:
     )
 
 
-def write_figures(material: Material, folder: Path) -> list[Path]:
+def write_figures(material: RunMaterial, folder: Path) -> list[Path]:
     """map.svg, map.png, likelihoods.svg, overall.svg and those of the n-grams for each suite (`-SUITE` from the second
     on), and training.svg.
     """
@@ -80,7 +80,7 @@ def write_figures(material: Material, folder: Path) -> list[Path]:
     return written
 
 
-def _training(material: Material, charts: Charts) -> dict[str, Any] | None:
+def _training(material: RunMaterial, charts: Charts) -> dict[str, Any] | None:
     losses, dev, spans = material.losses, material.dev, material.spans
     if losses is None and dev is None:
         return None

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ontogeny.report.gather import Material
+from ontogeny.report.gather import RunMaterial
 
 TITLES = {
     "training": "Training",
@@ -58,7 +58,7 @@ def _said(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} characters; all of it is in lineage.json)"
 
 
-def commands(material: Material) -> list[str]:
+def commands(material: RunMaterial) -> list[str]:
     """What to type to make the run again, as it was typed."""
     said = material.lineage.get("command")
     if isinstance(said, list):

@@ -15,7 +15,7 @@ from ontogeny.pages.templates import anchor
 from ontogeny.pages.words import count, human, percent
 from ontogeny.report import accuracy, likelihood, paradigm_map
 from ontogeny.report.examples import examples
-from ontogeny.report.gather import Material, entry, verdicts_of
+from ontogeny.report.gather import RunMaterial, entry, verdicts_of
 from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.report.ladder import at_token_level
 from ontogeny.report.ngram_chapter import ngram_chapter
@@ -27,7 +27,7 @@ SMALL = 150  # pixels, the height of a paradigm's figures
 CELL = {1: "right", -1: "wrong", 0: "neither"}
 
 
-def suite_section(material: Material, suite: str, charts: Charts) -> dict[str, Any]:
+def suite_section(material: RunMaterial, suite: str, charts: Charts) -> dict[str, Any]:
     """The template's variables for one suite; its charts are added to `charts`."""
     curves = material.curves.filter(pl.col("suite") == suite)
     verdicts = verdicts_of(material, suite)
@@ -58,7 +58,7 @@ def suite_section(material: Material, suite: str, charts: Charts) -> dict[str, A
 # --- sentences ----------------------------------------------------------------------------------------------------
 
 
-def sentences(material: Material, suite: str) -> list[str]:
+def sentences(material: RunMaterial, suite: str) -> list[str]:
     """The three sentences of a suite; those with nothing to say are left out."""
     curves = material.curves.filter(pl.col("suite") == suite)
     verdicts = verdicts_of(material, suite)
@@ -72,7 +72,7 @@ def sentences(material: Material, suite: str) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _facts(material: Material, suite: str, curves: pl.DataFrame) -> Facts:
+def _facts(material: RunMaterial, suite: str, curves: pl.DataFrame) -> Facts:
     kind = entry(material.settings, "model", "kind") or entry(material.settings, "model")
     parameters = material.section("training", "parameters")
     return Facts(
@@ -89,7 +89,7 @@ def _facts(material: Material, suite: str, curves: pl.DataFrame) -> Facts:
     )
 
 
-def _opened(material: Material) -> str | None:
+def _opened(material: RunMaterial) -> str | None:
     source = material.section("opened", "from")
     return PurePath(source).name or None if isinstance(source, str) else None
 
@@ -105,7 +105,7 @@ def _corpus(corpus: Any) -> str | None:
     return str(corpus["kind"]) if "kind" in corpus else None
 
 
-def _words_at(material: Material, step: float | None) -> float | None:
+def _words_at(material: RunMaterial, step: float | None) -> float | None:
     return None if material.timeline is None else material.timeline.words(step)
 
 
@@ -114,7 +114,7 @@ def _most_wrong_first(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     return verdicts.sort(by, nulls_last=True).to_dicts()
 
 
-def _numbers(material: Material, curves: pl.DataFrame, verdicts: pl.DataFrame | None) -> list[dict[str, str]]:
+def _numbers(material: RunMaterial, curves: pl.DataFrame, verdicts: pl.DataFrame | None) -> list[dict[str, str]]:
     """Label, value and a note for each key number."""
     means = accuracy.means(curves).filter(pl.col("step") == last_step(curves))
     found = []
@@ -148,7 +148,9 @@ def _counts(verdicts: pl.DataFrame | None) -> list[tuple[str, int, str]]:
 # --- charts -------------------------------------------------------------------------------------------------------
 
 
-def _charts(material: Material, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts) -> dict[str, Any]:
+def _charts(
+    material: RunMaterial, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts
+) -> dict[str, Any]:
     paradigms, phenomena = curves["paradigm"].n_unique(), len(_phenomenon_names(curves))
     drawn = {
         narrow: charts.add(paradigm_map.accuracy_map(curves, verdicts, material.spans, width="container", narrow=narrow))
@@ -164,7 +166,7 @@ def _charts(material: Material, suite: str, curves: pl.DataFrame, verdicts: pl.D
 
 
 def _phenomena(
-    material: Material, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts
+    material: RunMaterial, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts
 ) -> list[dict[str, Any]]:
     judged = {} if verdicts is None else {row["paradigm"]: row for row in verdicts.to_dicts()}
     by_paradigm = {
@@ -192,7 +194,7 @@ def with_bigrams(curves: pl.DataFrame, ngram_curves: pl.DataFrame | None) -> pl.
     return curves.join(means.with_columns(pl.col("step").cast(curves.schema["step"])), on=["paradigm", "step"], how="left")
 
 
-def _card(material: Material, suite: str, curve: pl.DataFrame, judged: dict[str, Any] | None, charts: Charts) -> dict[str, Any]:
+def _card(material: RunMaterial, suite: str, curve: pl.DataFrame, judged: dict[str, Any] | None, charts: Charts) -> dict[str, Any]:
     name = curve["paradigm"][0]
     last = last_step(material.curves.filter(pl.col("suite") == suite))
     hi = (judged or {}).get("hi")
@@ -227,7 +229,7 @@ def _mean(frame: pl.DataFrame, column: str) -> float:
     return float(frame.select(pl.col(column).mean()).item())
 
 
-def _likelihood(material: Material, curve: pl.DataFrame, last: int, charts: Charts) -> str | None:
+def _likelihood(material: RunMaterial, curve: pl.DataFrame, last: int, charts: Charts) -> str | None:
     if not known(curve, "logp_good", "logp_bad"):
         return None
     drawing = likelihood.likelihood_drawing(last, "container", SMALL, False)
@@ -253,7 +255,7 @@ def _sorted(verdicts: pl.DataFrame, order: Mapping[str, str]) -> list[dict[str, 
     return sorted(verdicts.to_dicts(), key=lambda row: places.get(row["paradigm"], len(places)))
 
 
-def _row(row: dict[str, Any], suite: str, material: Material) -> dict[str, Any]:
+def _row(row: dict[str, Any], suite: str, material: RunMaterial) -> dict[str, Any]:
     """One row as text; `sort` holds what its columns are ordered by."""
     onset = row.get("onset_step")
     words = _words_at(material, onset)
@@ -317,7 +319,7 @@ def _ratio(row: Mapping[str, Any]) -> float | None:
     return row["unchanged"] / row["variants"] if row.get("variants") else None
 
 
-def _excluded(material: Material, suite: str) -> list[str]:
+def _excluded(material: RunMaterial, suite: str) -> list[str]:
     """What was left out of a suite, and why, from the lineage."""
     found = material.section("suites", suite)
     if not isinstance(found, Mapping):
@@ -354,7 +356,7 @@ def _settled(curves: pl.DataFrame) -> list[str]:
     ]
 
 
-def _null(material: Material, suite: str) -> str | None:
+def _null(material: RunMaterial, suite: str) -> str | None:
     """How often chance alone would have given a verdict, from the lineage."""
     found = material.section("nulls", suite)
     if not isinstance(found, Mapping) or not found.get("swaps"):

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ontogeny.architectures.models.state import State
+from ontogeny.architectures.models.state import RecurrentState
 from ontogeny.scoring.forest import Integers
 
 NODES = 32768  # of a tree: enough for wide passes, and few enough states to keep
 TOKENS = 2048  # of a pass: a state of its own costs each segment something, and a pass each layer
-Carry = Callable[[torch.Tensor, State | None, bool], tuple[torch.Tensor, State]]  # ids [B, T], before, keep -> [B, T, width], after
+Carry = Callable[
+    [torch.Tensor, RecurrentState | None, bool], tuple[torch.Tensor, RecurrentState]
+]  # ids [B, T], before, keep -> [B, T, width], after
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,9 @@ class Shelf:
     """States [rows, ...] that are filled in as they come."""
 
     def __init__(self, rows: int):
-        self.rows, self.state = rows, State()
+        self.rows, self.state = rows, RecurrentState()
 
-    def put(self, rows: torch.Tensor, state: State) -> None:
+    def put(self, rows: torch.Tensor, state: RecurrentState) -> None:
         """Puts a state's rows into these."""
         for layer, parts in state.parts.items():
             if layer not in self.state.parts:

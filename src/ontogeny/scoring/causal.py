@@ -18,7 +18,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.scoring.forest import Integers, ranges
 from ontogeny.scoring.plan import Plan
 from ontogeny.scoring.readout import Progress as Progress
-from ontogeny.scoring.readout import Way, choose, in_bfloat16, token_logps
+from ontogeny.scoring.readout import Readout, choose, in_bfloat16, token_logps
 
 SAMPLE = 200  # pairs that the error of bfloat16 is measured on
 
@@ -62,7 +62,7 @@ def read(
 
 
 @torch.inference_mode()
-def choose_way(model: Any, plan: Plan, device: torch.device, precision: str = "float32") -> tuple[Way, dict[str, Any]]:
+def choose_way(model: Any, plan: Plan, device: torch.device, precision: str = "float32") -> tuple[Readout, dict[str, Any]]:
     """How a model's numbers are found, for this plan or any part of it, and the facts about it.
 
     Raises OntogenyError if the model has no row for a token of the plan, or if it looks ahead.
@@ -78,7 +78,7 @@ def choose_way(model: Any, plan: Plan, device: torch.device, precision: str = "f
 
 @torch.inference_mode()
 def read_by(
-    chosen: tuple[Way, dict[str, Any]],
+    chosen: tuple[Readout, dict[str, Any]],
     plan: Plan,
     device: torch.device,
     batch_tokens: int,
@@ -119,7 +119,7 @@ def named_masked(name: str) -> bool:
     return name.endswith("ForMaskedLM")
 
 
-def rounding(exact: Way, rounded: Way, plan: Plan, device: torch.device) -> dict[str, float]:
+def rounding(exact: Readout, rounded: Readout, plan: Plan, device: torch.device) -> dict[str, float]:
     """What a way of less precision costs on a sample: pairs, the largest error of a sentence (nats), and decisions flipped."""
     sample = plan.part(np.unique(np.linspace(0, len(plan.pairs) - 1, SAMPLE, dtype=np.int64)))
     one, other = (frame_of(sample, token_logps(way, sample, device)[0]) for way in (exact, rounded))

@@ -38,7 +38,7 @@ NO_WORD = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class MaskedRows:
     """Sentences of one length, and the tokens that each is to be asked for."""
 
     tokens: Integers  # [S, L] with what stands around each sentence
@@ -149,7 +149,7 @@ def word_ids(plan: Plan, tokenizer: PreTrainedTokenizerBase, first: int | None) 
     raise OntogenyError("the plan's sentences are not what this tokenizer makes of its pairs: they do not belong together")
 
 
-def by_length(plan: Plan, words: list[Integers] | None, last: int | None) -> Iterator[tuple[Rows, int]]:
+def by_length(plan: Plan, words: list[Integers] | None, last: int | None) -> Iterator[tuple[MaskedRows, int]]:
     """Rows of each length, longest first so that memory is short at once or never, and the number of sentences in them."""
     sizes = np.array([len(sentence) for sentence in plan.sentences])
     end = () if last is None else (last,)
@@ -161,11 +161,11 @@ def by_length(plan: Plan, words: list[Integers] | None, last: int | None) -> Ite
         of = np.full_like(tokens, NO_WORD)
         if words is not None:
             of[:, :size] = [words[i] for i in which]
-        yield Rows(tokens, of, sentence, at, plan.starts[which][sentence] + at - 1), len(which)
+        yield MaskedRows(tokens, of, sentence, at, plan.starts[which][sentence] + at - 1), len(which)
 
 
 def _fill(
-    found: NDArray[np.float64], model: Any, rows: Rows, way: str, mask: int, metric: str, device: torch.device, most: int
+    found: NDArray[np.float64], model: Any, rows: MaskedRows, way: str, mask: int, metric: str, device: torch.device, most: int
 ) -> int:
     """Puts log p of every row in its place.  Returns the most tokens that a pass had, which is less where memory is short."""
     start, width = 0, rows.tokens.shape[1]
@@ -182,7 +182,7 @@ def _fill(
     return most
 
 
-def choose(model: Any, rows: Rows, mask: int, metric: str, device: torch.device) -> str:
+def choose(model: Any, rows: MaskedRows, mask: int, metric: str, device: torch.device) -> str:
     """`body` if the head on one hidden state gives what it gives on all, else `logits`."""
     trial = rows.masked(slice(0, 8), mask, metric)
     expected = logps(model, *trial, "logits", device)

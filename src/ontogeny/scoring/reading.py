@@ -30,7 +30,7 @@ Score = Callable[[plan.Plan], causal.Scored]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SuitePairs:
     """A suite as a run asks it: the pairs that are scored, and those that are not, with why."""
 
     name: str
@@ -55,17 +55,17 @@ class Asked:
         }
 
 
-def ask(part: Any, per_paradigm: int | None) -> Asked:
+def ask(part: Any, per_paradigm: int | None) -> SuitePairs:
     """A recipe's suite, read, with identical pairs left out.  Raises OntogenyError if no pair is left."""
     suite = cast(Suite, part)
     pairs, identical = distinct(suite.pairs())
     chosen = plan.sample(pairs, per_paradigm)
     if not chosen:
         raise OntogenyError(f"suite {suite.name} has no pair whose two sentences differ")
-    return Asked(suite.name, chosen, identical, suite.human(), store.content_key(chosen), getattr(suite, "part", None))
+    return SuitePairs(suite.name, chosen, identical, suite.human(), store.content_key(chosen), getattr(suite, "part", None))
 
 
-def keep_pairs(folder: RunFolder, asked: Asked) -> None:
+def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     """Writes the pairs that are scored as a table, with the critical contrast of each."""
     rows = [
         {name: getattr(pair, name) for name in Pair.__slots__} | {"contrast": contrast(pair.good, pair.bad)} for pair in asked.pairs
@@ -73,14 +73,14 @@ def keep_pairs(folder: RunFolder, asked: Asked) -> None:
     store.write_table(folder.pairs(asked.name), pl.DataFrame(rows), {"key": asked.key})
 
 
-class Reader:
+class CheckpointReader:
     """Reads checkpoints for one run.  Suites are tokenised once for each tokenizer that is met, and kept in the run's folder."""
 
     def __init__(
         self,
         folder: RunFolder,
         observation: Observation,
-        asked: list[Asked],
+        asked: list[SuitePairs],
         device: torch.device,
         context: int | None,
         say: Callable[[str], None] = lambda text: None,
@@ -93,25 +93,25 @@ class Reader:
         self.say = say  # what a person should know
         self._plans: dict[tuple[str, int], plan.Plan] = {}
 
-    def missing(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> list[Asked]:
+    def missing(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> list[SuitePairs]:
         """Suites that this checkpoint has no scores on, or scores of other pairs."""
         return [asked for asked in self.asked if again or not self._scored(seed, checkpoint, asked)]
 
-    def _scored(self, seed: int, checkpoint: Checkpoint, asked: Asked) -> bool:
+    def _scored(self, seed: int, checkpoint: Checkpoint, asked: SuitePairs) -> bool:
         path, whole = self.folder.scores(seed, asked.name, checkpoint.step), self._key(asked)
         if not path.exists():
             return False
         known = store.table_metadata(path).get("key")
         return known == whole or (self._until_settled(seed, checkpoint) and known == settled.key(whole, self.observation))
 
-    def _key(self, asked: Asked) -> str:
+    def _key(self, asked: SuitePairs) -> str:
         how = self.observation.scoring
         return store.score_key(asked.key, self.observation.bos, how.leading_space, how.precision, how.masked)
 
     def _until_settled(self, seed: int, checkpoint: Checkpoint) -> bool:
         return self.observation.scoring.until == "settled" and checkpoint.step < settled.last_step(self.folder, seed)
 
-    def read(self, seed: int, checkpoint: Checkpoint, suites: list[Asked], bar: Bar) -> str:
+    def read(self, seed: int, checkpoint: Checkpoint, suites: list[SuitePairs], bar: Bar) -> str:
         """Scores a checkpoint on the suites and writes the tables.  Returns the hash of the weights that were scored.
 
         Raises OntogenyError that names the checkpoint if it is damaged or cannot be opened.
@@ -136,7 +136,7 @@ class Reader:
         return weights
 
     def _read_suite(
-        self, seed: int, checkpoint: Checkpoint, asked: Asked, todo: plan.Plan, score: Score, weights: str
+        self, seed: int, checkpoint: Checkpoint, asked: SuitePairs, todo: plan.Plan, score: Score, weights: str
     ) -> tuple[causal.Scored, dict[str, str]]:
         """The scores of all pairs, or of so many as settle every paradigm, and what their table says of itself.
 
@@ -153,7 +153,7 @@ class Reader:
             return scored, {"key": whole}
         return scored, settled.facts(whole, self.observation, share, reading)
 
-    def _kept(self, seed: int, checkpoint: Checkpoint, asked: Asked, weights: str) -> pl.DataFrame | None:
+    def _kept(self, seed: int, checkpoint: Checkpoint, asked: SuitePairs, weights: str) -> pl.DataFrame | None:
         """What was read of this checkpoint until settled, if more is wanted now; None where it is to be read from the beginning."""
         path = self.folder.scores(seed, asked.name, checkpoint.step)
         if not path.exists() or self._scored(seed, checkpoint, asked):  # then it is to be read again
@@ -161,7 +161,7 @@ class Reader:
         about = store.table_metadata(path)
         return store.read_table(path) if (about.get("whole"), about.get("weights")) == (self._key(asked), weights) else None
 
-    def _say(self, asked: Asked, checkpoint: Checkpoint, scored: causal.Scored) -> None:
+    def _say(self, asked: SuitePairs, checkpoint: Checkpoint, scored: causal.Scored) -> None:
         where = f"{asked.name} at step {checkpoint.step:,}"
         if most := scored.facts.get("batch_tokens"):
             self.say(f"{where}: memory was short, so one forward pass has {most:,} tokens")
@@ -171,7 +171,7 @@ class Reader:
                 f"{error['flipped']} of {error['pairs']} pairs are decided otherwise"
             )
 
-    def plan(self, asked: Asked, tokenizer: PreTrainedTokenizerBase, folder: Path, model: Any) -> plan.Plan:
+    def plan(self, asked: SuitePairs, tokenizer: PreTrainedTokenizerBase, folder: Path, model: Any) -> plan.Plan:
         """The suite's plan for this tokenizer, made once."""
         first, context = frame(model, tokenizer, self.observation.bos, self.context)
         spaced = self.observation.scoring.leading_space
@@ -220,13 +220,13 @@ def _joined(todo: plan.Plan, known: pl.DataFrame | None, rounds: list[causal.Sco
     return causal.Scored(ordered, {name: fact for scored in reversed(rounds) for name, fact in scored.facts.items()})
 
 
-def _keep_tokens(path: Path, asked: Asked, tokens: plan.Tokenised, key: str) -> None:
+def _keep_tokens(path: Path, asked: SuitePairs, tokens: plan.Tokenised, key: str) -> None:
     about = {name: [getattr(pair, name) for pair in asked.pairs] for name in ("paradigm", "pair")}
     sides = {side: pl.Series([both[i] for both in tokens], dtype=pl.List(pl.UInt32)) for i, side in enumerate(("good", "bad"))}
     store.write_table(path, pl.DataFrame(about | sides), {"key": key})
 
 
-def _kept_tokens(path: Path, asked: Asked) -> plan.Tokenised:
+def _kept_tokens(path: Path, asked: SuitePairs) -> plan.Tokenised:
     """Raises OntogenyError if the table is broken or not of these pairs."""
     table = store.read_table(path)
     if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
@@ -235,7 +235,7 @@ def _kept_tokens(path: Path, asked: Asked) -> plan.Tokenised:
 
 
 def score_folder(
-    folder: Path, asked: Asked, device: torch.device, batch_tokens: int, bos: bool, progress: causal.Progress
+    folder: Path, asked: SuitePairs, device: torch.device, batch_tokens: int, bos: bool, progress: causal.Progress
 ) -> tuple[pl.DataFrame, plan.Plan, str]:
     """Scores of any folder that `from_pretrained` opens, the plan that made them, and the hash of its weights."""
     weights = store.weights_hash(folder)
@@ -264,6 +264,7 @@ def open_model(folder: Path) -> Any:
     from transformers.utils import logging
 
     from ontogeny.architectures import auto
+    from ontogeny.architectures.models.mamba import quicken
 
     logging.disable_progress_bar()  # one bar a run, ours
     if not (folder / "config.json").exists():
@@ -281,7 +282,7 @@ def open_model(folder: Path) -> Any:
             f"{folder} is no whole {kind} language model: {len(lacking)} of its tensors, such as {lacking[0]}, are not in "
             "its files and would be random numbers"
         )
-    return auto.quicken(model.eval())
+    return quicken(model.eval())
 
 
 def class_named(folder: Path) -> str:
@@ -298,7 +299,7 @@ def context_of(model: Any, trained: int | None) -> int:
     return min(most, trained) if trained else most
 
 
-def part_of(model: Any, asked: Asked, folder: Path) -> Any:
+def part_of(model: Any, asked: SuitePairs, folder: Path) -> Any:
     """What a suite scores of a model: all of it, or a part.  Raises OntogenyError if the model has no such part."""
     if asked.part is None:
         return model

@@ -32,7 +32,7 @@ Progress = Callable[[int], None]  # called with the number of sentences that wer
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Readout:
     """How a model is run: `states` of all nodes of a batch [B, N, width], and how log-probabilities are `read` off some."""
 
     trees: bool  # many sentences a row; else one, or such as are beginnings of it
@@ -59,7 +59,7 @@ class Way:
         return self.read(states.flatten(0, 1)[nodes], node, token).cpu().numpy()
 
 
-def _inputs(batch: Batch, way: Way, device: torch.device) -> dict[str, torch.Tensor]:
+def _inputs(batch: Batch, way: Readout, device: torch.device) -> dict[str, torch.Tensor]:
     tokens = torch.from_numpy(batch.tokens).to(device)
     if not way.trees:
         return {"input_ids": tokens}
@@ -76,7 +76,7 @@ def ancestors(end: torch.Tensor) -> torch.Tensor:
     return torch.zeros(sees.shape, device=end.device).masked_fill_(~sees, torch.finfo(torch.float32).min)[:, None]
 
 
-def ways(model: Any) -> Iterator[Way]:
+def ways(model: Any) -> Iterator[Readout]:
     """Every way a model offers, the fastest first and the plain one last."""
 
     def logits(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -88,15 +88,15 @@ def ways(model: Any) -> Iterator[Way]:
 
     head = getattr(model, "get_output_embeddings", lambda: None)()
     if head is not None and (carry := carrier(model)) is not None:
-        yield Way(True, True, by_walking(carry), of_head(head), carries=True)
+        yield Readout(True, True, by_walking(carry), of_head(head), carries=True)
     for trees in (True, False):
         if head is not None:
-            yield Way(trees, True, states, of_head(head))
-        yield Way(trees, False, logits, Whole(torch.nn.Identity()))
+            yield Readout(trees, True, states, of_head(head))
+        yield Readout(trees, False, logits, Whole(torch.nn.Identity()))
 
 
 @torch.inference_mode()
-def choose(model: Any, plan: Plan, device: torch.device) -> Way:
+def choose(model: Any, plan: Plan, device: torch.device) -> Readout:
     """The first of the ways that gives the plain way's log-probabilities on a few pairs of the plan and its longest sentence."""
     *faster, plain = ways(model)
     trial = _trial(plan)
@@ -120,7 +120,7 @@ def _trial(plan: Plan) -> Plan:
 
 
 def token_logps(
-    way: Way, plan: Plan, device: torch.device, batch_tokens: int = 512, progress: Progress = lambda sentences: None
+    way: Readout, plan: Plan, device: torch.device, batch_tokens: int = 512, progress: Progress = lambda sentences: None
 ) -> tuple[NDArray[np.float64], int]:
     """log p of every scored token of the plan's sentences, laid end to end, and the most tokens that a pass had.
 
@@ -165,6 +165,6 @@ def _check_finite(plan: Plan, batch: Batch, found: NDArray[np.float64]) -> None:
         )
 
 
-def in_bfloat16(way: Way, device: torch.device) -> Way:
+def in_bfloat16(way: Readout, device: torch.device) -> Readout:
     """The same with the body's matrix products in bfloat16, and those of tiles of logits; exponentials and sums stay float32."""
     return replace(way, autocast=lambda: torch.autocast(device.type, dtype=torch.bfloat16), read=rounded(way.read))

@@ -4,7 +4,7 @@ The state says on which side of two edges the mean over all N pairs lies.  Pairs
 read are drawn without replacement, and how many of n are right follows the hypergeometric distribution of the number that are
 right among all N.  At looks that are fixed beforehand, few right pairs rule out the upper edge, and so on, and a paradigm is
 settled when only one state is left.  The bounds have together, over all looks, the error that a paradigm may have at a checkpoint,
-exactly (`crossing`), so that it holds wherever reading stops; checkpoints, paradigms and seeds share that of the run.
+exactly (`sequential`), so that it holds wherever reading stops; checkpoints, paradigms and seeds share that of the run.
 
 Since all looks are guarded, any of them may be left out: reading goes on at once to the look that is likely to settle the paradigm.
 """
@@ -26,7 +26,7 @@ from scipy.stats import norm
 from ontogeny import store
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.scoring.crossing import lower_bounds
+from ontogeny.scoring.sequential import lower_bounds
 from ontogeny.store import RunFolder
 
 Integers = NDArray[np.int64]
@@ -105,7 +105,7 @@ def edges(n: int, hi: float, level: float) -> Edges:
 
 @lru_cache(maxsize=4096)
 def _lower(n: int, right: int, level: float) -> Integers:
-    """The bounds of `crossing.lower_bounds` at the looks; the same where the band is symmetric."""
+    """The bounds of `sequential.lower_bounds` at the looks; the same where the band is symmetric."""
     return lower_bounds(n, max(0, right), looks(n), level)
 
 

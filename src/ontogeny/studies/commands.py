@@ -14,7 +14,7 @@ from ontogeny.display import Display
 from ontogeny.laboratory import QUIET
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.studies import plan, power, registration, running
+from ontogeny.studies import power, registration, running, study_file
 from ontogeny.studies.analysis import Analysed, analyse
 from ontogeny.studies.cost import Cost, cost
 from ontogeny.studies.gathering import gather
@@ -55,12 +55,12 @@ def open_study(source: Path, settings: tuple[str, ...] = (), root: Path = Path("
         if (folder / WRITTEN).exists():
             if settings:
                 raise OntogenyError(f"{folder} holds what was run; --set is for a study's file")
-            return plan.load(folder / WRITTEN)
-    return plan.load(source, settings)
+            return study_file.load(folder / WRITTEN)
+    return study_file.load(source, settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outlook:
+class StudyForecast:
     """What can be said of a study before it is run, or goes on."""
 
     arms: pl.DataFrame  # arm, changes, priority, trained (seeds that are there)
@@ -69,7 +69,9 @@ class Outlook:
     unsaid: list[str]  # changes since it was registered
 
 
-def check(study: Study, root: Path, earlier: Sequence[Path] = (), jobs: int | None = None, display: Display = QUIET) -> Outlook:
+def check(
+    study: Study, root: Path, earlier: Sequence[Path] = (), jobs: int | None = None, display: Display = QUIET
+) -> StudyForecast:
     """Power by simulation, and cost by a short trial.  `earlier`: runs, or studies, that say how much seeds vary."""
     folder = root / study.name
     todo = running.missing(study, folder)
@@ -82,7 +84,7 @@ def check(study: Study, root: Path, earlier: Sequence[Path] = (), jobs: int | No
             "trained": list(trained.values()),
         }
     )
-    return Outlook(
+    return StudyForecast(
         arms,
         power_of(study, folder, earlier),
         cost(study, todo, jobs or running.at_once(), display) if todo else None,
@@ -124,7 +126,7 @@ def run(study: Study, root: Path, jobs: int | None = None, display: Display = QU
     folder = root / study.name
     said = registration.register(folder, study)
     with store.atomic(folder / WRITTEN) as temporary:
-        temporary.write_text(plan.dump(study), encoding="utf-8")
+        temporary.write_text(study_file.dump(study), encoding="utf-8")
     for line in said.says():
         display.say(line)
     if todo := running.missing(study, folder):

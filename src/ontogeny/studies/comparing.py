@@ -12,7 +12,7 @@ from ontogeny.store import RunFolder, content_key, file_hash, table_metadata, we
 LIBRARIES = ("python", "torch", "transformers", "tokenizers", "ontogeny")
 
 
-class Read(Protocol):
+class ComparableArm(Protocol):
     """An arm that has been read."""
 
     @property
@@ -39,7 +39,7 @@ class Read(Protocol):
         """Of the checkpoints."""
 
 
-def differences(arms: Sequence[Read], reference: str) -> list[str]:
+def differences(arms: Sequence[ComparableArm], reference: str) -> list[str]:
     """A sentence for each thing that an arm does not share with the reference, or, where that is not there, with the first arm."""
     if not arms:
         return []
@@ -75,7 +75,7 @@ def pairs(run: RunFolder) -> dict[str, str | None]:
     return {suite: table_metadata(run.pairs(suite)).get("key") for suite in run.suites()}
 
 
-def versions(arm: Read) -> dict[str, Any]:
+def versions(arm: ComparableArm) -> dict[str, Any]:
     """Versions of the libraries that can change a number."""
     found = arm.lineage.get("versions") or {}
     return {name: found.get(name) for name in LIBRARIES}
@@ -89,7 +89,7 @@ def first_weights(run: RunFolder, seed: int, suites: Iterable[str]) -> str | Non
     return weights_hash(run.checkpoint(seed, 0)) if run.has_checkpoint(seed, 0) else None
 
 
-def _first_weights(base: Read, others: Sequence[Read]) -> list[str]:
+def _first_weights(base: ComparableArm, others: Sequence[ComparableArm]) -> list[str]:
     suites = base.curves["suite"].unique(maintain_order=True).to_list()
     expected = {seed: first_weights(base.run, seed, suites) for seed in base.seeds}
     differ: dict[str, list[int]] = {}

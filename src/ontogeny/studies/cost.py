@@ -21,7 +21,7 @@ STEPS = 12  # steps that are timed, if the training has as many
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SeedCost:
     """One seed of one kind of training, alone on the machine."""
 
     steps: int
@@ -80,18 +80,18 @@ def _objectives(recipe: Recipe) -> list[Any]:
     return [part for part in recipe.interventions if isinstance(part, Objective)]
 
 
-def trial(recipe: Recipe, jobs: int = 1) -> Trial:
+def trial(recipe: Recipe, jobs: int = 1) -> SeedCost:
     """A few steps of a recipe, and the reading of one checkpoint, timed.  Edits of the text cost no time in training: left out."""
     from ontogeny.training.loop import train
     from ontogeny.training.session import build, save_model
-    from ontogeny.training.state import State
+    from ontogeny.training.state import TrainingState
 
     plain = recipe.model_copy(update={"interventions": tuple(_objectives(recipe)), "seeds": recipe.seeds[:1], "name": "trial"})
     with TemporaryDirectory() as folder:
         here = Run.begin(plain, folder)
-        plan, treatment = here.outlook(jobs), here.treatment(plain.seeds[0])
+        plan, treatment = here.training_plan(jobs), here.treatment(plain.seeds[0])
         plan.engine.start()
-        state = State(treatment.model(build(plain, here.text)).to(plan.engine.device), plain.training, treatment.changes)
+        state = TrainingState(treatment.model(build(plain, here.text)).to(plan.engine.device), plain.training, treatment.changes)
         begun = min(WARM_UP, plan.steps - 1)
         ended = min(begun + STEPS, plan.steps)
         clock = []
@@ -106,7 +106,7 @@ def trial(recipe: Recipe, jobs: int = 1) -> Trial:
         started = time.perf_counter()
         Run(Path(folder) / "trial").score_seed(plain.seeds[0], [ended])
         read = time.perf_counter() - started
-    return Trial(plan.steps, len(plan.checkpoints), (clock[-1] - clock[0]) / (ended - begun), read, plan.disk(1))
+    return SeedCost(plan.steps, len(plan.checkpoints), (clock[-1] - clock[0]) / (ended - begun), read, plan.disk(1))
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from ontogeny.report.provenance import flattened
-from ontogeny.studies.gathering import Gathered
+from ontogeny.studies.gathering import StudyFrames
 
 LISTS = ("hits", "misses")  # examples of a construction, wherever in the facts they stand
 MOST = 12  # of them that are shown
@@ -18,7 +18,7 @@ LONGEST = 160  # characters of a field
 SAID = ("source", "line")  # where a change is, told after what it is
 
 
-def of_study(gathered: Gathered, order: Sequence[str]) -> list[dict[str, Any]]:
+def of_study(gathered: StudyFrames, order: Sequence[str]) -> list[dict[str, Any]]:
     """An entry for each edit of each arm, in the order of the arms."""
     place = {arm: i for i, arm in enumerate(order)}
     rows = sorted(gathered.edits.to_dicts(), key=lambda row: (place.get(row["arm"], len(place)), row["number"]))

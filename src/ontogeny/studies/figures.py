@@ -15,10 +15,11 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.store import read_table
 from ontogeny.studies import figures_arms, figures_claims, figures_effects
-from ontogeny.studies.gathering import Gathered, kept
-from ontogeny.studies.looks import Looks, looks
-from ontogeny.studies.plan import Prediction, Study, load
+from ontogeny.studies.arm_styles import ArmStyles, arm_styles
+from ontogeny.studies.gathering import StudyFrames, kept
+from ontogeny.studies.plan import Prediction, Study
 from ontogeny.studies.sentences import measured
+from ontogeny.studies.study_file import load
 
 TRAJECTORIES = ("accuracy", "margin")
 RESPONSES = ("early_margin", "late_accuracy")
@@ -27,14 +28,14 @@ PANEL = 300  # pixels, the width of one of several panels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class StudyMaterial:
     """What a study's figures and page are made of."""
 
     study: Study
-    gathered: Gathered
+    gathered: StudyFrames
     claims: pl.DataFrame
     effects: pl.DataFrame
-    looks: Looks
+    arm_styles: ArmStyles
     by_seed: pl.DataFrame  # means over pairs: arm, seed, paradigm and the four measures
 
     @property
@@ -63,10 +64,10 @@ class Material:
         return self.gathered.spans.filter(arm=arms[0]) if arms else None
 
 
-def material(study: Study, gathered: Gathered, claims: pl.DataFrame, effects: pl.DataFrame) -> Material:
+def material(study: Study, gathered: StudyFrames, claims: pl.DataFrame, effects: pl.DataFrame) -> StudyMaterial:
     """The same, with what all figures share."""
     by_seed = figures_arms.by_seed(gathered.outcomes)
-    return Material(study, gathered, claims, effects, looks(gathered.arms), by_seed)
+    return StudyMaterial(study, gathered, claims, effects, arm_styles(gathered.arms), by_seed)
 
 
 def figure(folder: Path | str, name: str = "trajectories", **options: Any) -> alt.Chart:
@@ -82,7 +83,7 @@ def figure(folder: Path | str, name: str = "trajectories", **options: Any) -> al
     return drawn(material(load(folder / "study.yaml"), gathered, *tables), name, **options)
 
 
-def drawn(own: Material, name: str, **options: Any) -> alt.Chart:
+def drawn(own: StudyMaterial, name: str, **options: Any) -> alt.Chart:
     """The same of what has been gathered."""
     if name not in FIGURES:
         raise OntogenyError(f"no figure of a study is called {name!r}; {nearest(name, list(FIGURES))}")
@@ -95,24 +96,24 @@ def drawn(own: Material, name: str, **options: Any) -> alt.Chart:
 
 
 def trajectories(
-    own: Material, paradigm: str | None = None, measure: str = "accuracy", panel: str | None = None, **options: Any
+    own: StudyMaterial, paradigm: str | None = None, measure: str = "accuracy", panel: str | None = None, **options: Any
 ) -> alt.Chart:
     """One paradigm over training: a panel, or all of them beside one another."""
-    if panel is not None or len(own.looks.panels) < 2:
+    if panel is not None or len(own.arm_styles.panels) < 2:
         return filled(*trajectory_parts(own, _paradigm(own, paradigm), measure, panel, **options))
     panels = [
-        trajectories(own, paradigm, measure, name, **{"width": PANEL, **options}).properties(title=own.looks.title(name))
-        for name in own.looks.panels
+        trajectories(own, paradigm, measure, name, **{"width": PANEL, **options}).properties(title=own.arm_styles.title(name))
+        for name in own.arm_styles.panels
     ]
     return beside(*panels).resolve_scale(color="independent")
 
 
-def trajectory_parts(own: Material, paradigm: str, measure: str, panel: str | None = None, **options: Any) -> Parts:
+def trajectory_parts(own: StudyMaterial, paradigm: str, measure: str, panel: str | None = None, **options: Any) -> Parts:
     """Drawing and tables of one panel, the first if none is named."""
     curves = own.gathered.curves.filter(paradigm=paradigm)
-    shown = panel if panel is not None else next(iter(own.looks.panels), "")
+    shown = panel if panel is not None else next(iter(own.arm_styles.panels), "")
     domain = {"domain": margins_of(curves)} if measure == "margin" else {}
-    return figures_arms.trajectory_parts(curves, own.looks, shown, own.spans, measure, **{**domain, **options})
+    return figures_arms.trajectory_parts(curves, own.arm_styles, shown, own.spans, measure, **{**domain, **options})
 
 
 def margins_of(curves: pl.DataFrame) -> tuple[float, float]:
@@ -121,33 +122,33 @@ def margins_of(curves: pl.DataFrame) -> tuple[float, float]:
     return min(low or 0.0, 0.0), max(high or 0.0, 0.0)
 
 
-def response(own: Material, paradigm: str | None = None, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
+def response(own: StudyMaterial, paradigm: str | None = None, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
     """One paradigm's measure against the bigram margin that the arms achieved, or, where that is not known, against the dose."""
     return filled(*response_parts(own, _paradigm(own, paradigm), measure, **options))
 
 
-def response_parts(own: Material, paradigm: str, measure: str, **options: Any) -> Parts:
+def response_parts(own: StudyMaterial, paradigm: str, measure: str, **options: Any) -> Parts:
     """Drawing and tables of the same."""
     at, title = evidence_of(own, paradigm)
-    return figures_effects.response_parts(own.by_seed.filter(paradigm=paradigm), at, own.looks, measure, title, **options)
+    return figures_effects.response_parts(own.by_seed.filter(paradigm=paradigm), at, own.arm_styles, measure, title, **options)
 
 
-def evidence_of(own: Material, paradigm: str) -> tuple[pl.DataFrame, str]:
+def evidence_of(own: StudyMaterial, paradigm: str) -> tuple[pl.DataFrame, str]:
     """What a response is drawn over: arm, x; and its name.  No rows where arms differ in neither evidence nor dose."""
     found = figures_effects.achieved(own.gathered.evidence).filter(paradigm=paradigm).rename({"bigram margin": "x"})
     if found["x"].n_unique() > 1:
         return found.select("arm", "x"), "bigram margin achieved (nats)"
-    if own.looks.dose is None:
+    if own.arm_styles.dose is None:
         return found.select("arm", "x").clear(), ""
-    return own.gathered.arms.select("arm", pl.col(f"factor.{own.looks.dose}").alias("x")).drop_nulls(), own.looks.dose
+    return own.gathered.arms.select("arm", pl.col(f"factor.{own.arm_styles.dose}").alias("x")).drop_nulls(), own.arm_styles.dose
 
 
-def controls(own: Material, **options: Any) -> alt.Chart:
+def controls(own: StudyMaterial, **options: Any) -> alt.Chart:
     """How far every control paradigm is from the reference at the end."""
     return figures_effects.controls(moved(own), own.order, within_of(own.study), **options)
 
 
-def moved(own: Material) -> pl.DataFrame:
+def moved(own: StudyMaterial) -> pl.DataFrame:
     """The changes that `controls` draws."""
     return figures_effects.moved(own.by_seed.filter(pl.col("paradigm").is_in(own.controls)), own.study.reference)
 
@@ -158,18 +159,18 @@ def within_of(study: Study) -> float | None:
     return next((value for value in found if value is not None), None)
 
 
-def seeds(own: Material, paradigm: str | None = None, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
+def seeds(own: StudyMaterial, paradigm: str | None = None, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
     """Every seed of every arm."""
     return filled(*seed_parts(own, _paradigm(own, paradigm), measure, **options))
 
 
-def seed_parts(own: Material, paradigm: str, measure: str = "late_accuracy", **options: Any) -> Parts:
+def seed_parts(own: StudyMaterial, paradigm: str, measure: str = "late_accuracy", **options: Any) -> Parts:
     """Drawing and tables of the same."""
     outcomes, verdicts = own.by_seed.filter(paradigm=paradigm), own.gathered.verdicts.filter(paradigm=paradigm)
     return figures_arms.seed_parts(outcomes.drop_nulls(measure), verdicts, own.order, measure, **options)
 
 
-def claims(own: Material, prediction: str | None = None, **options: Any) -> alt.Chart:
+def claims(own: StudyMaterial, prediction: str | None = None, **options: Any) -> alt.Chart:
     """One prediction's estimates against what would support or refute it; the first prediction, if none is named."""
     known = [name for name in own.study.predictions if len(rows_of(own, name))]
     if prediction is None and known:
@@ -181,7 +182,7 @@ def claims(own: Material, prediction: str | None = None, **options: Any) -> alt.
     return figures_claims.intervals(critical(rows_of(own, str(prediction))), zones_of(asked), measured(asked), **options)
 
 
-def rows_of(own: Material, prediction: str) -> pl.DataFrame:
+def rows_of(own: StudyMaterial, prediction: str) -> pl.DataFrame:
     """The claims of one prediction that have an estimate, of paradigms and arms or else as a whole; `name`: what each is about."""
     found = own.claims.filter(pl.col("prediction") == prediction)
     cells = found if len(found) == 1 else found.slice(1)  # the first is the prediction as a whole
@@ -203,7 +204,7 @@ def zones_of(asked: Prediction) -> list[figures_claims.Zone]:
     return figures_claims.zones(asked.supported, asked.refuted)
 
 
-def _paradigm(own: Material, paradigm: str | None) -> str:
+def _paradigm(own: StudyMaterial, paradigm: str | None) -> str:
     if paradigm is not None:
         return paradigm
     return own.paradigms[0] if own.paradigms else str(own.gathered.curves["paradigm"][0])
@@ -218,7 +219,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 
-def all_of(own: Material) -> Iterator[tuple[str, alt.Chart]]:
+def all_of(own: StudyMaterial) -> Iterator[tuple[str, alt.Chart]]:
     """A file's name and the figure, for every figure that the study can have."""
     for name in own.study.predictions:
         if len(rows_of(own, name)):
@@ -235,16 +236,16 @@ def all_of(own: Material) -> Iterator[tuple[str, alt.Chart]]:
         yield "controls", controls(own)
 
 
-def responds(own: Material, paradigm: str) -> bool:
+def responds(own: StudyMaterial, paradigm: str) -> bool:
     """Whether a paradigm's arms differ in their evidence or dose."""
     return len(evidence_of(own, paradigm)[0]) > 1
 
 
-def measured_there(own: Material, paradigm: str, measure: str) -> bool:
+def measured_there(own: StudyMaterial, paradigm: str, measure: str) -> bool:
     """Whether any seed has this measure of the paradigm."""
     return own.by_seed.filter(paradigm=paradigm)[measure].drop_nulls().len() > 0
 
 
-def write_figures(own: Material, folder: Path) -> list[Path]:
+def write_figures(own: StudyMaterial, folder: Path) -> list[Path]:
     """Every figure as SVG and PNG."""
     return [save(chart, folder / f"{name}.{ending}", scale=1.5) for name, chart in all_of(own) for ending in ("svg", "png")]

@@ -11,19 +11,19 @@ import polars as pl
 
 from ontogeny.pages.axes import WIDTH, Tables, Width, filled, last_step, need, rows, shading, span_rows, step_axis, table
 from ontogeny.pages.theme import VERDICT_COLOURS
-from ontogeny.studies.looks import OTHERS, Look, Looks, colour
+from ontogeny.studies.arm_styles import OTHERS, ArmStyle, ArmStyles, colour
 
 UNITS = {"accuracy": "accuracy", "margin": "mean margin (nats)"}
 
 
-def trajectories(curves: pl.DataFrame, looks: Looks, panel: str, *options: Any, **more: Any) -> alt.Chart:
+def trajectories(curves: pl.DataFrame, arm_styles: ArmStyles, panel: str, *options: Any, **more: Any) -> alt.Chart:
     """One paradigm's accuracy or mean margin over training in the arms of one panel: see `trajectory_parts`."""
-    return filled(*trajectory_parts(curves, looks, panel, *options, **more))
+    return filled(*trajectory_parts(curves, arm_styles, panel, *options, **more))
 
 
 def trajectory_parts(
     curves: pl.DataFrame,
-    looks: Looks,
+    arm_styles: ArmStyles,
     panel: str,
     spans: pl.DataFrame | None = None,
     measure: str = "accuracy",
@@ -39,22 +39,22 @@ def trajectory_parts(
     """
     need(curves, ("arm", "seed", "step", measure), "the figure of trajectories")
     last, known = last_step(curves), set(curves["arm"])
-    there = tuple(look for look in looks.of(panel) if look.arm in known)
-    reference = [Look(looks.reference, looks.reference, panel, 0)] if looks.reference in known else []
-    scheme = looks.ranges[looks.panels.index(panel)] if panel in looks.panels else "ramp"
+    there = tuple(style for style in arm_styles.of(panel) if style.arm in known)
+    reference = [ArmStyle(arm_styles.reference, arm_styles.reference, panel, 0)] if arm_styles.reference in known else []
+    scheme = arm_styles.ranges[arm_styles.panels.index(panel)] if panel in arm_styles.panels else "ramp"
     tables = {name: rows(_bands(curves, shown, measure)) for name, shown in (("arms", there), ("reference", reference))}
-    drawing = _drawing(last, there, scheme, _title(looks, panel), measure, width, height, domain)
+    drawing = _drawing(last, there, scheme, _title(arm_styles, panel), measure, width, height, domain)
     return drawing, {**tables, "spans": span_rows(spans, last)}
 
 
-def _title(looks: Looks, panel: str) -> str:
+def _title(arm_styles: ArmStyles, panel: str) -> str:
     """Of the legend."""
-    return looks.dose if looks.dose and panel != OTHERS else "arm"
+    return arm_styles.dose if arm_styles.dose and panel != OTHERS else "arm"
 
 
-def _bands(curves: pl.DataFrame, shown: Sequence[Look], measure: str) -> pl.DataFrame:
+def _bands(curves: pl.DataFrame, shown: Sequence[ArmStyle], measure: str) -> pl.DataFrame:
     """arm, colour, step, mean, low, high, seeds: over the seeds of each arm."""
-    places = {look.arm: round(look.colour, 4) for look in shown}
+    places = {style.arm: round(style.colour, 4) for style in shown}
     own = curves.filter(pl.col("arm").is_in(list(places)))
     value = pl.col(measure)
     found = own.group_by("arm", "step").agg(
@@ -67,7 +67,7 @@ def _bands(curves: pl.DataFrame, shown: Sequence[Look], measure: str) -> pl.Data
 @cache
 def _drawing(
     last: int,
-    shown: tuple[Look, ...],
+    shown: tuple[ArmStyle, ...],
     scheme: str,
     title: str | None,
     measure: str,

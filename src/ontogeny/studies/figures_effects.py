@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from ontogeny.pages.axes import WIDTH, Tables, Width, filled, need, rows, table
-from ontogeny.studies.looks import OTHERS, Look, Looks, colour
+from ontogeny.studies.arm_styles import OTHERS, ArmStyle, ArmStyles, colour
 
 # --- dose and response --------------------------------------------------------------------------------------------
 
@@ -25,15 +25,24 @@ def achieved(evidence: pl.DataFrame) -> pl.DataFrame:
     return held.group_by("arm", "paradigm").agg(mean.alias("bigram margin")).sort("arm", "paradigm")
 
 
-def response(outcomes: pl.DataFrame, at: pl.DataFrame, looks: Looks, measure: str, title: str, **options: Any) -> alt.Chart:
+def response(
+    outcomes: pl.DataFrame, at: pl.DataFrame, arm_styles: ArmStyles, measure: str, title: str, **options: Any
+) -> alt.Chart:
     """A measure against the evidence achieved: see `response_parts`."""
-    return filled(*response_parts(outcomes, at, looks, measure, title, **options))
+    return filled(*response_parts(outcomes, at, arm_styles, measure, title, **options))
 
 
 def response_parts(
-    outcomes: pl.DataFrame, at: pl.DataFrame, looks: Looks, measure: str, title: str, *, width: Width = WIDTH, height: int = 260
+    outcomes: pl.DataFrame,
+    at: pl.DataFrame,
+    arm_styles: ArmStyles,
+    measure: str,
+    title: str,
+    *,
+    width: Width = WIDTH,
+    height: int = 260,
 ) -> tuple[alt.Chart, Tables]:
-    """Drawing and tables: each seed a dot, the arms' means joined by a line for each panel of `looks`.
+    """Drawing and tables: each seed a dot, the arms' means joined by a line for each panel of `arm_styles`.
 
     `outcomes`: arm, seed and the measure, one paradigm.  `at`: arm, x; `title`: what x is.  The reference is a black diamond and
     lies on every line.  Arms without a dose are short strokes to the right of their place.  Raises OntogenyError for missing
@@ -42,23 +51,23 @@ def response_parts(
     need(outcomes, ("arm", "seed", measure), "the figure of dose and response")
     own = outcomes.join(at.select("arm", "x"), on="arm").drop_nulls(["x", measure])
     need(own, ("x",), "the figure of dose and response")
-    places = _lines(looks)
-    panel_of = {look.arm: look.panel for look in looks.arms if look.panel in places}
+    places = _lines(arm_styles)
+    panel_of = {style.arm: style.panel for style in arm_styles.arms if style.panel in places}
     line = pl.col("arm").replace_strict(panel_of, default=None, return_dtype=pl.String)
     hue = line.replace_strict(places, default=None, return_dtype=pl.Float64)
     own = own.with_columns(line=line, colour=hue).select("arm", "seed", "x", measure, "line", "colour").sort("arm", "seed")
     parts = {
         "dosed": own.filter(pl.col("line").is_not_null()),
-        "reference": own.filter(arm=looks.reference),
-        "others": own.filter(pl.col("line").is_null() & (pl.col("arm") != looks.reference)),
+        "reference": own.filter(arm=arm_styles.reference),
+        "others": own.filter(pl.col("line").is_null() & (pl.col("arm") != arm_styles.reference)),
     }
     parts["means"] = _joined(parts["dosed"], parts["reference"], measure)
-    return _response_drawing(looks, measure, title, width, height), {name: rows(part) for name, part in parts.items()}
+    return _response_drawing(arm_styles, measure, title, width, height), {name: rows(part) for name, part in parts.items()}
 
 
-def _lines(looks: Looks) -> dict[str, float]:
+def _lines(arm_styles: ArmStyles) -> dict[str, float]:
     """The place on the colour scale of each panel of doses, which is a line."""
-    panels = [panel for panel in looks.panels if panel != OTHERS] if looks.dose else []
+    panels = [panel for panel in arm_styles.panels if panel != OTHERS] if arm_styles.dose else []
     return {panel: round(i / max(len(panels) - 1, 1), 4) for i, panel in enumerate(panels)}
 
 
@@ -71,7 +80,7 @@ def _joined(dosed: pl.DataFrame, reference: pl.DataFrame, measure: str) -> pl.Da
 
 
 @cache
-def _response_drawing(looks: Looks, measure: str, x_title: str, width: Width, height: int) -> alt.Chart:
+def _response_drawing(arm_styles: ArmStyles, measure: str, x_title: str, width: Width, height: int) -> alt.Chart:
     accuracy = measure.endswith("accuracy")
     x = alt.X("x:Q", title=x_title, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6, format="~g", grid=False))
     y_axis = alt.Axis(format=".2~f", values=[0, 0.25, 0.5, 0.75, 1]) if accuracy else alt.Axis(tickCount=6, format="~g")
@@ -86,9 +95,9 @@ def _response_drawing(looks: Looks, measure: str, x_title: str, width: Width, he
     ]
     chance = alt.Chart(alt.InlineData(values=[{"chance": 0.5 if accuracy else 0}])).mark_rule(strokeDash=[4, 3], strokeWidth=0.8)
     layers = [chance.encode(y=alt.Y("chance:Q", scale=scale, axis=y_axis, title=title))]
-    if lines := _lines(looks):
-        shown = [Look("", panel or "dose", panel, at) for panel, at in lines.items()]
-        hue = colour(shown, "ramp", looks.given or None)
+    if lines := _lines(arm_styles):
+        shown = [ArmStyle("", panel or "dose", panel, at) for panel, at in lines.items()]
+        hue = colour(shown, "ramp", arm_styles.given or None)
         line = table("means").mark_line(strokeWidth=1.8).encode(x=x, y=y, color=hue, detail="line:N", order="x:Q")
         dots = table("dosed").mark_point(size=26, filled=True, opacity=0.6).encode(x=x, y=y, color=hue, tooltip=tooltip)
         layers += [line, dots]

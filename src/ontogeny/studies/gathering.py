@@ -83,7 +83,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gathered:
+class StudyFrames:
     """The frames of a study (columns: `SCHEMAS`), of the seeds that were read to their end, and what is not there."""
 
     arms: pl.DataFrame  # arm, slug, order, priority, changes, factor.NAME, reference
@@ -109,7 +109,7 @@ FRAMES = ("arms", *SCHEMAS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Read:
+class ReadArm:
     """One arm as its run's folder has it."""
 
     arm: str
@@ -126,7 +126,7 @@ class Read:
         return tuple(sorted(self.curves["step"].unique().to_list()))
 
 
-def gather(folder: Path, study: Study) -> Gathered:
+def gather(folder: Path, study: Study) -> StudyFrames:
     """Reads a study's arms from `folder/arms/SLUG`, each a run's folder.
 
     Arms that have no curves yet and seeds that were not read to their end are left out of every frame and named in `gaps`.  The
@@ -146,7 +146,7 @@ def gather(folder: Path, study: Study) -> Gathered:
     whole = {name: pl.concat(parts) for name, parts in frames.items()}
     lineages = {found.arm: dict(found.lineage) for found in there}
     gaps = tuple(gap for found in read for gap in found.gaps)
-    return Gathered(arms=arms_of(study), **whole, gaps=gaps, notes=tuple(dict.fromkeys(notes)), lineages=lineages)
+    return StudyFrames(arms=arms_of(study), **whole, gaps=gaps, notes=tuple(dict.fromkeys(notes)), lineages=lineages)
 
 
 def arms_of(study: Study) -> pl.DataFrame:
@@ -179,7 +179,7 @@ def _levels(name: str, values: Sequence[Any]) -> pl.Series:
 # --- one arm ------------------------------------------------------------------------------------------------------
 
 
-def _read(folder: Path, arm: Arm, study: Study) -> Read:
+def _read(folder: Path, arm: Arm, study: Study) -> ReadArm:
     run = RunFolder(folder / "arms" / arm.slug)
     lineage = run.lineage()
     curves = _curves(run, study)
@@ -188,7 +188,7 @@ def _read(folder: Path, arm: Arm, study: Study) -> Read:
     gaps = _gaps(arm.name, run, lineage, read, study.seeds, total)
     seeds = tuple(seed for seed in study.seeds if seed in read and seed not in {gap.seed for gap in gaps})
     kept = curves.filter(pl.col("seed").is_in(seeds))
-    return Read(arm.name, run, lineage, _settings(run.recipe), kept, seeds, gaps, total)
+    return ReadArm(arm.name, run, lineage, _settings(run.recipe), kept, seeds, gaps, total)
 
 
 def _curves(run: RunFolder, study: Study) -> pl.DataFrame:
@@ -237,7 +237,7 @@ def _settings(recipe: Path) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _frames(found: Read, view: Windows | None) -> dict[str, pl.DataFrame]:
+def _frames(found: ReadArm, view: Windows | None) -> dict[str, pl.DataFrame]:
     """Every frame of one arm but its spans, each without the column `arm`."""
     parts = [] if view is None else outcomes_of(found.run, _suites(found.curves), found.seeds, view, _thresholds(found))
     return {
@@ -257,7 +257,7 @@ def _suites(curves: pl.DataFrame) -> dict[str, list[str]]:
     return {suite: list(paradigms) for suite, paradigms in rows}
 
 
-def _verdicts(found: Read) -> pl.DataFrame:
+def _verdicts(found: ReadArm) -> pl.DataFrame:
     """The run's verdicts over all its seeds (seed null) and of each seed that was read to its end, as if it were alone."""
     if not found.run.verdicts.exists():
         return _empty("verdicts").drop("arm")
@@ -285,7 +285,7 @@ def _judged_seeds(curves: pl.DataFrame) -> dict[str, list[int]]:
     return found
 
 
-def _evidence(found: Read) -> pl.DataFrame:
+def _evidence(found: ReadArm) -> pl.DataFrame:
     """The bigram margin of each paradigm in each period of training, and whether an edit of the text holds in it."""
     path = found.run.stream_margins
     if not path.exists():
@@ -297,13 +297,13 @@ def _evidence(found: Read) -> pl.DataFrame:
     return frame.with_columns(edited=edited)
 
 
-def _losses(found: Read) -> pl.DataFrame:
+def _losses(found: ReadArm) -> pl.DataFrame:
     losses = found.run.reading("loss", "dev")
     rows = [(seed, step, loss) for (seed, step), loss in sorted(losses.items()) if seed in found.seeds]
     return pl.DataFrame(rows, schema={"seed": pl.Int64, "step": pl.Int64, "dev_loss": pl.Float64}, orient="row")
 
 
-def _costs(found: Read) -> pl.DataFrame:
+def _costs(found: ReadArm) -> pl.DataFrame:
     rows = []
     for seed in found.seeds:
         if found.run.losses(seed).exists():
@@ -314,7 +314,7 @@ def _costs(found: Read) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: SCHEMAS["costs"][name] for name in names}, orient="row")
 
 
-def _edits(found: Read) -> dict[str, pl.DataFrame]:
+def _edits(found: ReadArm) -> dict[str, pl.DataFrame]:
     """What each intervention says of itself, and a few of the things that it changed; numbers count from 1, as the recipe does."""
     told: dict[int, list[Mapping[str, Any]]] = {}  # several where an edit followed other edits in another stretch of training
     for entry in _facts(found.run).get("edits", ()):
@@ -354,7 +354,7 @@ def _spread(path: Path) -> tuple[list[str], int]:
 # --- windows ------------------------------------------------------------------------------------------------------
 
 
-def _view(found: Read, reference: Read | None) -> tuple[Windows | None, pl.DataFrame, list[str]]:
+def _view(found: ReadArm, reference: ReadArm | None) -> tuple[Windows | None, pl.DataFrame, list[str]]:
     """The windows of an arm, as rows too, and what has to be said about them."""
     shared = reference if reference is not None and (reference.steps(), reference.total) == (found.steps(), found.total) else None
     timeline, thresholds = _timeline(shared or found), _thresholds(shared or found)
@@ -376,13 +376,13 @@ def _view(found: Read, reference: Read | None) -> tuple[Windows | None, pl.DataF
     return view, pl.DataFrame(kept, schema=SCHEMAS["spans"], orient="row"), notes
 
 
-def _timeline(found: Read) -> Timeline:
+def _timeline(found: ReadArm) -> Timeline:
     known = found.lineage.get("timeline") or {}
     names = ("trained_from", "warmup", "tokens_per_step", "words_per_step")
     return Timeline(steps=found.steps(), total=found.total, **{name: known.get(name) for name in names})
 
 
-def _thresholds(found: Read) -> Thresholds:
+def _thresholds(found: ReadArm) -> Thresholds:
     try:
         return Thresholds.model_validate(found.settings.get("verdicts") or {})
     except ValidationError as error:
@@ -392,7 +392,7 @@ def _thresholds(found: Read) -> Thresholds:
 # --- notes --------------------------------------------------------------------------------------------------------
 
 
-def _paradigm_notes(there: Sequence[Read], study: Study) -> list[str]:
+def _paradigm_notes(there: Sequence[ReadArm], study: Study) -> list[str]:
     """Named paradigms that no arm has, and paradigms that several suites have."""
     if not there:
         return []
@@ -405,7 +405,7 @@ def _paradigm_notes(there: Sequence[Read], study: Study) -> list[str]:
     return notes
 
 
-def _other_seeds(there: Iterable[Read], study: Study) -> list[str]:
+def _other_seeds(there: Iterable[ReadArm], study: Study) -> list[str]:
     notes = []
     for read in there:
         if extra := [seed for seed in read.run.seeds() if seed not in study.seeds]:
@@ -416,7 +416,7 @@ def _other_seeds(there: Iterable[Read], study: Study) -> list[str]:
 # --- keeping ------------------------------------------------------------------------------------------------------
 
 
-def keep(gathered: Gathered, folder: Path) -> None:
+def keep(gathered: StudyFrames, folder: Path) -> None:
     """Writes every frame to `folder` (FRAME.parquet) and the rest to gathered.json, so that figures need not gather again."""
     for name in FRAMES:
         write_table(folder / f"{name}.parquet", getattr(gathered, name))
@@ -424,12 +424,12 @@ def keep(gathered: Gathered, folder: Path) -> None:
     write_json(folder / "gathered.json", rest)
 
 
-def kept(folder: Path) -> Gathered:
+def kept(folder: Path) -> StudyFrames:
     """What `keep` wrote.  Raises OntogenyError if it is not there."""
     rest = read_json(folder / "gathered.json")
     frames = {name: read_table(folder / f"{name}.parquet") for name in FRAMES}
     gaps = tuple(Gap(**gap) for gap in rest["gaps"])
-    return Gathered(**frames, gaps=gaps, notes=tuple(rest["notes"]), lineages=rest["lineages"])
+    return StudyFrames(**frames, gaps=gaps, notes=tuple(rest["notes"]), lineages=rest["lineages"])
 
 
 def _empty(name: str) -> pl.DataFrame:

@@ -17,10 +17,11 @@ from ontogeny.store import atomic
 from ontogeny.studies import edits, figures, figures_claims, sentences
 from ontogeny.studies.claims import WHOLE
 from ontogeny.studies.cost import duration
-from ontogeny.studies.figures import Material, material
-from ontogeny.studies.gathering import Gathered, keep
-from ontogeny.studies.plan import Prediction, Study, dump
+from ontogeny.studies.figures import StudyMaterial, material
+from ontogeny.studies.gathering import StudyFrames, keep
+from ontogeny.studies.plan import Prediction, Study
 from ontogeny.studies.registration import Registration
+from ontogeny.studies.study_file import dump
 
 STATES = {"supported": "v-learned", "refuted": "v-entrenched", "undecided": "v-undecided"}
 WAITING = "not there yet"
@@ -30,7 +31,7 @@ FIT = {"width": "container"}
 def write_study_report(
     folder: Path,
     study: Study,
-    gathered: Gathered,
+    gathered: StudyFrames,
     claims: pl.DataFrame,
     effects: pl.DataFrame,
     registration: Registration | None = None,
@@ -54,7 +55,7 @@ def write_study_report(
 
 
 def render(
-    own: Material,
+    own: StudyMaterial,
     registration: Registration | None = None,
     pages: Mapping[str, str] | None = None,
     divided: pl.DataFrame | None = None,
@@ -76,8 +77,8 @@ def render(
             registration=_registration(registration),
             predictions=[_prediction(own, name, charts) for name in study.predictions],
             paradigms=[_paradigm(own, name, charts) for name in own.paradigms],
-            panels=[name or "arms" for name in own.looks.panels],
-            dose=own.looks.dose,
+            panels=[name or "arms" for name in own.arm_styles.panels],
+            dose=own.arm_styles.dose,
             verdicts=_verdicts(own),
             disagreement=sentences.disagreement(gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))),
             groups=sentences.groups(divided, study.analysis.confidence),
@@ -126,24 +127,24 @@ def _power(power: pl.DataFrame | None) -> list[dict[str, Any]]:
 # --- predictions --------------------------------------------------------------------------------------------------
 
 
-def _whole(own: Material, name: str) -> dict[str, Any]:
+def _whole(own: StudyMaterial, name: str) -> dict[str, Any]:
     """The row that speaks of a whole prediction: its first; empty where it was not analysed."""
     found = own.claims.filter(pl.col("prediction") == name)
     return found.row(0, named=True) if len(found) else {}
 
 
-def _verdict(own: Material, name: str) -> str:
+def _verdict(own: StudyMaterial, name: str) -> str:
     """The verdict of a whole prediction; empty where there is nothing to judge it by."""
     return str(_whole(own, name)["verdict"]) if len(figures.rows_of(own, name)) else ""
 
 
-def _overall(own: Material) -> str:
+def _overall(own: StudyMaterial) -> str:
     row = _whole(own, WHOLE)
     known = [name for name in own.study.predictions if _verdict(own, name)]
     return sentences.overall(row["says"] or "", row["verdict"], row["note"] or "") if row and known else ""
 
 
-def _prediction(own: Material, name: str, charts: Charts) -> dict[str, Any]:
+def _prediction(own: StudyMaterial, name: str, charts: Charts) -> dict[str, Any]:
     asked: Prediction = own.study.predictions[name]
     whole, verdict, cells = _whole(own, name), _verdict(own, name), figures.rows_of(own, name)
     confidence, shown = own.study.analysis.confidence, figures.critical(cells)
@@ -179,7 +180,7 @@ def _prediction(own: Material, name: str, charts: Charts) -> dict[str, Any]:
     }
 
 
-def _undecided(own: Material, power: pl.DataFrame | None) -> list[dict[str, str]]:
+def _undecided(own: StudyMaterial, power: pl.DataFrame | None) -> list[dict[str, str]]:
     """What could not be decided, and why."""
     chances = {} if power is None else {row["prediction"]: row for row in power.to_dicts()}
     found = []
@@ -205,12 +206,15 @@ def _noted(row: Mapping[str, Any]) -> str:
 # --- what was seen ------------------------------------------------------------------------------------------------
 
 
-def _paradigm(own: Material, paradigm: str, charts: Charts) -> dict[str, Any]:
+def _paradigm(own: StudyMaterial, paradigm: str, charts: Charts) -> dict[str, Any]:
     """The figures of one named paradigm."""
-    panels = own.looks.panels or ("",)
+    panels = own.arm_styles.panels or ("",)
     drawn = {
         measure: [
-            {"title": own.looks.title(panel), "chart": charts.add(*figures.trajectory_parts(own, paradigm, measure, panel, **FIT))}
+            {
+                "title": own.arm_styles.title(panel),
+                "chart": charts.add(*figures.trajectory_parts(own, paradigm, measure, panel, **FIT)),
+            }
             for panel in panels
         ]
         for measure in figures.TRAJECTORIES
@@ -234,11 +238,11 @@ def _paradigm(own: Material, paradigm: str, charts: Charts) -> dict[str, Any]:
     }
 
 
-def _seed_verdicts(own: Material, paradigm: str) -> pl.DataFrame:
+def _seed_verdicts(own: StudyMaterial, paradigm: str) -> pl.DataFrame:
     return own.gathered.verdicts.filter(paradigm=paradigm).drop_nulls("seed")
 
 
-def _verdicts(own: Material) -> dict[str, Any]:
+def _verdicts(own: StudyMaterial) -> dict[str, Any]:
     """The verdict of each named paradigm in each arm, over all seeds, and how many seeds have it."""
     frame = own.gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))
     over_all = frame.filter(pl.col("seed").is_null())
@@ -256,7 +260,7 @@ def _verdicts(own: Material) -> dict[str, Any]:
     return {"paradigms": own.paradigms, "rows": rows if table else []}
 
 
-def _controls(own: Material, charts: Charts) -> dict[str, Any] | None:
+def _controls(own: StudyMaterial, charts: Charts) -> dict[str, Any] | None:
     changes, within = figures.moved(own), figures.within_of(own.study)
     if changes.is_empty():
         return None
@@ -271,7 +275,7 @@ def _controls(own: Material, charts: Charts) -> dict[str, Any] | None:
 # --- what it cost, and how it was made ----------------------------------------------------------------------------
 
 
-def costs(own: Material) -> dict[str, Any]:
+def costs(own: StudyMaterial) -> dict[str, Any]:
     """A row an arm: tokens until learned with the difference from the reference, dev loss at the end, seconds of training."""
     learned = {
         (row["arm"], row["paradigm"]): row for row in own.effects.filter(measure="learned_at").to_dicts() if row["mean"] is not None
@@ -305,7 +309,7 @@ def _learned(row: Mapping[str, Any] | None) -> dict[str, str]:
     return {"mean": human(row["mean"]), "difference": said, "never": f"{count(never, 'seed')} never" if never else ""}
 
 
-def _arms(own: Material, pages: Mapping[str, str]) -> list[dict[str, Any]]:
+def _arms(own: StudyMaterial, pages: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every arm of the study, those that are not there too."""
     gaps: dict[str, list[str]] = {}
     for gap in own.gathered.gaps:

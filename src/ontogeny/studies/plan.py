@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from ruamel.yaml import YAML
 
-from ontogeny import recipe as recipes
 from ontogeny.recipe import Part, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
@@ -333,91 +329,6 @@ class Study:
         return list(self.controls) if self.controls is not None else [name for name in known if name not in self.paradigms]
 
 
-def load(path: Path | str, settings: tuple[str, ...] = ()) -> Study:
-    """Reads a study file and makes its arms; `settings` are laid over the recipe of all arms, after the file's own.
-
-    Raises OntogenyError that names file, line and nearest word, also for arms whose recipes cannot be had.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.exists() else []
-        raise OntogenyError(f"no study at {path}" + (f"; {nearest(str(path), near)}" if near else "")) from None
-    except UnicodeDecodeError as error:
-        raise OntogenyError(f"{path} is not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise OntogenyError(f"{path} cannot be read as a study: {error.strerror}") from None
-    return parse(text, str(path), path.parent, settings)
-
-
-def parse(text: str, source: str = "study", beside: Path | str = ".", settings: tuple[str, ...] = ()) -> Study:
-    """A study from YAML text; recipes are looked for in the folder `beside`.  Raises OntogenyError as `load` does."""
-    from ontogeny.studies.arms import make_arms
-
-    raw = recipes.plain(text, source)
-    for name, part in (("arms", ArmTemplate), ("predictions", Prediction)):
-        if isinstance(raw.get(name), list | dict):
-            _build_entries(raw[name], part, source)
-    if settings:
-        raw["settings"] = [*(raw.get("settings") or ()), *settings]
-    file: StudyFile = recipes.build(StudyFile, raw, source)
-    file, base, arms = make_arms(file, raw, source, Path(beside))
-    study = Study(source, file, base, arms)
-    _check(study)
-    return study
-
-
-def dump(study: Study) -> str:
-    """The study as YAML with every default and its recipes written out: what `parse` reads back to the same arms."""
-    stream = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 120
-    yaml.dump(study.file.model_dump(mode="json", exclude_none=True), stream)
-    return stream.getvalue()
-
-
 def arm_recipes(study: Study) -> dict[str, Recipe]:
     """The recipe of each arm, by its name, those of lower priority first."""
     return {arm.name: arm.recipe for arm in sorted(study.arms, key=lambda arm: arm.priority)}
-
-
-def _build_entries(entries: Any, part: type[Part], source: str) -> None:
-    """Builds each entry in place, so that its mistakes are told with their own lines."""
-    for key, entry in entries.items() if isinstance(entries, dict) else enumerate(entries):
-        if isinstance(entry, dict):
-            try:
-                entries[key] = recipes.build(part, entry, source)
-            except OntogenyError as error:
-                raise OntogenyError(f"{error} ({entry.get('name', key)})") from None
-
-
-def _check(study: Study) -> None:
-    """Raises OntogenyError for names that a study speaks of and does not have."""
-    study.arm(study.reference)
-    names = [arm.name for arm in study.arms]
-    for key, prediction in study.predictions.items():
-        arms = study.arms_of(prediction)
-        for pattern in prediction.arms:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise OntogenyError(f"{study.source}: {key}.arms: no arm is called {pattern!r}; {nearest(pattern, names)}")
-        if len(arms) < 2:
-            raise OntogenyError(f"{study.source}: {key}.arms has the reference alone; name an arm to compare it with")
-        if prediction.over not in (None, "bigram_margin"):
-            _check_factor(study, key, str(prediction.over), arms)
-
-
-def _check_factor(study: Study, key: str, factor: str, arms: tuple[Arm, ...]) -> None:
-    known = sorted({name for arm in study.arms for name in arm.factors})
-    if factor not in known:
-        hint = nearest(factor, ["bigram_margin", *known])
-        raise OntogenyError(f"{study.source}: {key}.over: no factor is called {factor!r}; {hint}")
-    for arm in arms:
-        if not isinstance(arm.factors.get(factor), float):
-            raise OntogenyError(
-                f"{study.source}: {key} is a slope over {factor}, and arm {arm.name!r} has no number for it; "
-                f"write for: {{{factor}: [0]}} at that arm, or leave it out of {key}.arms"
-            )
-    if len({arm.factors[factor] for arm in arms}) < 2:
-        raise OntogenyError(f"{study.source}: {key} is a slope over {factor}, which is the same in all its arms")

@@ -19,7 +19,7 @@ Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Amendment:
     """A change of a study after it began."""
 
     date: str  # UTC, ISO 8601
@@ -34,7 +34,7 @@ class Registration:
 
     hash: str
     date: str  # UTC, ISO 8601
-    changes: tuple[Change, ...]
+    changes: tuple[Amendment, ...]
 
     @property
     def edited(self) -> bool:
@@ -87,7 +87,7 @@ def read(folder: Path) -> Registration:
             raise OntogenyError(
                 f"{path}: what was said on {entry['date']} does not have the hash {entry['hash']}: the file was edited"
             )
-    changes = (Change(c["date"], tuple(c["what"]), tuple(c["seeds_added"]), c["hash"]) for c in record["changes"])
+    changes = (Amendment(c["date"], tuple(c["what"]), tuple(c["seeds_added"]), c["hash"]) for c in record["changes"])
     return Registration(record["hash"], record["date"], tuple(changes))
 
 

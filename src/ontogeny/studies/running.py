@@ -132,7 +132,7 @@ def train_and_read(path: Path, seed: int, jobs: int) -> None:
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     here = opened(path)
-    if not here.folder.has_checkpoint(seed, here.outlook().steps):
+    if not here.folder.has_checkpoint(seed, here.training_plan().steps):
         here.train_seed(seed)
     if troubles := here.score_seed(seed):
         raise OntogenyError("\n".join(troubles))

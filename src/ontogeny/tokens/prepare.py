@@ -23,7 +23,7 @@ Bar = Callable[[str], AbstractContextManager[token_store.Progress]]  # what show
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TokenisedText:
     """What a run trains on, as tokens."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -41,7 +41,7 @@ def silent(title: str) -> AbstractContextManager[token_store.Progress]:
     return nullcontext(lambda documents: None)
 
 
-def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> Text:
+def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> TokenisedText:
     """Tokenizer and token stores of a recipe, made or opened.  Raises OntogenyError if corpus or tokenizer cannot be had."""
     train, dev = splits(recipe)
     corpus, held_out = cast(Corpus, recipe.corpus), cast(Corpus, recipe.dev)
@@ -57,7 +57,7 @@ def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> Text:
 
         return token_store.open_or_write(folder.tokens, name, key, make)
 
-    text = Text(tokenizer, write("train", train), write("dev", dev))
+    text = TokenisedText(tokenizer, write("train", train), write("dev", dev))
     facts = {name: {k: v for k, v in s.facts.items() if k != "sources"} for name, s in [("train", text.train), ("dev", text.dev)]}
     folder.note(tokens=facts)
     return text

@@ -18,7 +18,7 @@ from ontogeny.training import order
 from ontogeny.training.engine import Engine
 from ontogeny.training.parallel import ALONE, Ranks
 from ontogeny.training.schedule import learning_rate
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Loss, Treatment, batch_loss
 
 
@@ -33,7 +33,7 @@ class Moment:
 
 
 def train(
-    state: State,
+    state: TrainingState,
     treatment: Treatment,
     training: Training,
     engine: Engine,

@@ -13,12 +13,12 @@ from ontogeny import store
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.tokens.prepare import Text
+from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import rows_of
 from ontogeny.training import parallel, schedule
 from ontogeny.training.engine import Engine, choose
 from ontogeny.training.loop import train
-from ontogeny.training.state import COLUMNS, State
+from ontogeny.training.state import COLUMNS, TrainingState
 from ontogeny.training.treatment import Treatment
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ MASK = "<mask>"  # as a checkpoint's tokenizer writes the token that hides other
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class TrainingPlan:
     """What a training will be, known before it starts."""
 
     parameters: int
@@ -45,7 +45,7 @@ class Outlook:
         return seeds * (len(self.checkpoints) * self.checkpoint_bytes + 2 * self.state_bytes)
 
 
-def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1, spared: int = 0) -> Outlook:
+def training_plan(folder: RunFolder, recipe: Recipe, text: TokenisedText, jobs: int = 1, spared: int = 0) -> TrainingPlan:
     """Steps, checkpoints, disk and engine of a run; the engine is the one it began with, if it did.
 
     `jobs` seeds are trained side by side, each with its share of the cores, of which `spared` are left to who reads checkpoints.
@@ -60,7 +60,7 @@ def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1, spared
     engine = Engine.from_lineage(known) if known else choose(training, parameters, steps, jobs)
     if spared and not known and training.threads is None:
         engine = replace(engine, threads=max(1, engine.threads - spared))
-    return Outlook(
+    return TrainingPlan(
         parameters=parameters,
         steps=steps,
         warmup=schedule.warmup_steps(training, steps),
@@ -71,7 +71,7 @@ def outlook(folder: RunFolder, recipe: Recipe, text: Text, jobs: int = 1, spared
     )
 
 
-def build(recipe: Recipe, text: Text) -> Any:
+def build(recipe: Recipe, text: TokenisedText) -> Any:
     """A fresh model for the recipe, from torch's global generator."""
     part: Any = recipe.model
     return part.build(len(text.tokenizer), recipe.training.context, text.first, text.tokenizer.pad_token_id)
@@ -80,9 +80,9 @@ def build(recipe: Recipe, text: Text) -> Any:
 def train_seed(
     folder: RunFolder,
     recipe: Recipe,
-    text: Text,
+    text: TokenisedText,
     treatment: Treatment,
-    plan: Outlook,
+    plan: TrainingPlan,
     seed: int,
     progress: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Iterator[Checkpoint]:
@@ -95,7 +95,7 @@ def train_seed(
     engine, key = ranks.engine(plan.engine), training_key(recipe, text, plan.engine)
     torch.manual_seed(seed)
     model = treatment.model(build(recipe, text)).to(engine.device)
-    state = State(model, recipe.training, treatment.changes)
+    state = TrainingState(model, recipe.training, treatment.changes)
     if newest := folder.newest_state(seed):
         state.restore(newest, key)
     elif folder.has_checkpoint(seed, 0) and plan.steps:
@@ -118,7 +118,7 @@ def train_seed(
             yield Checkpoint(moment.step, folder.checkpoint(seed, moment.step), moment.tokens, moment.words)
 
 
-def save_state(folder: RunFolder, state: State, seed: int, key: str) -> None:
+def save_state(folder: RunFolder, state: TrainingState, seed: int, key: str) -> None:
     """Writes losses and state, then deletes the state before: at any moment one whole state is there."""
     import polars as pl
 
@@ -132,7 +132,7 @@ def save_state(folder: RunFolder, state: State, seed: int, key: str) -> None:
         folder.keep_only_state(seed, state.step)
 
 
-def save_model(model: Any, text: Text, place: Any) -> None:
+def save_model(model: Any, text: TokenisedText, place: Any) -> None:
     """A checkpoint that `from_pretrained` opens, tokenizer and all.  Raises OntogenyError as `with_mask` does."""
     from transformers.utils import logging
 
@@ -158,12 +158,12 @@ def with_mask(tokenizer: PreTrainedTokenizerBase, mask: int | None) -> PreTraine
     return own
 
 
-def finished(folder: RunFolder, seed: int, plan: Outlook) -> bool:
+def finished(folder: RunFolder, seed: int, plan: TrainingPlan) -> bool:
     """True if the last checkpoint of a seed is there."""
     return folder.has_checkpoint(seed, plan.steps)
 
 
-def training_key(recipe: Recipe, text: Text, engine: Engine) -> str:
+def training_key(recipe: Recipe, text: TokenisedText, engine: Engine) -> str:
     """Changes with what changes the losses: text, model, training, interventions, engine; not with when checkpoints are kept."""
     training = recipe.training.model_dump(mode="json", exclude=NOT_IN_KEY)
     changes = [[part, part.contents() if hasattr(part, "contents") else []] for part in recipe.interventions]

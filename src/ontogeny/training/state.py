@@ -17,7 +17,7 @@ from ontogeny.training.treatment import Change
 COLUMNS = ("loss", "learning_rate", "gradient_norm", "tokens", "words", "seconds")
 
 
-class State:
+class TrainingState:
     """Model, optimiser, step, and a row for each step done.  No generator state: dropout is a function of (seed, step)."""
 
     def __init__(self, model: Any, training: Training, changes: Sequence[Change] = ()):

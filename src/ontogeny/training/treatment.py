@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ontogeny.tokens.rows import NOT_COUNTED, Rows
 
 if TYPE_CHECKING:
-    from ontogeny.training.state import State
+    from ontogeny.training.state import TrainingState
 
 IN_PLACE_BYTES = 2**23  # of logits at a time, so that a processor's cache holds them from one pass to the next
 
@@ -91,17 +91,17 @@ class Change:
     What it decides at random is a function of (seed, step), so that a training that goes on after a kill stays the same.
     """
 
-    def before(self, state: State, step: int, steps: int) -> None:
+    def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Before optimiser step `step` (from 0) of `steps`."""
 
-    def after(self, state: State, step: int, steps: int) -> None:
+    def after(self, state: TrainingState, step: int, steps: int) -> None:
         """After it; `state.step` still counts the steps before it."""
 
     def rate(self, rate: float, step: int, steps: int) -> float:
         """The learning rate of the step, given what the schedule and the changes before this one say."""
         return rate
 
-    def kept(self, state: State) -> AbstractContextManager[None]:
+    def kept(self, state: TrainingState) -> AbstractContextManager[None]:
         """Inside it `state.model` holds what a checkpoint keeps."""
         return nullcontext()
 
@@ -137,14 +137,14 @@ class Treatment:
         """What optimiser step `step` (from 0) reads from."""
         return next(period.rows for period in self.periods if step / steps < period.until or period is self.periods[-1])
 
-    def before(self, state: State, step: int, steps: int) -> None:
+    def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Lets each change do what it does before a step, and a loss that changes in the course of training know where it is."""
         if at := getattr(self.loss, "at", None):
             at(step, steps)
         for change in self.changes:
             change.before(state, step, steps)
 
-    def after(self, state: State, step: int, steps: int) -> None:
+    def after(self, state: TrainingState, step: int, steps: int) -> None:
         """Lets each change do what it does after a step."""
         for change in self.changes:
             change.after(state, step, steps)
@@ -156,7 +156,7 @@ class Treatment:
         return rate
 
     @contextmanager
-    def kept(self, state: State) -> Iterator[None]:
+    def kept(self, state: TrainingState) -> Iterator[None]:
         """Inside it `state.model` holds what a checkpoint keeps."""
         with ExitStack() as stack:
             for change in self.changes:

@@ -17,7 +17,7 @@ import torch
 from ontogeny.recipe import Training
 from ontogeny.training.engine import Engine, bfloat16_pays, can_compile, operations
 from ontogeny.training.loop import train
-from ontogeny.training.state import State
+from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Treatment, batch_loss
 
 ROUNDS = {"cpu": 3, "cuda": 10}  # steps of each way, in turn; the first warms up or compiles
@@ -185,7 +185,7 @@ def first_steps(engine: Engine, build: Build, treatment: Treatment, training: Tr
     torch.manual_seed(0)
     model = treatment.model(build()).to(engine.device)
     plain = replace(treatment, changes=())
-    state = State(model, training)
+    state = TrainingState(model, training)
     for moment in train(state, plain, training, engine, 0, steps, set(range(count + 1))):
         if moment.step:
             yield time.perf_counter() - started if moment.step == 1 else state.history[-1][-1]

@@ -13,7 +13,7 @@ from ontogeny.trajectories.timeline import ROUNDING, Bools, Floats, Windows
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class StateRun:
     """Consecutive checkpoints in one state."""
 
     state: int
@@ -28,7 +28,7 @@ class History:
     observed: bool  # enough checkpoints and pairs
     early: int  # state of the early window
     late: int  # state of the late window
-    runs: tuple[Run, ...]  # at +1 and -1, in order of time
+    runs: tuple[StateRun, ...]  # at +1 and -1, in order of time
     first_wrong: int | None  # index of the first early checkpoint at -1
     fell: bool  # the late mean is far below the best mean of three checkpoints
     equivalent: bool  # the late mean is equivalent to one half
@@ -106,14 +106,14 @@ def window_state(states: States, members: Bools, weights: Floats, cover: float) 
     return last if weights[states == last].sum() >= cover - ROUNDING else 0
 
 
-def runs(states: States, windows: Windows, thresholds: Thresholds) -> tuple[Run, ...]:
+def runs(states: States, windows: Windows, thresholds: Thresholds) -> tuple[StateRun, ...]:
     """Runs at +1 and -1 among the trained checkpoints, in order of time.
 
     A run spans the steps from its first checkpoint to its last: what was seen at both ends, without the halves of the
     gaps around it, where nobody looked.
     """
     return tuple(
-        Run(state, first, last)
+        StateRun(state, first, last)
         for state, first, last in stretches(states, windows)
         if last - first + 1 >= thresholds.run_length
         and windows.steps[last] - windows.steps[first] >= (thresholds.run_share - ROUNDING) * windows.total

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-from ontogeny.architectures.models.state import State, join
+from ontogeny.architectures.models.state import RecurrentState, join
 
 
 class Body(PreTrainedModel):  # type: ignore[misc]
@@ -31,7 +31,7 @@ class Body(PreTrainedModel):  # type: ignore[misc]
         """Puts others in their place."""
         self.embeddings = value
 
-    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+    def states(self, embedded: Tensor, before: RecurrentState | None = None, after: RecurrentState | None = None) -> Tensor:
         """States [B, T, width of the head] from embeddings [B, T, width]; each depends on those up to it.
 
         before: what was kept of the tokens before these; None at the beginning of a text
@@ -43,27 +43,29 @@ class Body(PreTrainedModel):  # type: ignore[misc]
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
-        past_key_values: State | None = None,
+        past_key_values: RecurrentState | None = None,
         use_cache: bool | None = None,
         **told: Any,
     ) -> BaseModelOutputWithPast:
-        """The last hidden states, and with `use_cache` the State to go on from.
+        """The last hidden states, and with `use_cache` the RecurrentState to go on from.
 
         Raises ValueError for a mask that hides anything but the beginning or the end of a row.
         """
         padded = padding(attention_mask, input_ids.shape[1])
         if padded is not None and (use_cache or bool((padded[:, :1] == 0).any())):
             return self._by_length(input_ids, padded, past_key_values, use_cache)
-        after = State(seen=input_ids.shape[1] + (past_key_values.seen if past_key_values else 0)) if use_cache else None
+        after = RecurrentState(seen=input_ids.shape[1] + (past_key_values.seen if past_key_values else 0)) if use_cache else None
         states = self.states(self.embeddings(input_ids), past_key_values, after)
         return BaseModelOutputWithPast(last_hidden_state=states, past_key_values=after)
 
-    def carry(self, ids: Tensor, before: State | None, keep: bool) -> tuple[Tensor, State]:
-        """States [B, T, width] of tokens after what was `before`, and to `keep` the State after them, else an empty one."""
+    def carry(self, ids: Tensor, before: RecurrentState | None, keep: bool) -> tuple[Tensor, RecurrentState]:
+        """States [B, T, width] of tokens after what was `before`, and to `keep` the one after them, else an empty one."""
         output = self(ids, past_key_values=before, use_cache=keep)
-        return output.last_hidden_state, output.past_key_values or State()
+        return output.last_hidden_state, output.past_key_values or RecurrentState()
 
-    def _by_length(self, ids: Tensor, mask: Tensor, before: State | None, use_cache: bool | None) -> BaseModelOutputWithPast:
+    def _by_length(
+        self, ids: Tensor, mask: Tensor, before: RecurrentState | None, use_cache: bool | None
+    ) -> BaseModelOutputWithPast:
         """Rows whose tokens stand in the same places go together, so that no padding is read; its states are zeros."""
         if self.one_length:
             raise ValueError("this model has weights for each position: it cannot follow padding on the left, nor keep any")
@@ -123,14 +125,14 @@ class CausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-        past_key_values: State | None = None,
+        past_key_values: RecurrentState | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int = 0,
         **told: Any,
     ) -> CausalLMOutputWithPast:
         """Logits [B, T, vocabulary] of the token after each, and with `labels` [B, T] the mean loss of predicting them.
 
-        past_key_values, use_cache: the State of the tokens before these, and whether one is returned
+        past_key_values, use_cache: the RecurrentState of the tokens before these, and whether one is returned
         logits_to_keep: of the last so many places alone; 0 for all
         """
         output = self.model(input_ids, attention_mask, past_key_values, use_cache)

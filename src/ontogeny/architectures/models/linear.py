@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from ontogeny.architectures.models.causal import Body, CausalLM
-from ontogeny.architectures.models.state import State
+from ontogeny.architectures.models.state import RecurrentState
 
 MIXINGS = ("channels", "full")
 
@@ -98,7 +98,7 @@ class LinearModel(Body):
         self.mix = Full(config) if config.mixing == "full" else Channels(config)
         self.post_init()
 
-    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+    def states(self, embedded: Tensor, before: RecurrentState | None = None, after: RecurrentState | None = None) -> Tensor:
         """States, or logits where there is no head.  Kept are the embeddings so far.
 
         Raises ValueError beyond the last position.

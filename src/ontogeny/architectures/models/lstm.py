@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from ontogeny.architectures.models.causal import Body, CausalLM, tied_to_width
-from ontogeny.architectures.models.state import State
+from ontogeny.architectures.models.state import RecurrentState
 
 
 class LSTMConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -59,14 +59,14 @@ class LSTMModel(Body):
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
 
-    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+    def states(self, embedded: Tensor, before: RecurrentState | None = None, after: RecurrentState | None = None) -> Tensor:
         """The last layer's outputs [B, T, hidden]; a text begins with zeros.  Kept are hidden states, cells [B, layers, hidden]."""
         if embedded.device.type == "cpu":  # where autocast's bfloat16 has no LSTM to call on most processors
             with torch.autocast("cpu", enabled=False):
                 return self._run(embedded.float(), before, after)
         return self._run(embedded, before, after)
 
-    def _run(self, embedded: Tensor, before: State | None, after: State | None) -> Tensor:
+    def _run(self, embedded: Tensor, before: RecurrentState | None, after: RecurrentState | None) -> Tensor:
         begin = tuple(part.transpose(0, 1).contiguous() for part in before.parts[0]) if before is not None else None
         states, end = self.lstm(embedded, begin)
         if after is not None:

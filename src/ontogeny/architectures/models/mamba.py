@@ -17,7 +17,7 @@ from transformers.models.mamba.modeling_mamba import MambaMixer
 
 from ontogeny.architectures.models.convolution import convolved
 from ontogeny.architectures.models.scan import selective_scan
-from ontogeny.architectures.models.state import State
+from ontogeny.architectures.models.state import RecurrentState
 
 
 class Mixer(MambaMixer):  # type: ignore[misc]
@@ -26,9 +26,10 @@ class Mixer(MambaMixer):  # type: ignore[misc]
     def forward(self, hidden_states: Tensor, cache_params: Any = None, attention_mask: Tensor | None = None, **told: Any) -> Tensor:
         """States [B, T, width]; with a cache or a mask of transformers', its own way.
 
-        A State is gone on from, and gets what is to be kept: the convolution's window [B, kernel - 1, inner] and h [B, N, inner].
+        A RecurrentState is gone on from, and gets what is to be kept: the convolution's window [B, kernel - 1, inner] and
+        h [B, N, inner].
         """
-        state = cache_params if isinstance(cache_params, State) else None
+        state = cache_params if isinstance(cache_params, RecurrentState) else None
         if attention_mask is not None or (cache_params is not None and state is None):
             return super().forward(hidden_states, cache_params=cache_params, attention_mask=attention_mask, **told)  # type: ignore[no-any-return]
         window, before = state.parts.get(self.layer_idx, (None, None)) if state is not None else (None, None)
@@ -48,21 +49,22 @@ class Mixer(MambaMixer):  # type: ignore[misc]
 
 
 def quicken(model: Any) -> Any:
-    """The same Mamba, in place, with faster layers, unless CUDA kernels for it are installed."""
-    if find_spec("mamba_ssm") is None:
+    """The same model, in place: a Mamba with faster layers, unless CUDA kernels for it are installed; any other as it is."""
+    ours = getattr(model.config, "model_type", None) == "mamba" and hasattr(model, "backbone")
+    if ours and find_spec("mamba_ssm") is None:
         for layer in model.backbone.layers:
             if type(layer.mixer) is MambaMixer:
                 layer.mixer.__class__ = Mixer
     return model
 
 
-def carrier(body: Any) -> Callable[[Tensor, State | None, bool], tuple[Tensor, State]] | None:
-    """How the body of a quickened Mamba goes on from a State; None for any other module."""
+def carrier(body: Any) -> Callable[[Tensor, RecurrentState | None, bool], tuple[Tensor, RecurrentState]] | None:
+    """How the body of a quickened Mamba goes on from a RecurrentState; None for any other module."""
     if not all(isinstance(getattr(layer, "mixer", None), Mixer) for layer in getattr(body, "layers", [None])):
         return None
 
-    def carry(ids: Tensor, before: State | None, keep: bool) -> tuple[Tensor, State]:
-        state = State(dict(before.parts), before.seen) if before is not None else State()
+    def carry(ids: Tensor, before: RecurrentState | None, keep: bool) -> tuple[Tensor, RecurrentState]:
+        state = RecurrentState(dict(before.parts), before.seen) if before is not None else RecurrentState()
         return body(ids, cache_params=state, use_cache=False).last_hidden_state, state
 
     return carry

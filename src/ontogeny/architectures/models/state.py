@@ -12,15 +12,17 @@ Parts = tuple[Tensor, ...]
 
 
 @dataclass
-class State:
-    """Of each layer its tensors [rows, ...], which no model writes into: it puts others in their place, or into another State."""
+class RecurrentState:
+    """Of each layer its tensors [rows, ...], which no model writes into: it puts others in their place, or into another."""
 
     parts: dict[int, Parts] = field(default_factory=dict)
     seen: int = 0  # tokens of each row, padding among them
 
-    def select(self, rows: Tensor) -> State:
+    def select(self, rows: Tensor) -> RecurrentState:
         """Some rows, in this order, as often as they are named."""
-        return State({layer: tuple(part.index_select(0, rows) for part in parts) for layer, parts in self.parts.items()}, self.seen)
+        return RecurrentState(
+            {layer: tuple(part.index_select(0, rows) for part in parts) for layer, parts in self.parts.items()}, self.seen
+        )
 
     def reorder_cache(self, rows: Tensor) -> None:
         """The same in place: what transformers' beam search calls."""
@@ -31,7 +33,7 @@ class State:
         return self.seen
 
 
-def join(states: Sequence[State]) -> State:
+def join(states: Sequence[RecurrentState]) -> RecurrentState:
     """One state with the rows of several, one after the other."""
     if len(states) == 1:
         return states[0]
@@ -39,4 +41,4 @@ def join(states: Sequence[State]) -> State:
     for layer in states[0].parts:
         columns = zip(*(state.parts[layer] for state in states), strict=True)
         parts[layer] = tuple(torch.cat(column) for column in columns)
-    return State(parts, max(state.seen for state in states))
+    return RecurrentState(parts, max(state.seen for state in states))

@@ -16,7 +16,7 @@ from transformers import initialization as init
 
 from ontogeny.architectures.models.causal import Body, CausalLM
 from ontogeny.architectures.models.convolution import convolved
-from ontogeny.architectures.models.state import Parts, State
+from ontogeny.architectures.models.state import Parts, RecurrentState
 
 
 class XLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -56,7 +56,7 @@ class XLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
         super().__init__(**tied, **kwargs)
 
 
-class Blocks(nn.Module):
+class BlockDiagonal(nn.Module):
     """A linear map that is block-diagonal: `blocks` maps side by side."""
 
     def __init__(self, blocks: int, width: int, out: int):
@@ -141,7 +141,7 @@ class MatrixBlock(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size, bias=False)
         self.up = nn.Linear(config.hidden_size, 2 * inner, bias=False)
         self.conv = CausalConv(inner, config.conv_kernel)
-        self.query, self.key, self.value = (Blocks(inner // config.qkv_block, inner, inner) for _ in range(3))
+        self.query, self.key, self.value = (BlockDiagonal(inner // config.qkv_block, inner, inner) for _ in range(3))
         self.gates = nn.Linear(3 * inner, 2 * self.heads)
         self.head_norm = HeadNorm(inner)
         self.skip = nn.Parameter(torch.ones(inner))
@@ -198,7 +198,7 @@ class ScalarBlock(nn.Module):
         head, feed = width // self.heads, -(-4 * width // 24) * 8  # 4/3 of the width, rounded up to 8
         self.norm = nn.LayerNorm(width, bias=False)
         self.conv = CausalConv(width, config.conv_kernel)
-        self.into, self.forget, self.cell, self.out = (Blocks(self.heads, width, width) for _ in range(4))
+        self.into, self.forget, self.cell, self.out = (BlockDiagonal(self.heads, width, width) for _ in range(4))
         self.recurrent = nn.Parameter(torch.empty(self.heads, head, 4 * head))
         self.bias = nn.Parameter(torch.empty(self.heads, 4 * head))
         self.head_norm = HeadNorm(width)
@@ -222,7 +222,7 @@ class ScalarBlock(nn.Module):
 
 def _begin(module: nn.Module, std: float) -> None:
     """Small normal matrices; forget gates that keep .95 to .998 (sigmoid of 3 to 6), spread over heads or channels."""
-    if isinstance(module, Blocks):
+    if isinstance(module, BlockDiagonal):
         init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
     if isinstance(module, MatrixBlock):
         init.ones_(module.skip)
@@ -251,7 +251,7 @@ class XLSTMModel(Body):
         self.norm = nn.LayerNorm(config.hidden_size, bias=False)
         self.post_init()
 
-    def states(self, embedded: Tensor, before: State | None = None, after: State | None = None) -> Tensor:
+    def states(self, embedded: Tensor, before: RecurrentState | None = None, after: RecurrentState | None = None) -> Tensor:
         """[B, T, width] from [B, T, width]; a row begins with empty memories.  Kept are each block's window and memory."""
         for place, block in enumerate(self.blocks):
             embedded, kept = block(embedded, before.parts[place] if before is not None else None, after is not None)

@@ -44,7 +44,7 @@ def tokens_of(classes: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerBa
 
 
 @dataclass(frozen=True, eq=False)
-class Sites:
+class Positions:
     """S places in random order; W is the number of words of the largest class."""
 
     classes: Classes
@@ -77,7 +77,7 @@ class Sites:
         return BigramCounts(index, np.concatenate([left, words]), np.concatenate([words, right]))
 
 
-def find(text: TokenStore, classes: Classes, open_: NDArray[np.bool_], rng: np.random.Generator) -> Sites:
+def find(text: TokenStore, classes: Classes, open_: NDArray[np.bool_], rng: np.random.Generator) -> Positions:
     """Every place of a word of the classes, in documents that are open, that has a neighbour on both sides and beside which no
     other such word stands, so that no exchange changes another one's neighbours.
     """
@@ -95,7 +95,7 @@ def find(text: TokenStore, classes: Classes, open_: NDArray[np.bool_], rng: np.r
     alone = (number[ids[found - 1]] < 0) & (number[ids[found + 1]] < 0)
     at = rng.permutation(found[alone])
     own = ids[at]
-    return Sites(
+    return Positions(
         classes=classes,
         at=at,
         group=number[own].astype(np.int64),

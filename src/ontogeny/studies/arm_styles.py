@@ -14,7 +14,7 @@ OTHERS = "other arms"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ArmStyle:
     """Where an arm is drawn, and in which colour."""
 
     arm: str
@@ -24,26 +24,26 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """How a study's arms are drawn.  The reference has no look: it is drawn in ink in every panel."""
+class ArmStyles:
+    """How a study's arms are drawn.  The reference has no style: it is drawn in ink in every panel."""
 
     reference: str
     dose: str | None  # the factor that colours stand for
     given: str  # the other factors, which make the panels
     panels: tuple[str, ...]  # in the order of the arms
-    arms: tuple[Look, ...]
+    arms: tuple[ArmStyle, ...]
     ranges: tuple[str, ...]  # each panel's range of the theme
 
-    def of(self, panel: str) -> list[Look]:
+    def of(self, panel: str) -> list[ArmStyle]:
         """The arms of one panel."""
-        return [look for look in self.arms if look.panel == panel]
+        return [style for style in self.arms if style.panel == panel]
 
     def title(self, panel: str) -> str:
         """What stands above a panel: timing: early."""
         return panel if panel in (OTHERS, "") else f"{self.given}: {panel}"
 
 
-def looks(arms: pl.DataFrame) -> Looks:
+def arm_styles(arms: pl.DataFrame) -> ArmStyles:
     """From the frame of arms: a column `factor.NAME` with several numbers is the dose, other factors make the panels."""
     dose = dose_factor(arms)
     own = arms.filter(~pl.col("reference")).sort("order").to_dicts()
@@ -51,16 +51,17 @@ def looks(arms: pl.DataFrame) -> Looks:
     others = [name for name in factors(arms) if name != dose and any(row[f"factor.{name}"] is not None for row in dosed)]
     doses = [float(row[f"factor.{dose}"]) for row in dosed]
     found = [
-        Look(row["arm"], f"{value:g}", _panel(row, others), place(value, doses)) for row, value in zip(dosed, doses, strict=True)
+        ArmStyle(row["arm"], f"{value:g}", _panel(row, others), place(value, doses))
+        for row, value in zip(dosed, doses, strict=True)
     ]
-    rest = [row["arm"] for row in own if row["arm"] not in {look.arm for look in found}]
-    found += [Look(arm, arm, OTHERS if dosed else "", i / max(len(rest) - 1, 1)) for i, arm in enumerate(rest)]
-    panels = tuple(dict.fromkeys(look.panel for look in found))
+    rest = [row["arm"] for row in own if row["arm"] not in {style.arm for style in found}]
+    found += [ArmStyle(arm, arm, OTHERS if dosed else "", i / max(len(rest) - 1, 1)) for i, arm in enumerate(rest)]
+    panels = tuple(dict.fromkeys(style.panel for style in found))
     diverging = min(doses, default=0) < 0 < max(doses, default=0)
-    of_doses = {look.panel for look in found[: len(dosed)]}
+    of_doses = {style.panel for style in found[: len(dosed)]}
     ranges = tuple("diverging" if diverging and panel in of_doses else "ramp" for panel in panels)
     reference = arms.filter("reference")["arm"].to_list()
-    return Looks(reference[0] if reference else "", dose, ", ".join(others), panels, tuple(found), ranges)
+    return ArmStyles(reference[0] if reference else "", dose, ", ".join(others), panels, tuple(found), ranges)
 
 
 def factors(arms: pl.DataFrame) -> list[str]:
@@ -90,10 +91,10 @@ def _panel(row: dict[str, Any], others: Sequence[str]) -> str:
     return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in known)
 
 
-def colour(shown: Sequence[Look], scheme: str, title: str | None) -> Any:
+def colour(shown: Sequence[ArmStyle], scheme: str, title: str | None) -> Any:
     """The colour of arms from their column `colour`, with a legend that names them."""
-    places = [round(look.colour, 4) for look in shown]
-    names = " : ".join(f"abs(datum.value - {p}) < 1e-6 ? {_quoted(look.label)}" for p, look in zip(places, shown, strict=True))
+    places = [round(style.colour, 4) for style in shown]
+    names = " : ".join(f"abs(datum.value - {p}) < 1e-6 ? {_quoted(style.label)}" for p, style in zip(places, shown, strict=True))
     legend = alt.Legend(
         type="symbol",
         values=places,

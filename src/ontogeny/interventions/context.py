@@ -26,7 +26,7 @@ def _silent(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Grounds:
+class InterventionContext:
     """The ground an intervention stands on."""
 
     folder: RunFolder
@@ -38,7 +38,7 @@ class Grounds:
     warn: Callable[[str], None] = _silent
     _made: dict[Any, Any] = field(default_factory=dict)
 
-    def after(self, text: TokenStore) -> Grounds:
+    def after(self, text: TokenStore) -> InterventionContext:
         """The ground of the next intervention."""
         return replace(self, text=text)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from ontogeny.scoring import crossing
-from ontogeny.scoring.crossing import lower_bounds, marginals, misleads, transitions
+from ontogeny.scoring import sequential
+from ontogeny.scoring.sequential import lower_bounds, marginals, misleads, transitions
 
 
 def enumerated(n, right, looks, bounds):
@@ -65,7 +65,7 @@ def test_more_than_all_are_ruled_out_at_once_and_many_pairs_take_bonferronis_lev
     assert lower_bounds(10, 11, (2, 5), 0.01).tolist() == [2, 5]
     assert lower_bounds(10, 5, (), 0.01).tolist() == []
     exact = lower_bounds(200, 110, (50, 100, 150), 0.01)
-    monkeypatch.setattr(crossing, "MOST", 100)
+    monkeypatch.setattr(sequential, "MOST", 100)
     coarse = lower_bounds(200, 110, (50, 100, 150), 0.01)
     assert (coarse <= exact).all()
     assert (coarse < exact).any()
