@@ -1,10 +1,18 @@
-"""The floors of the house: a room imports only from floors below its own.  docs/map.md draws the same floors."""
+"""The floors of the house: a room imports only from floors below its own, no file in a circle, no class has another's name.
+
+docs/map.md draws the same floors.
+"""
 
 import ast
 import re
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from ontogeny.registry import FORMER
 
 ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "src" / "ontogeny"
@@ -70,6 +78,74 @@ def test_rooms_import_only_from_floors_below():
             if whom != who and FLOOR[whom] >= FLOOR[who]:
                 climbing.append(f"{file.relative_to(ROOT)}:{line}: {who} imports {whom}")
     assert climbing == []
+
+
+def modules_it_waits_for(file, modules):
+    """The modules that a file's imports load, at its top or when a function is called; not those for types alone."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for_types = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                whole = f"{node.module}.{name.name}"
+                yield whole if whole in modules else node.module
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def circle(files):
+    """Modules that import one another in turn; None where there is no such circle."""
+    modules = {module_of(file).removesuffix(".__init__"): file for file in files}
+    graph = {name: {*modules_it_waits_for(file, modules)} & {*modules} - {name} for name, file in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_no_files_import_one_another_in_a_circle():
+    assert circle(FILES) is None
+
+
+@pytest.mark.parametrize(
+    ("second", "found"),
+    [
+        ("import ontogeny.one\n", True),
+        ("def late():\n    from ontogeny import one\n", True),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ontogeny.one import One\n", False),
+    ],
+)
+def test_a_circle_is_found_wherever_an_import_stands(second, found, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "HOUSE", tmp_path / "ontogeny")
+    (tmp_path / "ontogeny").mkdir()
+    files = [tmp_path / "ontogeny" / "one.py", tmp_path / "ontogeny" / "two.py"]
+    for file, text in zip(files, ("from ontogeny.two import Two\n", second), strict=True):
+        file.write_text(text, encoding="utf-8")
+    assert (circle(files) is not None) == found
+
+
+def test_no_two_public_classes_have_one_name():
+    trees = (ast.parse(file.read_text(encoding="utf-8")) for file in FILES)
+    classes = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert [name for name, times in Counter(classes).items() if times > 1 and not name.startswith("_")] == []
+
+
+@pytest.mark.parametrize(("room", "old", "new"), [(room, *names) for room, table in FORMER.items() for names in table.items()])
+def test_a_former_name_is_still_imported_with_a_warning_that_says_the_new_one(room, old, new):
+    module = import_module(room)
+    with pytest.warns(DeprecationWarning, match=rf"^{room}\.{old} is called {new} now; "):
+        assert getattr(module, old) is getattr(module, new)
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = module.nothing
 
 
 @pytest.mark.parametrize("heavy", ["torch", "transformers"])
