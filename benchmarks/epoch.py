@@ -34,7 +34,7 @@ from ontogeny import store
 from ontogeny.readers import recipe_of
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint
-from ontogeny.scoring.reading import CheckpointReader, ask, open_model
+from ontogeny.scoring.reading import CheckpointReader, OpenedCheckpoint, ask, open_model
 from ontogeny.store import RunFolder
 from ontogeny.tokens.pretrained import open_tokenizer
 from ontogeny.training.engine import find_device, keep_memory
@@ -178,7 +178,8 @@ def read(reader: CheckpointReader, seed: int, checkpoint: Checkpoint, until: str
     table = reader.folder.scores(seed, asked.name, checkpoint.step)
     table.unlink(missing_ok=True)
     wall, processor = time.perf_counter(), time.process_time()
-    reader.read(seed, checkpoint, [asked], lambda title, sentences: nullcontext(lambda n: None))
+    opened = OpenedCheckpoint(checkpoint.folder, reader.device)
+    reader.read(seed, checkpoint, opened, [asked], lambda title, sentences: nullcontext(lambda n: None))
     return time.perf_counter() - wall, time.process_time() - processor, store.read_table(table).height
 
 

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 from scipy.stats import hypergeom
 
-from ontogeny.judging import timeline
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Thresholds
+from ontogeny.results import Results
 from ontogeny.scoring.settled import edges, following, looks, upper_edge
 from ontogeny.trajectories import judge
 from ontogeny.trajectories.bands import states
@@ -146,7 +146,12 @@ def run(asked: argparse.Namespace) -> None:
         own = Run(asked.run_or_curves)
         curves = pl.read_parquet(own.folder.curves).sort("paradigm", "seed", "step")
         whole_run(
-            curves, dict(sorted(arrays(own))), timeline(own.folder, curves), own.recipe.verdicts, asked.orders, 1 - asked.confidence
+            curves,
+            dict(sorted(arrays(own))),
+            Results(own.folder).timeline(curves),
+            own.recipe.verdicts,
+            asked.orders,
+            1 - asked.confidence,
         )
     else:
         curves = pl.read_parquet(asked.run_or_curves).sort("paradigm", "seed", "step")

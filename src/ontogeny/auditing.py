@@ -15,12 +15,13 @@ from ontogeny.display import Display
 from ontogeny.evidence.audit import audit
 from ontogeny.evidence.flaws import MODELS
 from ontogeny.evidence.guides import Guides
+from ontogeny.instruments.ngram_margins import margins_of
 from ontogeny.laboratory import Run, suite_part
-from ontogeny.ngram_evidence import Counted, Evidence
+from ontogeny.ngram_evidence import Evidence
+from ontogeny.ngrams.counted import Counted
 from ontogeny.ngrams.words import word_stream
 from ontogeny.recipe import Observation
 from ontogeny.records import Corpus, OntogenyError
-from ontogeny.scoring import ngram
 from ontogeny.scoring.reading import SuitePairs, ask
 from ontogeny.suites.contrast import contrast
 
@@ -68,7 +69,7 @@ def _asked_by(run: Run, suite: str) -> SuitePairs:
 
 def audit_run(evidence: Evidence, asked: SuitePairs, thresholds: Guides) -> Audited:
     """A suite of a run, against the text that the run trains on, in words and in the model's tokens."""
-    return _audited(asked, evidence.count(), thresholds, evidence.folder.name, evidence.display)
+    return _audited(asked, evidence.counts.levels(), thresholds, evidence.folder.name, evidence.display)
 
 
 def audit_text(asked: SuitePairs, corpus: str, folder: Path, thresholds: Guides, display: Display) -> Audited:
@@ -107,9 +108,8 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
     frames = []
     for level, own in counted.items():
         with display.bar(f"{asked.name} under n-grams of {level}s", len(MODELS), "orders") as advance:
-            found = ngram.margins(own.model, own.sentences(asked), MODELS)  # it may have been counted to a higher order
+            frames.append(margins_of(own, asked.name, asked.pairs, MODELS))  # it may have been counted to a higher order
             advance(len(MODELS))
-        frames.append(found.select(pl.lit(asked.name).alias("suite"), pl.lit(level).alias("level"), pl.all()))
     rows = [
         {
             "paradigm": pair.paradigm,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ontogeny.records import OntogenyError
+from ontogeny.registry import names
 
 if TYPE_CHECKING:
     from ontogeny.laboratory import Run
@@ -116,6 +117,37 @@ def score(
         return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display()))
     for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs):
         print(line)
+
+
+@app.command()
+def read(
+    run: RunPath,
+    instruments: Annotated[
+        list[str], typer.Option("--with", metavar="NAME", help=f"An instrument: {', '.join(names('instrument'))}; left out: all.")
+    ] = [],  # noqa: B006
+    settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Of the one instrument: its settings.")] = [],  # noqa: B006
+    again: Annotated[list[int], typer.Option(help="Read the checkpoint at this step once more.")] = [],  # noqa: B006
+    jobs: Readers = None,
+) -> None:
+    """Read every checkpoint of a run with instruments that have not read it yet, and nothing else; joins the report.
+
+    Left out, the instruments are those of the recipe and those that have read this run before.
+    """
+    from ontogeny import recipe as recipes
+    from ontogeny.display import Display
+    from ontogeny.laboratory import Run
+
+    if settings and len(instruments) != 1:
+        raise OntogenyError("--set is for one instrument: name it with --with")
+    asked: list[str | dict[str, Any]] = [*instruments]
+    if settings:
+        raw: dict[str, Any] = {"kind": instruments[0]}
+        for setting in settings:
+            recipes.override(raw, setting)
+        asked = [raw]
+    here = Run(run, Display())
+    here.read(asked, again, jobs)
+    print(f"report: {here.write_report()}")
 
 
 @app.command("open")
@@ -269,13 +301,16 @@ def compare(
     ] = [],  # noqa: B006
     title: Annotated[str | None, typer.Option(help="The page's title; left out: what the runs' names have in common.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the page and its tables [default: comparison-NAME].")] = None,
+    outcome: Annotated[
+        list[str], typer.Option(help="What an instrument read, as rules.ood_rule1; left out: all that all runs have.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Compare runs on one page: what differs, loss in bits per word, accuracy, verdicts, and where they end wrong."""
     from ontogeny.comparison.page import compare, overview
     from ontogeny.display import Display
 
     display = Display()
-    gathered, page = compare(runs, out, suite, title, yardstick, display.warn)
+    gathered, page = compare(runs, out, suite, title, yardstick, display.warn, outcome)
     display.table(*overview(gathered))
     print(f"page: {page}")
 
@@ -399,15 +434,14 @@ def _has_grid(recipe: Path) -> bool:
 
 def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
     from ontogeny.display import Display
-    from ontogeny.sweeps import compare_all, recipes_of, rules_of, run_all, summary
+    from ontogeny.sweeps import compare_all, recipes_of, run_all, tables_across
 
     display, todo = Display(), recipes_of(recipe, settings)
     runs = run_all(todo, root, jobs, display)
     for path in runs:
         print(f"report: {path / 'report' / 'index.html'}")
-    out = root / f"{recipe.stem}.parquet"
-    if (table := rules_of(todo, root, out)) is not None:
-        display.rules(summary(table))
+    for out, shown in tables_across(todo, root, recipe.stem).items():
+        display.table(shown.heads, shown.rows)
         print(f"table: {out}")
     if page := compare_all(runs, root, display):
         print(f"comparison: {page}")

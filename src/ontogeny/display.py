@@ -137,11 +137,6 @@ class Display:
             rows.append((row["prediction"], about, verdict, _share(row["estimate"]), interval, row["note"] or ""))
         self.table(("prediction", "of", "verdict", ">estimate", "interval", "note"), rows)
 
-    def rules(self, rows: list[dict[str, Any]]) -> None:
-        """Rule extrapolation by language and model: mean and SD over seeds at the lowest dev loss, in brackets as published."""
-        names = [name for name in rows[0] if name not in ("language", "model")]
-        self.table(("language", "model", *(f">{name}" for name in names)), [tuple(row.values()) for row in rows])
-
     def audit(self, table: pl.DataFrame) -> None:
         """The audit of a suite: each paradigm's verdict, the best shortcut, and what is wrong."""
         order = {"poor guide": 0, "guide with care": 1, "meaningful guide": 2}

@@ -10,10 +10,11 @@ import polars as pl
 
 from ontogeny import store
 from ontogeny.evidence.warning import Finished, calibrate, warn
-from ontogeny.judging import curves_of, timeline
+from ontogeny.judging import curves_of
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError, Suite
+from ontogeny.results import Results
 from ontogeny.trajectories import read_accuracy_table, timeline_of, without_common_prefix
 
 
@@ -31,7 +32,7 @@ def warn_of(run: Run, sources: Sequence[Path], step: int | None = None, alpha: f
     curves = curves_of(run.folder, suite, run.recipe)
     calibration = calibrate([finished(source, suite) for source in sources])
     at = int(curves["step"].to_numpy().max()) if step is None else step
-    return warn(curves, timeline(run.folder, curves), calibration, at, alpha, run.recipe.verdicts)
+    return warn(curves, Results(run.folder).timeline(curves), calibration, at, alpha, run.recipe.verdicts)
 
 
 def finished(source: Path, suite: str | None = None) -> Finished:
@@ -52,7 +53,7 @@ def finished(source: Path, suite: str | None = None) -> Finished:
         raise OntogenyError(f"{source} was read on {', '.join(names)} and not on {suite}: its paradigms are others'")
     suite = suite or names[0]
     own = curves.filter(pl.col("suite") == suite)
-    clock = timeline(run.folder, own)
+    clock = Results(run.folder).timeline(own)
     if clock.steps[-1] < clock.total:
         raise OntogenyError(f"{source} has been read to step {clock.steps[-1]:,} of {clock.total:,} only: it cannot calibrate yet")
     return run.folder.name, own, clock, run.recipe.verdicts

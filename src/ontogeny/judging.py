@@ -14,6 +14,7 @@ from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
+from ontogeny.results import Results, score_keys, seeds_alike
 from ontogeny.scoring import settled
 from ontogeny.store import RunFolder
 from ontogeny.trajectories import (
@@ -40,7 +41,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         if not seeds:
             continue
         found = curves_of(folder, suite, recipe)
-        time = timeline(folder, found.filter(pl.col("seed").is_in(seeds)))
+        time = Results(folder).timeline(found.filter(pl.col("seed").is_in(seeds)))
         pairs_of = _Pairs(folder, suite, seeds)
         own = found.filter(pl.col("seed").is_in(seeds))
         with display.bar(f"verdicts on {suite}", own["paradigm"].n_unique(), "paradigms") as advance:
@@ -84,10 +85,7 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
 
     Raises OntogenyError if a table holds scores of other pairs than the run's, or made otherwise.
     """
-    how = recipe.scoring
-    pairs = store.table_metadata(folder.pairs(suite)).get("key", "")
-    key = store.score_key(pairs, recipe.bos, how.leading_space, how.precision, how.masked)
-    keys = {key, settled.key(key, recipe)} if how.until == "settled" else {key}
+    keys = score_keys(folder, suite, recipe)
     about = store.read_table(folder.pairs(suite)).select("paradigm", "phenomenon", "field").unique("paradigm")
     when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
     rows = []
@@ -115,39 +113,11 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
     return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
 
 
-def timeline(folder: RunFolder, curves: pl.DataFrame) -> Timeline:
-    """The run's clock.  Untrained ends where every seed's dev loss is below the unigram entropy of the training text."""
-    lineage = folder.lineage()
-    training, tokens = lineage.get("training", {}), lineage.get("tokens", {}).get("train", {})
-    steps = tuple(sorted(curves["step"].unique().to_list()))
-    last = curves.filter(pl.col("step") == steps[-1]).row(0, named=True)
-    per_step = {name: last[name] / steps[-1] if last[name] and steps[-1] else None for name in ("tokens", "words")}
-    return Timeline(
-        steps=steps,
-        total=max(training.get("steps", 0), steps[-1], 1),
-        warmup=training.get("warmup"),
-        trained_from=_trained_from(folder, steps, set(curves["seed"]), tokens.get("unigram_entropy")),
-        tokens_per_step=per_step["tokens"],
-        words_per_step=per_step["words"],
-    )
-
-
-def _trained_from(folder: RunFolder, steps: tuple[int, ...], seeds: set[int], entropy: float | None) -> int | None:
-    losses = {key: value for key, value in folder.reading("loss", "dev").items() if key[0] in seeds}
-    if entropy is None or not losses:
-        return None
-    for step in steps:
-        if all(losses.get((seed, step), entropy) < entropy for seed in seeds):
-            return step
-    return steps[-1] + 1  # none is trained yet
-
-
 def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
     """Seeds that have been read at the same checkpoints as the one read furthest; the others are named and left for later."""
     read = {seed: folder.scored(seed, suite) for seed in folder.seeds()}
-    furthest = max(read.values(), key=len, default=[])
-    alike = [seed for seed, steps in read.items() if steps and steps == furthest]
-    if others := [seed for seed, steps in read.items() if steps and steps != furthest]:
+    alike = seeds_alike(read)
+    if others := [seed for seed, steps in read.items() if steps and seed not in alike]:
         display.warn(
             f"{suite}: seeds {others} have been read at other checkpoints than seeds {alike} and wait; verdicts are over {alike}"
         )

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
 from ontogeny.display import Display
+from ontogeny.machine import hardware, versions
 from ontogeny.readers import ReadingMode, Readings, live, plan, read_all, recipe_of
 from ontogeny.readers.folders import suite_part as suite_part
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
 from ontogeny.store import RunFolder
+from ontogeny.work.local import side_by_side
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
     from ontogeny.evidence.why import Explanation
+    from ontogeny.instruments import Instrument
     from ontogeny.interventions import InterventionContext, Stream
     from ontogeny.ngram_evidence import Evidence
+    from ontogeny.results import Results
     from ontogeny.scoring.reading import SuitePairs
     from ontogeny.tokens.prepare import TokenisedText
     from ontogeny.training.parallel import Ranks
@@ -36,19 +37,6 @@ if TYPE_CHECKING:
     from ontogeny.training.treatment import Treatment
 
 QUIET = Display(quiet=True)
-DECIDES = ("corpus", "dev", "held_out", "tokenizer", "model", "training", "interventions", "bos")  # fields that change a training
-PACKAGES = (
-    "ontogeny",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "polars",
-    "numpy",
-    "scipy",
-    "ruptures",
-    "altair",
-)
 
 
 def run(recipe: Recipe | Path | str, root: Path | str = "runs", display: Display = QUIET, jobs: int = 1) -> Run:
@@ -80,15 +68,18 @@ class Run:
         folder = RunFolder(Path(root) / recipe.name)
         with nullcontext() if locked else folder.writing():
             if folder.lineage():  # a kill may have left a recipe alone
-                _same_training(cls(folder.path).recipe, recipe, folder)
+                from ontogeny.training.setting_out import same_training
+
+                same_training(cls(folder.path).recipe, recipe, folder)
+                cls(folder.path, display).move_readings()
             with store.atomic(folder.recipe) as temporary:
                 temporary.write_text(recipes.dump(recipe), encoding="utf-8")
             folder.note(
                 kind="trained" if isinstance(recipe, Recipe) else "opened",
                 created=folder.lineage().get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
                 command=" ".join(["ontogeny", *sys.argv[1:]]) if Path(sys.argv[0]).name == "ontogeny" else "Python",
-                versions={name: found for name in PACKAGES if (found := _version(name))} | {"python": platform.python_version()},
-                hardware=_hardware(),
+                versions=versions(),
+                hardware=hardware(),
             )
         return cls(folder.path, display)
 
@@ -101,11 +92,12 @@ class Run:
         more from that than from many threads.  `share`: trainings that share this machine, if other runs are among them.
         """
         from ontogeny.training.session import finished
+        from ontogeny.training.setting_out import warn_of_passed
 
         recipe, share = self._own(), share or jobs
         with self.folder.writing():
             self.prepare(share)
-            self._warn_of_passed(self.training_plan(share))
+            warn_of_passed(self.folder, self.training_plan(share), self.display)
             todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.training_plan(share))]
             if jobs > 1 and len(todo) > 1:
                 side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs)
@@ -118,15 +110,16 @@ class Run:
         Raises OntogenyError if the processes that torchrun started cannot share a batch.
         """
         from ontogeny.training import parallel
+        from ontogeny.training.setting_out import announce, try_ways
 
         ranks = parallel.here()
         ranks.check(self._own())
         self.folder.note(reading=plan(self._own(), jobs * ranks.beside).lineage())
         fresh = "engine" not in self.folder.lineage()
-        self._announce(self.training_plan(jobs), jobs)
+        announce(self.folder, self._own(), self.text, self.training_plan(jobs), jobs, self.display)
         treatment = self.treatment(self._own().seeds[0])
         if fresh and ranks.size == 1:
-            self._try_ways(treatment)
+            try_ways(self.folder, self._own(), self.text, self.training_plan(), treatment, self.display)
 
     def train_seed(self, seed: int) -> None:
         """Trains one seed; whoever calls this holds the run's one writer's place."""
@@ -177,10 +170,43 @@ class Run:
             known = {checkpoint.step for seed in self.folder.seeds() for checkpoint in self.folder.checkpoints(seed)}
             if unknown := sorted(set(again) - known):
                 raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
+            self.move_readings()
+            self.readings.check()
             troubles = read_all(self.readings, again, jobs)
             self.folder.note(warnings=troubles)
         if troubles:
             raise OntogenyError("\n".join(troubles))
+
+    def read(self, instruments: Sequence[str | dict[str, Any]] = (), again: Sequence[int] = (), jobs: int | None = None) -> None:
+        """Reads with instruments at every checkpoint that lacks them, and those at the steps in `again` once more.
+
+        Each is a kind, or settings with a kind; one that the recipe lists is read as it is there.  None named: all that the recipe
+        lists, and those that have read this run before.  Raises OntogenyError as `score` does.
+        """
+        with self.folder.writing():
+            self.move_readings()
+            chosen = [self._instrument(one) for one in instruments or self._known()]
+            self.readings.check(chosen)
+            troubles = read_all(self.readings, again, jobs, instruments=chosen)
+            self.folder.note(warnings=troubles)
+        if troubles:
+            raise OntogenyError("\n".join(troubles))
+
+    def _known(self) -> list[dict[str, Any]]:
+        listed = {one.name: one.model_dump(mode="json") for one in self.readings.instruments}
+        return list(({name: tables.settings for name, tables in self.results.tables.items()} | listed).values())
+
+    def _instrument(self, asked: str | dict[str, Any]) -> Instrument:
+        found: Instrument = recipes.instrument(asked)
+        listed = {one.name: one for one in self.readings.instruments}
+        return listed.get(found.name, found) if isinstance(asked, str) or set(asked) == {"kind"} else found
+
+    def move_readings(self) -> None:
+        """Gives what a version before has read today's form, once.  Whoever calls this holds the run's one writer's place."""
+        from ontogeny.instruments.tables import move
+
+        for said in move(self.folder, self.recipe):
+            self.display.warn(said)
 
     def score_seed(self, seed: int, again: Sequence[int] = ()) -> list[str]:
         """Reads one seed's checkpoints in this process and returns what went wrong; whoever calls this holds the writer's place."""
@@ -191,6 +217,7 @@ class Run:
         from ontogeny.judging import judge_run
 
         with self.folder.writing():
+            self.move_readings()
             return judge_run(self.folder, self.recipe, self.display)
 
     def write_report(self) -> Path:
@@ -205,15 +232,18 @@ class Run:
     def count(self, order: int = 5) -> dict[str, Any]:
         """Counts the n-grams of the training text, over the model's tokens and over words; opens what was counted before."""
         with self.folder.writing():
-            return dict(self.ngram_evidence.count(order))
+            return dict(self.ngram_evidence.counts.levels(order))
 
     def examine(self, order: int = 5) -> None:
-        """Makes the tables of n-gram evidence that are missing: margins, the ladder, what foretold the verdicts ..."""
+        """Makes what is missing of the n-gram evidence: margins, the ladder, reliance, distance, what foretold the verdicts ..."""
+        from ontogeny.instruments import WITH_EVIDENCE
+
         with self.folder.writing():
             self.ngram_evidence.examine(order)
+        self.read(WITH_EVIDENCE)
 
     def evidence(self, name: str) -> pl.DataFrame:
-        """A table of the n-gram evidence: margins, ladder, reliance, divergence, foretold ...
+        """A table of the n-gram evidence: margins, ladder, foretold ...  What instruments read is in `reading`.
 
         Raises OntogenyError that names the tables there are.
         """
@@ -229,19 +259,14 @@ class Run:
     ) -> Explanation:
         """Which transitions decide a paradigm, or one of its pairs, under an n-gram model, and the lines of text behind them."""
         own = self.ngram_evidence
-        with nullcontext() if own.counted_before(level, max(order, 2)) else self.folder.writing():
+        with nullcontext() if own.counts.before(level, max(order, 2)) else self.folder.writing():
             return own.explain(paradigm, pair, level, order, suite, **options)
 
     def export(self, path: Path, level: str = "word", order: int = 5) -> None:
         """Writes the Kneser-Ney model of one level and order as an ARPA file, which KenLM and others read."""
-        from ontogeny.ngrams import arpa
-
-        with nullcontext() if self.ngram_evidence.counted_before(level, order) else self.folder.writing():
-            counted = self.ngram_evidence.count(order, [level])[level]
-        names = counted.tokenizer.convert_ids_to_tokens(list(range(len(counted.tokenizer))))
-        with self.display.bar(f"{path}", 1, "models") as advance:
-            arpa.write(path, counted.model, order, names, counted.tokenizer.unk_token_id)
-            advance(1)
+        counts = self.ngram_evidence.counts
+        with nullcontext() if counts.before(level, order) else self.folder.writing():
+            counts.levels(order, [level])[level].export(path, order, self.display)
 
     @cached_property
     def ngram_evidence(self) -> Evidence:
@@ -324,57 +349,6 @@ class Run:
             raise OntogenyError(f"{self.folder.path} is a run around somebody else's checkpoints: there is nothing to train")
         return self.recipe
 
-    def _announce(self, plan: TrainingPlan, jobs: int) -> None:
-        from ontogeny.training import parallel
-
-        recipe, text, ranks = self._own(), self.text, parallel.here()
-        need = plan.disk(len(recipe.seeds))
-        known = self.folder.lineage().get("training")
-        self.folder.note(
-            engine=plan.engine.lineage(),
-            training={
-                "parameters": plan.parameters,
-                "steps": plan.steps,
-                "warmup": plan.warmup,
-                "checkpoints": len(plan.checkpoints),
-                "processes": ranks.size,
-            },
-        )
-        engine, each = plan.engine, f" for each of {jobs} seeds at a time" if jobs > 1 else ""
-        each += f", shared by {ranks.size} processes" if ranks.size > 1 else ""
-        self.display.say(
-            f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in "
-            f"{len(text.train):,} tokens, {plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, "
-            f"seeds {list(recipe.seeds)}\n"
-            f"{len(plan.checkpoints)} checkpoints a seed, {store.human_size(need)} of disk for all seeds "
-            f"({store.human_size(store.free_space(self.folder.path))} free)\n"
-            f"{engine.device}, {engine.threads} threads{each}, {engine.precision}, {'' if engine.compile else 'not '}compiled"
-        )
-        if text.train.facts["unknown"]:
-            self.display.say(f"{text.train.facts['unknown']:,} tokens of the training text are unknown to the tokenizer (<unk>)")
-        if known is None and need > store.free_space(self.folder.path):
-            raise store.disk_full(self.folder.path, need)
-
-    def _try_ways(self, treatment: Treatment) -> None:
-        """Which engine is fastest, by a short trial where that pays; kept in the lineage."""
-        from ontogeny.training import session, trial
-
-        recipe, plan = self._own(), self.training_plan()
-        begin = partial(session.build, recipe, self.text)
-        found = trial.choose(begin, treatment, recipe.training, plan.engine, plan.parameters, plan.steps)
-        self.folder.note(engine=found.engine.lineage(), trial=found.facts())
-        if found.tried:
-            self.display.say(str(found))
-
-    def _warn_of_passed(self, plan: TrainingPlan) -> None:
-        """Says which checkpoints a changed schedule asks for too late: training has gone past them."""
-        for seed in self.folder.seeds():
-            newest = self.folder.newest_state(seed)
-            at = store.step_of(newest) if newest else 0
-            passed = [step for step in plan.checkpoints if step < at and not self.folder.has_checkpoint(seed, step)]
-            if passed:
-                self.display.warn(f"seed {seed} is at step {at:,}: the checkpoints at {passed} can no longer be made")
-
     # --- frames and figures ---------------------------------------------------------------------------------------
 
     def scores(self, suite: str | None = None) -> pl.LazyFrame:
@@ -393,6 +367,25 @@ class Run:
     def verdicts(self) -> pl.DataFrame:
         """One row a paradigm: its verdict and the evidence."""
         return store.read_table(self.folder.verdicts)
+
+    @property
+    def results(self) -> Results:
+        """What the run's folder holds, interpreted: clock, windows, losses, verdicts, what instruments read."""
+        from ontogeny.results import Results
+
+        return Results(self.folder)
+
+    def reading(self, instrument: str) -> pl.LazyFrame:
+        """What an instrument read of every checkpoint, lazily: seed, step and its columns.
+
+        Raises OntogenyError that says how it is made if it has read nothing.
+        """
+        return self.results.table(instrument)
+
+    def fold(self, instrument: str) -> dict[str, pl.DataFrame]:
+        """What an instrument says of all checkpoints together: ages, onsets, speeds, a table each by name."""
+        frame = self.reading(instrument).collect()
+        return self.results.tables[instrument].instrument.fold(frame, self.results.clock)
 
     def losses(self, seed: int | None = None) -> pl.DataFrame:
         """Training loss, learning rate, gradient norm, tokens and words at every step."""
@@ -424,89 +417,5 @@ def follow(ranks: Ranks) -> None:
             pass
 
 
-def side_by_side(
-    function: Callable[..., Any], work: list[tuple[Any, ...]], jobs: int, done: Callable[[], None] = lambda: None
-) -> list[Any]:
-    """What `function` returns for each piece of work, each in a process of its own, `jobs` at a time; `done` is called after each.
-
-    Raises the first error, after the others have ended; and OntogenyError under torchrun, whose processes train one seed together.
-    """
-    from ontogeny.training import parallel
-
-    if parallel.here().size > 1:
-        raise OntogenyError("torchrun's processes train one seed after the other together: leave --jobs and grids out")
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
-    with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(_apart, function, *piece) for piece in work]
-        try:
-            for _ in as_completed(running):
-                done()
-        except BaseException:  # Ctrl-C: what runs ends, as it hears of it too, and nothing else begins
-            pool.shutdown(cancel_futures=True)
-            raise
-        errors = [error for future in running if (error := future.exception())]
-    if errors:
-        raise errors[0]
-    return [future.result() for future in running]
-
-
-def _apart(function: Callable[..., Any], *piece: Any) -> Any:
-    """In a new process, so that memory and torch's state are those of one piece of work."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(function, *piece).result()
-
-
 def _train_seed(path: Path, seed: int, quiet: bool) -> None:
     Run(path, Display(quiet, plain=True)).train_seed(seed)
-
-
-def _same_training(old: Observation, new: Observation, folder: RunFolder) -> None:
-    """A run's folder keeps to one training; suites, thresholds and further seeds may change."""
-    if type(old) is not type(new):
-        raise OntogenyError(f"{folder.path} holds a run of another kind; use another name")
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    fixed = [
-        name for name in ("corpus", "dev", "held_out", "tokenizer", "model", "training", "interventions", "bos") if name in before
-    ]
-    if folder.seeds() and (differ := [d for name in fixed for d in _differences(name, before[name], after[name])]):
-        raise OntogenyError(
-            f"{folder.path} was trained with another recipe: {'; '.join(differ)}. "
-            "Use --set name=..., or delete the folder to start again"
-        )
-
-
-def _differences(name: str, old: Any, new: Any) -> list[str]:
-    free = ("save_minutes", "dev_tokens", "device", "threads", "trial")
-    if name.removeprefix("training.") in free or old == new:
-        return []
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [d for key in {**old, **new} for d in _differences(f"{name}.{key}", old.get(key), new.get(key))]
-    return [f"{name} was {old!r}, now {new!r}"]
-
-
-def _hardware() -> dict[str, Any]:
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"processor": _processor(), "cores": os.cpu_count(), "gpus": gpus, "system": platform.platform()}
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
-from ontogeny.ngram_evidence import Counted
+from ontogeny.ngrams.counted import Counted
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.suites.micro_english import SIDES, Scorer, leaning, made, seen, write

@@ -1,11 +1,11 @@
-"""From a run's text and scores to its tables of n-gram evidence: counts, margins, imitation, and what foretold what."""
+"""From a run's text and scores to its tables of n-gram evidence: margins, the ladder, and what foretold what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -14,52 +14,26 @@ from ontogeny import ngrams, store
 from ontogeny.display import Display
 from ontogeny.evidence.concordance import Concordance
 from ontogeny.evidence.foretell import cases, contests, foretell, two_by_two
-from ontogeny.evidence.imitation import reliance
-from ontogeny.evidence.ladder import closest, ladder, rungs
+from ontogeny.evidence.ladder import ladder, rungs
 from ontogeny.evidence.matched import MATCHED, matched
 from ontogeny.evidence.why import Explanation, Known, explain, pairs_of
-from ontogeny.judging import timeline
+from ontogeny.instruments.ngram_margins import margins_of, sentences_of
+from ontogeny.ngrams.counted import Counted, TextCounts
 from ontogeny.ngrams.growth import counts_among
 from ontogeny.ngrams.kneser_ney import Floats
-from ontogeny.ngrams.words import word_stream
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.scoring import ngram, settled
-from ontogeny.scoring import plan as plans
+from ontogeny.results import Results, score_keys
+from ontogeny.scoring import settled
+from ontogeny.scoring.reading import SuitePairs
 from ontogeny.store import RunFolder
-from ontogeny.tokens.prepare import TokenisedText, splits
+from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import rows_of
-from ontogeny.tokens.token_store import TokenStore
 from ontogeny.training.order import first_seen
+from ontogeny.trajectories.timeline import windows
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from ontogeny.scoring.reading import SuitePairs
-
-LEVELS = ("token", "word")
 GROWTH = 3  # highest order whose own learning curve is drawn: each order doubles the time, and the bigram is the question
-BLOCKS, CONTEXTS = 256, 2000  # of held-out text, for the divergences
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The training text at one level, counted."""
-
-    level: str
-    index: ngrams.Index
-    text: TokenStore
-    tokenizer: PreTrainedTokenizerBase
-
-    @cached_property
-    def model(self) -> ngrams.KneserNey:
-        """Kneser-Ney models of all orders over the whole text."""
-        return ngrams.KneserNey(self.index)
-
-    def sentences(self, asked: SuitePairs) -> ngram.Sentences:
-        """A suite's sentences in this level's tokens."""
-        return ngram.Sentences(self.index, plans.make(asked.pairs, self.tokenizer, self.index.bos, 2**31))
 
 
 class Evidence:
@@ -72,37 +46,15 @@ class Evidence:
         self.asked = asked
         self.display = display
 
-    # --- counting -------------------------------------------------------------------------------------------------
+    @cached_property
+    def counts(self) -> TextCounts:
+        """The n-grams of the run's training text."""
+        return TextCounts(self.folder, self.recipe, self.text, self.display)
 
-    def count(self, order: int = ngrams.ORDER, levels: Sequence[str] = LEVELS) -> dict[str, Counted]:
-        """The n-gram index of each level, made or opened.  Raises OntogenyError for a level that there is none of."""
-        for level in levels:
-            if level not in LEVELS:
-                raise OntogenyError(f"n-grams are counted over tokens or words, not {level!r}; {nearest(level, list(LEVELS))}")
-        return {level: self._counted(level, order) for level in levels}
-
-    def counted_before(self, level: str, order: int) -> bool:
-        """True if nothing would be made by counting this level to this order."""
-        return ngrams.is_whole(self.folder.ngrams(level) / "index", self.text.train.facts["key"], order)
-
-    def _counted(self, level: str, order: int) -> Counted:
-        folder, key = self.folder.ngrams(level) / "index", self.text.train.facts["key"]
-        tokenizer, text = (self.text.tokenizer, self.text.train) if level == "token" else self._words(key)
-        if len(tokenizer) != text.facts["vocabulary"]:
-            raise OntogenyError(
-                f"the tokenizer in {self.folder.tokenizer} has {len(tokenizer):,} tokens, the token stream was made with one of "
-                f"{text.facts['vocabulary']:,}: they do not belong together"
-            )
-        if self.counted_before(level, order):
-            return Counted(level, ngrams.Index(folder, text.ids, key), text, tokenizer)
-        with self.display.bar(f"n-grams of {level}s, n = 1 to {order}", len(text), "positions") as progress:
-            index = ngrams.build(folder, text.ids, len(tokenizer), text.facts["bos"], key, order=order, progress=progress)
-        self.folder.note(ngrams={level: index.facts | {"bytes": index.size}})
-        return Counted(level, index, text, tokenizer)
-
-    def _words(self, key: str) -> tuple[PreTrainedTokenizerBase, TokenStore]:
-        documents = splits(self.recipe)[0]
-        return word_stream(self.folder.ngrams("word"), documents, key, lambda title: self.display.bar(title, None, "documents"))
+    @property
+    def results(self) -> Results:
+        """What is in the run's folder now."""
+        return Results(self.folder)
 
     # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -118,36 +70,20 @@ class Evidence:
             )
         for asked in self.asked:
             settled.need_all(self.folder, asked.name, "n-gram evidence")
-        counted = self.count(order)
+        counted = self.counts.levels(order)
         scored = [self._scored(asked) for asked in self.asked]
         key = store.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])
         margins = self._table("margins", key, lambda: self._margins(counted, order, scored))
-        read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self._moments()])
-        with_seeds = store.content_key(key, self._moments())
+        read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self.results.moments()])
+        with_seeds = store.content_key(key, self.results.moments())
         self._table("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order, scored))
-        self._table("reliance", read, lambda: self._each(margins, reliance, "bigram reliance"))
         found = self._table("ladder", read, lambda: self._each(margins, ladder, "ladder"))
-        self._table("rungs", read, lambda: rungs(found, self._trained_from()))
-        self._distances(counted["token"], order, read)
+        self._table("rungs", read, lambda: rungs(found, self.results.clock.trained))
         self._foretold(margins, store.content_key(read, self.recipe.verdicts, store.file_hash(self.folder.curves)))
-
-    def _distances(self, own: Counted, order: int, key: str) -> None:
-        """N-gram distance, which needs the network's distribution of the next token: a masked model has none."""
-        from ontogeny.scoring.causal import named_masked
-        from ontogeny.scoring.reading import class_named
-
-        if named_masked(name := class_named(self.folder.checkpoint(*self._moments()[0]))):
-            self.display.say(
-                f"{name} is a masked language model and predicts no next token, so its distance to n-gram models is not defined: "
-                "there are no tables divergence and closest"
-            )
-            return
-        distances = self._table("divergence", key, lambda: self._divergence(own, order))
-        self._table("closest", key, lambda: closest(distances))
 
     def _foretold(self, margins: pl.DataFrame, key: str) -> None:
         curves = self._judged()
-        found = self._table("cases", key, lambda: cases(curves, timeline(self.folder, curves), self.recipe.verdicts, margins))
+        found = self._table("cases", key, lambda: cases(curves, self.results.timeline(curves), self.recipe.verdicts, margins))
         both: dict[str, tuple[pl.DataFrame, pl.DataFrame]] = {}
 
         def answer(which: int) -> pl.DataFrame:
@@ -176,9 +112,7 @@ class Evidence:
         """
         seed, step = next((seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, asked.name))
         path = self.folder.scores(seed, asked.name, step)
-        how = self.recipe.scoring
-        key = store.score_key(asked.key, self.recipe.bos, how.leading_space, how.precision, how.masked)
-        if store.table_metadata(path).get("key") != key:
+        if store.table_metadata(path).get("key") not in score_keys(self.folder, asked.name, self.recipe):
             raise OntogenyError(
                 f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {self.folder.path}, then "
                 f"ontogeny verdicts {self.folder.path}"
@@ -194,17 +128,16 @@ class Evidence:
         for level, own in counted.items():
             for asked in scored:
                 with self.display.bar(f"{asked.name} under n-grams of {level}s", order, "orders") as advance:
-                    found = ngram.margins(own.model, own.sentences(asked), range(1, order + 1))
+                    frames.append(margins_of(own, asked.name, asked.pairs, range(1, order + 1)))
                     advance(order)
-                frames.append(found.select(pl.lit(asked.name).alias("suite"), pl.lit(level).alias("level"), pl.all()))
         return pl.concat(frames)
 
     def _ngram_curves(self, own: Counted, order: int, scored: Sequence[SuitePairs]) -> pl.DataFrame:
         """The n-gram models' own learning curves: at each checkpoint, of the text that its seed's training has seen."""
         order = min(order, GROWTH)
-        suites = [(asked, own.sentences(asked)) for asked in scored]
+        suites = [(asked, sentences_of(own, asked.pairs)) for asked in scored]
         frames = []
-        moments = self._moments()
+        moments = self.results.moments()
         with self.display.bar("n-gram models along training", len(moments), "checkpoints") as advance:
             for seed, step in moments:
                 model = ngrams.KneserNey(own.index, counts_among(own.index, self._seen(seed, step), order))
@@ -239,32 +172,11 @@ class Evidence:
             yield seed, step, store.read_table(self.folder.scores(seed, suite, step))
             advance(1)
 
-    def _divergence(self, own: Counted, order: int) -> pl.DataFrame:
-        from ontogeny.evidence.divergence import Distributions, divergence, held_out
-        from ontogeny.scoring.reading import open_model
-        from ontogeny.training.engine import find_device, keep_memory
-
-        keep_memory()
-        contexts = held_out(self.text.dev, self.recipe.training.context, BLOCKS, 0, CONTEXTS)
-        models = {n: own.model.of_order(n) for n in range(1, order + 1)}
-        device = find_device(self.recipe.scoring.device)
-        moments = self._moments()
-        with self.display.bar("distance to the n-gram models", len(moments), "checkpoints") as advance:
-
-            def checkpoints() -> Iterator[tuple[int, int, Any]]:
-                for seed, step in moments:
-                    yield seed, step, open_model(self.folder.checkpoint(seed, step)).to(device)
-                    advance(1)
-
-            return divergence(checkpoints(), Distributions(models, contexts), device)
-
     def _matched(self, judged: pl.DataFrame, margins: pl.DataFrame) -> pl.DataFrame:
-        from ontogeny.trajectories.timeline import windows
-
         frames = [pl.DataFrame(schema=MATCHED)]
         for asked in self.asked:
             curves = judged.filter(pl.col("suite") == asked.name)
-            view = windows(timeline(self.folder, curves), self.recipe.verdicts)
+            view = windows(self.results.timeline(curves), self.recipe.verdicts)
             late = view.steps[view.late].tolist()
             if not late:  # not read that far, or untrained to its end
                 continue
@@ -276,26 +188,18 @@ class Evidence:
 
     # --- facts ----------------------------------------------------------------------------------------------------
 
-    def _moments(self) -> list[tuple[int, int]]:
-        """Seeds and steps of the checkpoints that curves know."""
-        known = store.read_table(self.folder.curves).select("seed", "step").unique().sort("seed", "step")
-        return [(int(seed), int(step)) for seed, step in known.iter_rows()]
-
     def _judged(self) -> pl.DataFrame:
-        """Curves of the seeds that have been read at as many checkpoints as the one read furthest, as verdicts are over."""
-        curves = store.read_table(self.folder.curves).with_columns(read=pl.col("step").n_unique().over("suite", "seed"))
-        behind = pl.col("read") < pl.col("read").max().over("suite")
-        for suite, seed in curves.filter(behind).select("suite", "seed").unique().sort("suite", "seed").iter_rows():
-            self.display.warn(f"{suite}: seed {seed} has been read at fewer checkpoints; what ends wrong is told without it")
-        return curves.filter(~behind).drop("read")
+        """Curves of the seeds that verdicts are over."""
+        results = self.results
+        kept = results.counted()
+        gone = results.curves.join(kept, on=["suite", "seed"], how="anti")
+        for suite, seed in gone.select("suite", "seed").unique().sort("suite", "seed").iter_rows():
+            self.display.warn(f"{suite}: seed {seed} has been read at other checkpoints; what ends wrong is told without it")
+        return kept
 
     def _weights(self, seed: int, step: int) -> list[str]:
         paths = [self.folder.scores(seed, asked.name, step) for asked in self.asked]
         return [store.table_metadata(path).get("weights", "") for path in paths if path.exists()]
-
-    def _trained_from(self) -> int:
-        curves = store.read_table(self.folder.curves)
-        return timeline(self.folder, curves).trained_from or 0
 
     # --- explaining -----------------------------------------------------------------------------------------------
 
@@ -313,7 +217,7 @@ class Evidence:
         holds = [asked for asked in chosen if any(p.paradigm == paradigm for p in asked.pairs)]
         asked = holds[0] if holds else chosen[0]
         pairs = pairs_of([p for a in ([asked] if holds else chosen) for p in a.pairs], paradigm, pair)
-        counted = self.count(max(order, 2), [level])[level]
+        counted = self.counts.levels(max(order, 2), [level])[level]
         concordance = Concordance(counted.index, counted.text, counted.tokenizer)
         known = self._known(asked.name, paradigm, asked.human)
         return explain(asked.name, pairs, counted.model, order, concordance, level=level, known=known, most=most, lines=lines)
@@ -321,13 +225,11 @@ class Evidence:
     def _known(self, suite: str, paradigm: str, human: dict[str, float]) -> Known:
         if not (self.folder.verdicts.exists() and self.folder.curves.exists()):
             return Known(human=human.get(paradigm))
-        from ontogeny.trajectories.timeline import windows
-
         curves = store.read_table(self.folder.curves).filter(suite=suite, paradigm=paradigm)
         if curves.is_empty():  # this suite joined the run later
             return Known(human=human.get(paradigm))
         verdict = store.read_table(self.folder.verdicts).filter(suite=suite, paradigm=paradigm)["verdict"].to_list()
-        view = windows(timeline(self.folder, curves), self.recipe.verdicts)
+        view = windows(self.results.timeline(curves), self.recipe.verdicts)
         means = dict(curves.group_by("step").agg(pl.col("accuracy").mean()).iter_rows())
 
         def over(weights: Any) -> float | None:

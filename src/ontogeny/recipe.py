@@ -60,7 +60,7 @@ TokenizerPart = Annotated[SerializeAsAny[Kind], _from_registry("tokenizer")]
 ArchitecturePart = Annotated[SerializeAsAny[Kind], _from_registry("architecture")]
 SuitePart = Annotated[SerializeAsAny[Kind], _from_registry("suite")]
 InterventionPart = Annotated[SerializeAsAny[Kind], _from_registry("intervention")]
-InstrumentPart = Annotated[SerializeAsAny[Kind], _from_registry("instrument")]
+InstrumentPart = Annotated[SerializeAsAny[Any], _from_registry("instrument")]
 
 
 class Training(Part):
@@ -234,10 +234,10 @@ class Observation(Part):
     bos: bool = True
     """Training stream and sentences begin with BOS: BOS doc BOS doc ...; off: documents follow one another without a mark."""
 
-    @field_validator("suites")
+    @field_validator("suites", "instruments")
     @classmethod
-    def _suites_differ(cls, suites: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _no_doubles(suites, [str(suite.name) for suite in suites])  # a suite's name is its folder
+    def _names_differ(cls, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _no_doubles(parts, [str(part.name) for part in parts])  # what is read is filed under them
 
 
 class Recipe(Observation):
@@ -317,6 +317,15 @@ def build(part: type[Any], raw: dict[str, Any], source: str) -> Any:
         return part.model_validate(raw)
     except ValidationError as error:
         raise OntogenyError("\n".join(_mistakes(error, raw, source, part))) from None
+
+
+class _Instruments(Part):
+    instruments: tuple[InstrumentPart, ...]
+
+
+def instrument(raw: str | dict[str, Any], source: str = "--with") -> Any:
+    """An instrument by its kind, or with settings, as a recipe lists it.  Raises OntogenyError as `build` does."""
+    return build(_Instruments, {"instruments": [raw]}, source).instruments[0]
 
 
 def dump(recipe: Observation) -> str:

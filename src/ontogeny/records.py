@@ -63,15 +63,6 @@ class Checkpoint:
     dev_loss: float | None = None  # nats per token; None until it has been read
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One number that an instrument read off a checkpoint."""
-
-    instrument: str
-    key: str
-    value: float
-
-
 @runtime_checkable
 class Corpus(Protocol):
     """Where text comes from."""

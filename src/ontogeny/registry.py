@@ -73,7 +73,10 @@ TABLES: dict[str, dict[str, str]] = {
         "down-weight": "ontogeny.interventions.down_weight:DownWeight",
     },
     "instrument": {
+        "loss": "ontogeny.instruments.dev_loss:DevLoss",
         "rules": "ontogeny.instruments.rules:Rules",
+        "reliance": "ontogeny.instruments.reliance:Reliance",
+        "distance": "ontogeny.instruments.distance:Distance",
     },
 }
 

@@ -4,7 +4,7 @@
       seed-0/losses.parquet
         checkpoints/step-00000128/   a Hugging Face folder, DONE written last
         scores/SUITE/step-00000128.parquet
-        readings/step-00000128.parquet
+        readings/INSTRUMENT/step-00000128.parquet
         state/                       newest optimiser state
       curves.parquet  verdicts.parquet  report/index.html
 
@@ -26,7 +26,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny.records import Checkpoint, OntogenyError, Reading
+from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.registry import nearest
 
 if TYPE_CHECKING:
@@ -181,6 +181,15 @@ def read_table(path: Path) -> pl.DataFrame:
         raise _broken_table(path, error) from None
 
 
+def scan_table(path: Path) -> pl.LazyFrame:
+    """A parquet file, lazily.  Raises OntogenyError that names the file if it is missing."""
+    import polars as pl
+
+    if not path.exists():
+        raise OntogenyError(f"{path} does not exist")
+    return pl.scan_parquet(path, glob=False)
+
+
 def table_metadata(path: Path) -> dict[str, str]:
     """The metadata that `write_table` stored."""
     import polars as pl
@@ -223,6 +232,12 @@ def fault(folder: Path) -> str | None:
         if file.stat().st_size != size:
             return f"{file} has {file.stat().st_size} bytes instead of {size}: it was cut or changed after it was written"
     return None
+
+
+def sealed_weights(folder: Path) -> str | None:
+    """The weights' hash that a checkpoint of our own was sealed with; None for any other folder."""
+    done = folder / DONE
+    return str(read_json(done)["weights"]) if done.exists() else None
 
 
 def weights_hash(folder: Path) -> str:
@@ -430,50 +445,13 @@ class RunFolder:
         ]
         return pl.concat(scans) if scans else None
 
-    def readings(self, seed: int, step: int) -> Path:
-        """Table of what instruments read off one checkpoint."""
-        return self.seed(seed) / "readings" / f"{step_name(step)}.parquet"
+    def readings(self, seed: int) -> Path:
+        """Folder of what instruments read off one seed's checkpoints: a folder each."""
+        return self.seed(seed) / "readings"
 
-    def readings_key(self, seed: int, step: int) -> str:
-        """The content key of the instruments that read a checkpoint; empty if they had none, or nothing was read."""
-        path = self.readings(seed, step)
-        return table_metadata(path).get("key", "") if path.exists() else ""
-
-    def write_readings(self, seed: int, step: int, readings: list[Reading], weights: str, key: str = "") -> None:
-        """Adds readings to a checkpoint's table; a reading of the same instrument and key is replaced.  `key`: of instruments."""
-        import polars as pl
-
-        path = self.readings(seed, step)
-        rows = {(row["instrument"], row["key"]): row["value"] for row in self.read_off(seed, step)}
-        rows |= {(r.instrument, r.key): r.value for r in readings}
-        frame = pl.DataFrame(
-            [(instrument, key, value) for (instrument, key), value in rows.items()],
-            schema={"instrument": pl.String, "key": pl.String, "value": pl.Float64},
-            orient="row",
-        )
-        write_table(path, frame, {"weights": weights, "key": key})
-
-    def read_off(self, seed: int, step: int) -> list[dict[str, Any]]:
-        """What was read off one checkpoint: instrument, key, value; nothing if nothing was."""
-        path = self.readings(seed, step)
-        return read_table(path).to_dicts() if path.exists() else []
-
-    def reading(self, instrument: str, key: str) -> dict[tuple[int, int], float]:
-        """One instrument's number by (seed, step)."""
-        rows = self.all_readings().filter(instrument=instrument, key=key).iter_rows(named=True)
-        return {(row["seed"], row["step"]): row["value"] for row in rows}
-
-    def all_readings(self) -> pl.DataFrame:
-        """Every number that instruments read: instrument, key, seed, step, value."""
-        import polars as pl
-
-        frames = [
-            read_table(path).select("instrument", "key", pl.lit(seed).alias("seed"), pl.lit(step_of(path)).alias("step"), "value")
-            for seed in self.seeds()
-            for path in sorted((self.seed(seed) / "readings").glob("step-*.parquet"))
-        ]
-        schema = {"instrument": pl.String, "key": pl.String, "seed": pl.Int64, "step": pl.Int64, "value": pl.Float64}
-        return pl.concat([pl.DataFrame(schema=schema), *(frame.cast(schema) for frame in frames)])  # type: ignore[arg-type]
+    def reading(self, instrument: str, seed: int, step: int) -> Path:
+        """Table of what one instrument read off one checkpoint."""
+        return self.readings(seed) / instrument / f"{step_name(step)}.parquet"
 
     # training
 

@@ -6,21 +6,19 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ontogeny import grids, store
 from ontogeny import recipe as recipes
 from ontogeny.display import Display
-from ontogeny.instruments.rules import Rules
-from ontogeny.laboratory import QUIET, Run, side_by_side
+from ontogeny.laboratory import QUIET, Run
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
+from ontogeny.work.local import side_by_side
 
 if TYPE_CHECKING:
-    import polars as pl
-
-SHOWN = ("test_loss", "id_rule1", "id_rule2", "ood_rule1", "ood_rule2_completion")
+    from ontogeny.pages.panel import Tabulated
 
 
 def recipes_of(path: Path, settings: Sequence[str] = ()) -> list[Recipe]:
@@ -69,33 +67,15 @@ def _run(path: Path, jobs: int) -> None:
     here.write_report()
 
 
-def rules_of(todo: Sequence[Recipe], root: Path, out: Path) -> pl.DataFrame | None:
-    """The table of rule extrapolation over runs that have the instrument `rules`, also written to `out`; None if none has it."""
-    from ontogeny.instruments.rule_table import rule_table
-
-    runs = [root / recipe.name for recipe in todo if any(isinstance(part, Rules) for part in recipe.instruments)]
-    if not runs:
-        return None
-    table = rule_table(runs)
-    store.write_table(out, table)
-    return table
-
-
-def summary(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """A row a language and model at the lowest dev loss: each reading as mean, SD over seeds, and what was published."""
-    import polars as pl
-
-    own = table.filter(pl.col("moment") == "lowest dev loss")
-    rows = []
-    for (language, model), part in own.group_by("language", "model", maintain_order=True):
-        found = {row["reading"]: row for row in part.iter_rows(named=True)}
-        rows.append({"language": language, "model": model} | {name: _told(found.get(name)) for name in SHOWN})
-    return rows
-
-
-def _told(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return ""
-    spread = "" if row["sd"] is None else f" ±{row['sd']:.2f}"
-    beside = "" if row["published"] is None else f" ({row['published']:.2f})"
-    return f"{row['mean']:.2f}{spread}{beside}"
+def tables_across(todo: Sequence[Recipe], root: Path, stem: str) -> dict[Path, Tabulated]:
+    """The tables of instruments that speak of several runs at once, written beside the runs; by path, what a terminal shows."""
+    every = {one.name: one for recipe in todo for one in recipe.instruments}
+    found: dict[Path, Tabulated] = {}
+    for name, instrument in every.items():
+        runs = [RunFolder(root / recipe.name) for recipe in todo if name in {one.name for one in recipe.instruments}]
+        if (across := instrument.across(runs)) is not None:
+            table, shown = across
+            out = root / (f"{stem}.parquet" if not found else f"{stem}-{name}.parquet")
+            store.write_table(out, table)
+            found[out] = shown
+    return found

@@ -38,7 +38,12 @@ def learning_curves(
     bands = means["seeds"].max() != 1 and means["run"].n_unique() <= BANDS
 
     def y(field: str) -> Any:
-        return alt.Y(f"{field}:Q", scale=alt.Scale(domain=[low, high], nice=False), title=TITLES[value], axis=alt.Axis(tickCount=6))
+        return alt.Y(
+            f"{field}:Q",
+            scale=alt.Scale(domain=[low, high], nice=False),
+            title=TITLES.get(value, value),
+            axis=alt.Axis(tickCount=6),
+        )
 
     x, hue, dash = _words(means), _hue(order), _dash(order)
     base = table("curves")
@@ -74,7 +79,9 @@ def _domain(means: pl.DataFrame, value: str) -> tuple[float, float]:
     """Ends of the vertical axis: all that is seen, and chance where accuracy is drawn."""
     extra = [0.5] if value == "accuracy" else []
     low, high = (float(edge) for edge in (min([means["low"].min(), *extra]), max([means["high"].max(), *extra])))  # type: ignore[type-var,list-item,arg-type]
-    step = 0.05 if value == "accuracy" else 1.0
+    step = (
+        1.0 if value == "bits_per_word" else 0.05 if value == "accuracy" else 10.0 ** math.floor(math.log10(max(high - low, 1e-6)))
+    )
     return math.floor(low / step) * step, max(math.ceil(high / step) * step, math.floor(low / step) * step + step)
 
 

@@ -19,6 +19,7 @@ from ontogeny.readers import recipe_of
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
+from ontogeny.results import Results
 from ontogeny.store import RunFolder, content_key, read_table, table_metadata
 from ontogeny.trajectories.verdicts import VERDICTS
 
@@ -35,6 +36,7 @@ class ComparedRun:
     lineage: Mapping[str, Any]
     verdicts: pl.DataFrame  # a row a paradigm, by name
     curves: pl.DataFrame
+    results: Results
     dev: Mapping[tuple[int, int], float]  # (seed, step): dev loss, nats a predicted token
     held_out: HeldOut | None
     pairs: Mapping[str, str]  # paradigm: key of its pairs; empty where they are not kept
@@ -73,7 +75,8 @@ class RunComparison:
     runs: pl.DataFrame  # a row a run
     cells: pl.DataFrame  # a row a paradigm and run
     pairs: pl.DataFrame  # a row for every two runs: agreement.PAIRS
-    curves: pl.DataFrame  # a row a run, seed and checkpoint: words, accuracy, dev_loss, bits_per_word
+    curves: pl.DataFrame  # a row a run, seed and checkpoint: words, accuracy, dev_loss, bits_per_word, and each outcome
+    outcomes: tuple[str, ...]  # what instruments read, as INSTRUMENT.COLUMN
     spread: pl.DataFrame  # a row a run with several seeds, yardsticks too
     notes: tuple[str, ...]
 
@@ -89,12 +92,17 @@ class RunComparison:
 
 
 def gather(
-    paths: Sequence[Path], suite: str | None = None, title: str | None = None, yardsticks: Sequence[Path] = ()
+    paths: Sequence[Path],
+    suite: str | None = None,
+    title: str | None = None,
+    yardsticks: Sequence[Path] = (),
+    outcomes: Sequence[str] = (),
 ) -> RunComparison:
-    """Reads the runs.  `yardsticks`: runs of which only the spread between seeds is wanted.
+    """Reads the runs.  `yardsticks`: runs of which only the spread between seeds is wanted.  `outcomes`: what instruments read, as
+    INSTRUMENT.COLUMN; none: all that all runs have of one value a checkpoint.
 
-    Raises OntogenyError for fewer than two runs, names that are there twice, a run without verdicts, and runs that share no suite
-    or no paradigm.
+    Raises OntogenyError for fewer than two runs, names that are there twice, a run without verdicts or without an outcome, and runs
+    that share no suite or no paradigm.
     """
     check_differ(paths)
     if len(yardsticks) > 1:
@@ -105,7 +113,14 @@ def gather(
     reads = tuple(_read(folder, label, own) for folder, label in zip(folders[: len(paths)], labels, strict=True))
     paradigms = _shared(reads, own)
     rulers = [_read(folder, f"yardstick: {folder.path.name}", own) for folder in folders[len(paths) :]]
-    return _gathered(title or common or enumerated(labels), own, reads, paradigms, rulers)
+    chosen = tuple(outcomes) or shared_outcomes(reads)
+    return _gathered(title or common or enumerated(labels), own, reads, paradigms, rulers, chosen)
+
+
+def shared_outcomes(reads: Sequence[ComparedRun]) -> tuple[str, ...]:
+    """What instruments read of all runs, of one value a checkpoint or paradigm."""
+    first, *others = (read.results.outcomes() for read in reads)
+    return tuple(name for name in first if all(name in other for other in others))
 
 
 def shared_suite(folders: Sequence[RunFolder], wanted: str | None) -> str:
@@ -143,7 +158,8 @@ def _read(folder: RunFolder, label: str, suite: str) -> ComparedRun:
         lineage=folder.lineage(),
         verdicts=read_table(folder.verdicts).filter(suite=suite).sort("paradigm"),
         curves=read_table(folder.curves).filter(suite=suite),
-        dev=folder.reading("loss", "dev"),
+        results=(results := Results(folder)),
+        dev=results.dev_losses(),
         held_out=held_out(folder, recipe) if isinstance(recipe, Recipe) else None,
         pairs=_keys(folder, suite),
     )
@@ -169,7 +185,12 @@ def _shared(reads: Sequence[ComparedRun], suite: str) -> tuple[str, ...]:
 
 
 def _gathered(
-    title: str, suite: str, reads: tuple[ComparedRun, ...], paradigms: tuple[str, ...], rulers: Sequence[ComparedRun]
+    title: str,
+    suite: str,
+    reads: tuple[ComparedRun, ...],
+    paradigms: tuple[str, ...],
+    rulers: Sequence[ComparedRun],
+    outcomes: tuple[str, ...],
 ) -> RunComparison:
     accuracy = {read.label: read.accuracy(paradigms) for read in reads}
     cells = pl.concat(_cells(read, paradigms) for read in reads)
@@ -192,7 +213,8 @@ def _gathered(
         runs=pl.DataFrame([_run(read, by_run[read.label], accuracy[read.label], resampled) for read in reads], schema=RUNS),
         cells=cells,
         pairs=pairwise(verdicts, seeds, accuracy, wrong, resampled),
-        curves=pl.concat(_curves(read, paradigms) for read in reads),
+        curves=pl.concat(_curves(read, paradigms, suite, outcomes) for read in reads),
+        outcomes=outcomes,
         spread=apart,
         notes=(
             *_notes(reads, paradigms),
@@ -309,13 +331,13 @@ def _cells(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _curves(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
-    """run, seed, step, words, accuracy (mean of paradigms), dev_loss, bits_per_word; by seed and step."""
+def _curves(read: ComparedRun, paradigms: Sequence[str], suite: str, outcomes: Sequence[str]) -> pl.DataFrame:
+    """run, seed, step, words, accuracy (mean of paradigms), dev_loss, bits_per_word, outcomes; by seed and step."""
     own = read.curves.filter(pl.col("paradigm").is_in(list(paradigms)))
     words = pl.col("words").mean() if "words" in own.columns else pl.lit(None, pl.Float64)
     means = own.group_by("seed", "step").agg(pl.col("accuracy").mean(), words.cast(pl.Float64).alias("words")).sort("seed", "step")
     losses = [read.dev.get((seed, step)) for seed, step in means.select("seed", "step").iter_rows()]
-    return means.select(
+    curves = means.select(
         pl.lit(read.label).alias("run"),
         pl.col("seed").cast(pl.Int64),
         pl.col("step").cast(pl.Int64),
@@ -324,6 +346,17 @@ def _curves(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
         pl.Series("dev_loss", losses, dtype=pl.Float64),
         pl.Series("bits_per_word", [_bits(read, loss) for loss in losses], dtype=pl.Float64),
     )
+    for name in outcomes:
+        curves = curves.join(_outcome(read, name, paradigms, suite), on=["seed", "step"], how="left", maintain_order="left")
+    return curves
+
+
+def _outcome(read: ComparedRun, name: str, paradigms: Sequence[str], suite: str) -> pl.DataFrame:
+    """seed, step and the outcome; of paradigms, the mean over those that all runs share."""
+    found = read.results.outcome(name)
+    for column, kept in (("suite", [suite]), ("paradigm", list(paradigms))):
+        found = found.filter(pl.col(column).is_in(kept)) if column in found.columns else found
+    return found.group_by("seed", "step").agg(pl.col("value").mean().alias(name))
 
 
 def weights(read: ComparedRun, suite: str) -> str | None:

@@ -41,13 +41,14 @@ def compare(
     title: str | None = None,
     yardsticks: Sequence[Path] = (),
     warn: Callable[[str], None] = lambda text: None,
+    outcomes: Sequence[str] = (),
 ) -> tuple[RunComparison, Path]:
     """Compares runs and writes their page; what was gathered, and the page's path.  `warn` hears what a reader should know.
 
     `out` is the page's folder; left out: `comparison-NAME` here, by what the runs' names have in common.
     Raises OntogenyError as `gathering.gather` does.
     """
-    gathered = gather(paths, suite, title, yardsticks)
+    gathered = gather(paths, suite, title, yardsticks, outcomes)
     for note in gathered.notes:
         warn(note)
     return gathered, write_comparison(gathered, out or where(paths, Path()))
@@ -138,7 +139,7 @@ def _links(gathered: RunComparison, folder: Path) -> dict[str, str]:
 
 def _drawn(gathered: RunComparison) -> list[str]:
     """The figures that there is something for."""
-    return [value for value in DRAWN if known(gathered.curves.drop_nulls("words"), value)]
+    return [value for value in (*DRAWN, *gathered.outcomes) if known(gathered.curves.drop_nulls("words"), value)]
 
 
 def overview(gathered: RunComparison) -> tuple[list[str], list[list[str]]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy.stats import norm, rankdata
 
-from ontogeny.evidence.imitation import NOISE, NgramMargins, Tables, along, ngram_margins
+from ontogeny.instruments.ngram_margins import NOISE, NgramMargins, ngram_margins
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.trajectories.curves import need
 from ontogeny.trajectories.timeline import Floats, Ints
 
+Tables = Iterable[tuple[int, int, pl.DataFrame]]  # seed, step, the scores of that checkpoint's pairs
 FEWEST_POINTS = 4  # of one correlation: Fisher's interval needs more than three
 DECIMALS = 9  # margins that are equal up to here, in nats, share a rank
 LASTING = 2  # checkpoints: what a run takes, and what it takes to have left a rung
@@ -112,23 +114,20 @@ def rungs(ladder: pl.DataFrame, trained_from: float, level: str = "token", confi
     return pl.DataFrame(rows, schema=RUNGS, orient="row")
 
 
-def closest(divergence: pl.DataFrame) -> pl.DataFrame:
-    """The step at which each seed's network is nearest to each n-gram model, in either direction; the earliest of several.
+def along(tables: Tables, suite: str, look: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """What `look` makes of each checkpoint's scores, with suite, seed and step in front.
 
-    `divergence`: seed, step, order, level, kl, kl_reverse (nats a token).  Columns: seed, level, order, step and kl (the least
-    KL(p_n || p_t)), step_reverse and kl_reverse (the least KL(p_t || p_n)).  Raises OntogenyError for missing columns.
+    Raises OntogenyError if there are no tables.
     """
-    need(divergence, ["seed", "step", "order", "level", "kl", "kl_reverse"], "the divergences")
-    return (
-        divergence.sort("step")
-        .group_by("seed", "level", "order")
-        .agg(
-            pl.col("step", "kl").get(pl.col("kl").arg_min()),
-            pl.col("step").get(pl.col("kl_reverse").arg_min()).alias("step_reverse"),
-            pl.col("kl_reverse").min(),
+    frames = [
+        look(scores).select(
+            pl.lit(suite).alias("suite"), pl.lit(seed, pl.Int64).alias("seed"), pl.lit(step, pl.Int64).alias("step"), pl.all()
         )
-        .sort("seed", "level", "order")
-    )
+        for seed, step, scores in tables
+    ]
+    if not frames:
+        raise OntogenyError(f"no checkpoint's scores of {suite} were given: there is nothing to hold the n-grams against")
+    return pl.concat(frames)
 
 
 class _View:

@@ -1,36 +1,129 @@
-"""What an instrument may know of the model that it reads."""
+"""What instruments may ask of a run beside the checkpoint: the same at all of its checkpoints, made when it is first asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from ontogeny.records import Reading
+import numpy as np
+
+from ontogeny import store
+from ontogeny.display import Display
+from ontogeny.instruments.instrument import Instrument
+from ontogeny.ngrams.counted import Counted, TextCounts
+from ontogeny.recipe import Observation, Recipe
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder, score_key
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from numpy.typing import NDArray
+
+    from ontogeny.scoring.reading import SuitePairs
+    from ontogeny.tokens.prepare import TokenisedText
+    from ontogeny.tokens.token_store import TokenStore
+
+SPLITS = ("train", "dev")
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The tokenizer and the bounds of a model."""
+class ReadingContext:
+    """One run, as its instruments see it.
 
-    tokenizer: PreTrainedTokenizerBase
-    first: int | None  # the token that begins a document, and ends the one before; None where there is none
-    device: torch.device
-    limit: int  # most input tokens that the model takes
+    A need is `text` (the run's own text as tokens), `pairs` (its suites), `scores` (of the same checkpoint, all pairs), `ngrams`
+    (counts of its training text), or the name of another of its instruments.
+    """
 
-
-class Instrument(Protocol):
-    """Reads numbers off one checkpoint."""
+    def __init__(
+        self,
+        folder: RunFolder,
+        recipe: Observation,
+        device: torch.device,
+        suites: Callable[[], list[SuitePairs]],
+        text: Callable[[], TokenisedText],
+        instruments: Callable[[], list[Instrument]],
+        display: Display,
+    ):
+        self.folder = folder
+        self.recipe = recipe
+        self.device = device
+        self.display = display
+        self._suites, self._text, self._instruments = suites, text, instruments
+        self._kept: dict[Any, Any] = {}
 
     @property
-    def name(self) -> str:
-        """What its readings are filed under."""
-        ...
+    def trained(self) -> Recipe:
+        """The recipe of a run that trains its own model.  Raises OntogenyError for one around somebody else's checkpoints."""
+        if not isinstance(self.recipe, Recipe):
+            raise OntogenyError(
+                f"{self.folder.path} is a run around somebody else's checkpoints: the text they were trained on is not known"
+            )
+        return self.recipe
 
-    def read(self, model: Any, context: Context) -> Iterator[Reading]:
-        """Numbers read off a causal language model on `context.device`, ready to be read (eval mode)."""
-        ...
+    @property
+    def limit(self) -> int | None:
+        """Tokens that the run's own model was trained with; None where only the model's config tells."""
+        return self.recipe.training.context if isinstance(self.recipe, Recipe) else None
+
+    @property
+    def suites(self) -> list[SuitePairs]:
+        """The run's suites, read."""
+        return self._suites()
+
+    def suite(self, name: str) -> SuitePairs:
+        """One of them.  Raises OntogenyError that names the others."""
+        found = {suite.name: suite for suite in self.suites}
+        if name not in found:
+            raise OntogenyError(f"{self.folder.path} has no suite {name!r}; it has {', '.join(found)}")
+        return found[name]
+
+    def text(self, split: str = "dev") -> TokenStore:
+        """The run's own text as tokens: train or dev.  Raises OntogenyError as `trained` does."""
+        if split not in SPLITS:
+            raise OntogenyError(f"a run's text is train or dev, not {split!r}")
+        assert self.trained
+        store_: TokenStore = getattr(self._text(), split)
+        return store_
+
+    @cached_property
+    def counts(self) -> TextCounts:
+        """The n-grams of the run's training text.  Raises OntogenyError as `trained` does."""
+        return TextCounts(self.folder, self.trained, self._text(), self.display)
+
+    def ngrams(self, level: str = "token", order: int = 5) -> Counted:
+        """The same, one level, counted now if they were not."""
+        return self.counts.level(level, order)
+
+    @cached_property
+    def unigram(self) -> NDArray[np.float64]:
+        """Log-probability (nats) of each token of the vocabulary by its count in the training text, one added to each."""
+        ids, size = self.text("train").ids, self.text("train").facts["vocabulary"]
+        counts = np.bincount(np.asarray(ids), minlength=size) + 1.0
+        return np.asarray(np.log(counts / counts.sum()))
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What is the same at all checkpoints and takes long to make: made once for each key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def key_of(self, need: str, who: str) -> str:
+        """The content key of something that an instrument needs.  Raises OntogenyError that names it if the run has none."""
+        if need in ("text", "ngrams"):
+            if not isinstance(self.recipe, Recipe):
+                raise OntogenyError(
+                    f"the instrument {who} needs the text that a model was trained on, and {self.folder.path} is a run around "
+                    "somebody else's checkpoints, whose text is not known; leave it out"
+                )
+            splits = SPLITS if need == "text" else SPLITS[:1]
+            return store.content_key([self.text(split).facts["key"] for split in splits])
+        if need == "pairs":
+            return store.content_key([suite.key for suite in self.suites])
+        if need == "scores":
+            how = self.recipe.scoring
+            asked = (how.leading_space, how.precision, how.masked)
+            return store.content_key([score_key(suite.key, self.recipe.bos, *asked) for suite in self.suites])
+        for other in self._instruments():
+            if other.name == need and need != who:
+                return other.key(self)
+        raise OntogenyError(f"the instrument {who} needs {need!r}, which this run does not have: list it under instruments")

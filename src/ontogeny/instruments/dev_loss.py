@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
-from ontogeny.instruments.context import Context
-from ontogeny.recipe import Recipe
-from ontogeny.records import Reading
+import polars as pl
+from pydantic import Field
+
+from ontogeny.instruments.instrument import Column, Instrument
+from ontogeny.instruments.subject import Subject
+from ontogeny.pages.panel import Panel
+from ontogeny.recipe import Recipe, Training
 from ontogeny.tokens.rows import rows_of
-from ontogeny.tokens.token_store import TokenStore
 from ontogeny.training.loop import dev_loss
 from ontogeny.training.treatment import batch_loss
 
 
-@dataclass(frozen=True, slots=True)
-class DevLoss:
-    """Mean nats a token on the recipe's held-out text, of the next token, or of a masked model's own objective."""
+class DevLoss(Instrument):
+    """Mean nats a token on a run's held-out text, of the next token, or of a masked model's own objective."""
 
-    recipe: Recipe
-    text: TokenStore
-    name: str = "loss"
+    NAME: ClassVar[str] = "loss"
+    needs: ClassVar[tuple[str, ...]] = ("text",)
+    reads: ClassVar[tuple[str, ...]] = ("causal", "masked")
 
-    def read(self, model: Any, context: Context) -> Iterator[Reading]:
-        """One reading, `dev`."""
-        training = self.recipe.training
-        rows = rows_of(self.text, training.unit, training.context)
-        objective = getattr(self.recipe.model, "loss", batch_loss)
-        yield Reading(self.name, "dev", dev_loss(model, rows, training, context.device, objective))
+    kind: Literal["loss"] = "loss"
+    tokens: int = Field(131_072, ge=1)
+    """Tokens of held-out text that it is measured on, in whole rows spread evenly over it."""
+    context: int = Field(128, ge=2)
+    """Tokens in a row."""
+    unit: Literal["block", "document"] = "block"
+    """What a row is, as in training."""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> DevLoss:
+        """As a recipe's training asks for it."""
+        training = recipe.training
+        return cls(tokens=training.dev_tokens, context=training.context, unit=training.unit)
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """One: `dev`."""
+        return {"dev": Column(says="mean negative log-likelihood of held-out text", unit="nats a token")}
+
+    def read(self, subject: Subject) -> pl.DataFrame:
+        """One row.  Raises OntogenyError if the text is shorter than one row."""
+        recipe = subject.context.trained
+        asked = Training(dev_tokens=self.tokens, context=self.context)
+        objective = getattr(recipe.model, "loss", batch_loss)
+        rows = rows_of(subject.text("dev"), self.unit, self.context)
+        return pl.DataFrame({"dev": [dev_loss(subject.model, rows, asked, subject.device, objective)]})
+
+    def panels(self) -> tuple[Panel, ...]:
+        """None: it is drawn beside the training's own loss."""
+        return ()

@@ -13,11 +13,15 @@ import polars as pl
 from ruamel.yaml import YAML
 
 from ontogeny import recipe as recipes
-from ontogeny.instruments.rules import Rules
+from ontogeny.instruments.dev_loss import DevLoss
+from ontogeny.instruments.instrument import Instrument
+from ontogeny.instruments.tables import tables_of
+from ontogeny.pages.panel import Tabulated
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, read_table
+from ontogeny.store import RunFolder
 
+NO_LENGTH = -1  # index of the row of what has no length
 TRANSFORMERS = ("opt", "gpt2", "gpt-neox", "llama")
 COMPARED = ("id_rule1", "id_rule2", "ood_rule1", "ood_rule2_completion")  # their loss counts padding, so it is not
 COUNTED_AS = {"L2": {"ood_rule1": "ood_rule1_after_b"}}  # their code counts the a after the last b alone
@@ -55,27 +59,38 @@ def rule_table(runs: Iterable[Path | str]) -> pl.DataFrame:
 
 def _rows(folder: RunFolder) -> list[dict[str, Any]]:
     recipe = recipes.load(folder.recipe)
-    part = next((part for part in recipe.instruments if isinstance(part, Rules)), None)
+    part = next((part for part in recipe.instruments if part.kind == "rules"), None)
     if part is None:
         raise OntogenyError(f"{folder.path} has no instrument of kind rules in its recipe")
-    losses = folder.reading("loss", "dev")
+    losses, found = _values(folder, DevLoss.NAME).get("dev", {}), _values(folder, part.name)
     moments = {name: chosen for name, chosen in (("lowest dev loss", lowest(losses)), ("end", last(losses))) if chosen}
-    keys = _keys(folder, part.name)
-    if not moments or not keys:
+    if not moments or not found:
         raise OntogenyError(f"{folder.path} has not been read with the instrument rules; run: ontogeny score {folder.path}")
     beside = _beside(recipe, part)
     rows = []
-    for key in keys:
-        values = folder.reading(part.name, key)
+    for key, values in found.items():
         for moment, steps in moments.items():
             there = {seed: (step, values[seed, step]) for seed, step in steps.items() if (seed, step) in values}
             if there:
                 rows.append(
                     {"run": folder.name, "language": part.language, "model": recipe.model.kind, "moment": moment, "reading": key}
                     | _summary(there)
-                    | beside.get(key, {})
+                    | beside.get(key.split("/")[0], {})
                 )
     return rows
+
+
+def _values(folder: RunFolder, name: str) -> dict[str, Values]:
+    """What an instrument read, by column; with a slash and the length where it is of one."""
+    tables = tables_of(folder, name)
+    found: dict[str, dict[tuple[int, int], float]] = {}
+    for row in [] if tables is None else tables.frame.collect().iter_rows(named=True):
+        seed, step, length = row.pop("seed"), row.pop("step"), row.pop("length", NO_LENGTH)
+        suffix = "" if length in (None, NO_LENGTH) else f"/{length}"
+        for column, value in row.items():
+            if value is not None:
+                found.setdefault(column + suffix, {})[seed, step] = value
+    return found  # type: ignore[return-value]
 
 
 def lowest(losses: Values) -> dict[int, int]:
@@ -98,25 +113,17 @@ def _summary(there: Mapping[int, tuple[int, float]]) -> dict[str, Any]:
     return {"mean": mean(values), "sd": spread, "seeds": len(values), "step": mean(step for step, _ in there.values())}
 
 
-def _keys(folder: RunFolder, name: str) -> list[str]:
-    found: dict[str, None] = {}
-    for seed in folder.seeds():
-        for path in sorted((folder.seed(seed) / "readings").glob("step-*.parquet")):
-            table = read_table(path).filter(pl.col("instrument") == name)
-            found |= dict.fromkeys(table["key"].to_list())
-    return list(found)
-
-
-def _beside(recipe: Recipe, part: Rules) -> dict[str, dict[str, Any]]:
+def _beside(recipe: Recipe, part: Instrument) -> dict[str, dict[str, Any]]:
     """Published figures and chance, by reading."""
-    language = part.language
+    language = str(part.language)  # type: ignore[attr-defined]
     own = published().get((language, "transformer" if recipe.model.kind in TRANSFORMERS else recipe.model.kind), {})
     found: dict[str, dict[str, Any]] = {}
     for theirs in set(own) & set(COMPARED):
         ours = COUNTED_AS.get(language, {}).get(theirs, theirs)
         found[ours] = {"published": own[theirs], "published_sd": own.get(f"{theirs}_sd"), "published_runs": own["runs"]}
-    for key, value in part.chances().items():
-        found.setdefault(key, {})["chance"] = value
+    for name, column in part.columns.items():
+        if column.chance is not None:
+            found.setdefault(name, {})["chance"] = column.chance
     return found
 
 
@@ -130,3 +137,24 @@ def published() -> dict[tuple[str, str], dict[str, float | None]]:
         for language, rows in data["figures"].items()
         for architecture, row in rows.items()
     }
+
+
+SHOWN = ("test_loss", "id_rule1", "id_rule2", "ood_rule1", "ood_rule2_completion")
+
+
+def summary(table: pl.DataFrame) -> Tabulated:
+    """A row a language and model at the lowest dev loss: each reading as mean, SD over seeds, and in brackets as published."""
+    own = table.filter(pl.col("moment") == "lowest dev loss")
+    rows = []
+    for (language, model), part in own.group_by("language", "model", maintain_order=True):
+        found = {row["reading"]: row for row in part.iter_rows(named=True)}
+        rows.append((str(language), str(model), *(_told(found.get(name)) for name in SHOWN)))
+    return Tabulated(("language", "model", *(f">{name}" for name in SHOWN)), tuple(rows))
+
+
+def _told(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    spread = "" if row["sd"] is None else f" ±{row['sd']:.2f}"
+    beside = "" if row["published"] is None else f" ({row['published']:.2f})"
+    return f"{row['mean']:.2f}{spread}{beside}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from typing import Any, Literal
 
+import polars as pl
 import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
@@ -15,20 +16,25 @@ from torch import Tensor
 from ontogeny.corpora.formal import Formal, Language, Source, Task, chances, drawn, known, source, spaced
 from ontogeny.corpora.formal.rules import Rule
 from ontogeny.instruments.completion import completions
-from ontogeny.instruments.context import Context
-from ontogeny.recipe import Kind
-from ontogeny.records import OntogenyError, Reading
+from ontogeny.instruments.instrument import Column, Instrument, schema
+from ontogeny.instruments.rule_table import NO_LENGTH, rule_table, summary
+from ontogeny.instruments.subject import Subject
+from ontogeny.pages import curves
+from ontogeny.pages.panel import Panel, Tabulated
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
 from ontogeny.tokens.token_store import backward
 
 ROWS = 64  # strings in one forward pass
+SHARE = (0.0, 1.0)
 FOREIGN = "\0"  # stands for any token that is no symbol of the language; a string with one keeps no rule
 
 
-class Rules(Kind):
+class Rules(Instrument):
     """What a model makes of prompts within a formal language and outside of it, and its loss on strings not trained on.
 
-    Readings: test_loss; of a language id_rule1, id_rule2, id_finished, ood_rule1, ood_rule2_completion, ood_finished and other
-    readings of rule 1 that it names; of a task accuracy/LENGTH and exact/LENGTH.
+    Columns: test_loss; of a language id_rule1, id_rule2, id_finished, ood_rule1, ood_rule2_completion, ood_finished and other
+    readings of rule 1 that it names; of a task accuracy and exact by length.
     """
 
     kind: Literal["rules"] = "rules"
@@ -71,30 +77,45 @@ class Rules(Kind):
         return self
 
     @property
-    def name(self) -> str:
-        """What the readings are filed under."""
-        return self.kind
-
-    def read(self, model: Any, context: Context) -> Iterator[Reading]:
-        """Every reading.  Raises OntogenyError if tokenizer, end mark or context do not fit the language."""
+    def columns(self) -> Mapping[str, Column]:
+        """Those of the language, or of the task, with what a guesser's completions give: exact for a language."""
         asked = source(self.language)
-        symbols = Symbols(asked, context)
-        tests = drawn(asked, self.min_length, self.max_length, "test", Random(f"{self.seed} strings"))
-        yield Reading(self.name, "test_loss", loss_on(model, symbols, list(islice(tests, self.strings))))
-        found = self._tasks(asked, model, symbols) if isinstance(asked, Task) else self._rules(asked, model, symbols)
-        for key, value in found.items():
-            yield Reading(self.name, key, value)
-
-    def chances(self) -> dict[str, float]:
-        """What a guesser gets, by reading: exact for a language, and one over the symbols of answers for a task's accuracy."""
-        asked = source(self.language)
+        loss = {"test_loss": Column(says="mean loss on strings that were not trained on, end marks too", unit="nats a symbol")}
         if isinstance(asked, Language):
-            return chances(asked, self.prompt_length)
+            chance = chances(asked, self.prompt_length)
+            return loss | {name: Column(says=told, span=SHARE, chance=chance.get(name)) for name, told in _told(asked).items()}
         assert isinstance(asked, Task)
-        return {f"accuracy/{length}": asked.chance for length in self.lengths}
+        if not self.lengths:
+            return loss
+        right = Column(says="share of the answer's symbols that are the likeliest", span=SHARE, chance=asked.chance)
+        whole = Column(says="share of answers that greedy completion gives whole", span=SHARE)
+        length = Column(says="symbols of the question; -1 for what has none", dtype=pl.Int64, index=True)
+        return {"length": length, **loss, "accuracy": right, "exact": whole}
 
-    def _rules(self, language: Source, model: Any, symbols: Symbols) -> dict[str, float]:
-        assert isinstance(language, Language)
+    def read(self, subject: Subject) -> pl.DataFrame:
+        """Raises OntogenyError if tokenizer, end mark or context do not fit the language."""
+        asked, symbols, model = source(self.language), Symbols(source(self.language), subject), subject.model
+        tests = drawn(asked, self.min_length, self.max_length, "test", Random(f"{self.seed} strings"))
+        loss = {"test_loss": loss_on(model, symbols, list(islice(tests, self.strings)))}
+        if isinstance(asked, Language):
+            return pl.DataFrame([loss | self._rules(asked, model, symbols)])
+        assert isinstance(asked, Task)
+        if not self.lengths:
+            return pl.DataFrame([loss])
+        whole = {"length": NO_LENGTH, **loss, "accuracy": None, "exact": None}
+        rows = [{"length": n, "test_loss": None} | self._answers(asked, model, symbols, n) for n in self.lengths]
+        return pl.DataFrame([whole, *rows], schema=schema(self))
+
+    def panels(self) -> tuple[Panel, ...]:
+        """Every column over training."""
+        return curves.panels(self.name, self.columns, len(self.columns))
+
+    def across(self, runs: Sequence[RunFolder]) -> tuple[pl.DataFrame, Tabulated]:
+        """Rule extrapolation of finished runs beside what was published, see `rule_table`."""
+        table = rule_table(run.path for run in runs)
+        return table, summary(table)
+
+    def _rules(self, language: Language, model: Any, symbols: Symbols) -> dict[str, float]:
         chosen = [self._chosen(prompts) for prompts in language.prompts(self.prompt_length)]
         within, without = (completed(model, symbols, prompts, self.longest) for prompts in chosen)
         return extrapolation(language, within, without)
@@ -104,19 +125,30 @@ class Rules(Kind):
             return list(prompts)
         return Random(f"{self.seed} prompts").sample(prompts, self.prompts)
 
-    def _tasks(self, task: Task, model: Any, symbols: Symbols) -> dict[str, float]:
-        found = {}
-        for length in self.lengths:
-            random = Random(f"{self.seed} {length}")
-            strings = [task.draw(random, length) for _ in range(self.questions)]
-            found[f"accuracy/{length}"], found[f"exact/{length}"] = answered(model, symbols, strings)
-        return found
+    def _answers(self, task: Task, model: Any, symbols: Symbols, length: int) -> dict[str, float]:
+        random = Random(f"{self.seed} {length}")
+        accuracy, exact = answered(model, symbols, [task.draw(random, length) for _ in range(self.questions)])
+        return {"accuracy": accuracy, "exact": exact}
+
+
+def _told(language: Language) -> dict[str, str]:
+    """What each share is of, by its name, in the order of the table."""
+    within, without = "completions of prompts within the language", "completions of prompts outside it"
+    return {
+        "id_rule1": f"share of {within} that keep rule 1",
+        "id_rule2": f"share of {within} that keep rule 2",
+        "id_finished": f"share of {within} that come to an end mark",
+        "ood_rule1": f"share of {without} that keep rule 1",
+        **{f"ood_{name}": f"share of {without} that keep rule 1 read as {name}" for name in language.variants},
+        "ood_rule2_completion": f"share of {without} whose added part alone keeps rule 2",
+        "ood_finished": f"share of {without} that come to an end mark",
+    }
 
 
 class Symbols:
     """A language's symbols as a model's tokens.  Raises OntogenyError unless each is one token and strings have an end mark."""
 
-    def __init__(self, asked: Source, context: Context):
+    def __init__(self, asked: Source, context: Subject):
         if backward(context.tokenizer):
             raise OntogenyError("rules: strings are judged from their beginning; set tokenizer.direction to forward")
         if context.first is None:

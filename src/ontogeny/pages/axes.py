@@ -29,6 +29,8 @@ LABELLED = {
 }  # a name is written where the window is this share of the axis
 
 
+DRAWING = "_ontogeny_drawing"  # attribute of a chart: what it is without its tables
+
 Rows = list[dict[str, Any]]
 Tables = dict[str, Rows]
 
@@ -45,20 +47,22 @@ def table(name: str) -> alt.Chart:
 
 
 def filled(drawing: alt.Chart, tables: Tables) -> alt.Chart:
-    """The drawing with its tables."""
-    chart = drawing.copy()
+    """The drawing with its tables.  It remembers the drawing, so that a page writes down what many charts share only once."""
+    chart = drawing.copy(deep=False)
     chart.datasets = tables
+    object.__setattr__(chart, DRAWING, drawing)
     return chart
 
 
 def beside(*panels: alt.Chart) -> alt.HConcatChart:
     """Panels in a row; each keeps tables of its own."""
-    tables = {f"{name}{place}": rows for place, panel in enumerate(panels) for name, rows in panel.datasets.items()}
+    tables: Tables = {}
     apart = []
     for place, panel in enumerate(panels):
-        chart = panel.copy()
+        chart, own = panel.copy(), panel._get("datasets")
+        tables |= {f"{name}{place}": rows for name, rows in ({} if own is alt.Undefined else own).items()}
         chart.datasets = alt.Undefined
-        for layer in chart.layer:
+        for layer in (chart, *getattr(chart, "layer", ())):
             if isinstance(layer.data, alt.NamedData):
                 layer.data = alt.NamedData(name=f"{layer.data.name}{place}")
         apart.append(chart)

@@ -8,7 +8,7 @@ from typing import Any
 
 import vl_convert
 
-from ontogeny.pages.axes import VEGA_LITE, Rows, Tables, taken_apart
+from ontogeny.pages.axes import DRAWING, VEGA_LITE, Rows, Tables, taken_apart
 from ontogeny.pages.theme import DARK, LIGHT, config
 from ontogeny.store import content_key
 
@@ -22,10 +22,12 @@ class Charts:
         self._charts: dict[str, Any] = {}
         self._drawn: dict[int, tuple[Any, str, Tables]] = {}  # with the drawing itself, so that its id stays its own
 
-    def add(self, drawing: Any, tables: Tables | None = None) -> str:
-        """Keeps a chart, or a drawing and its tables, and returns the name that the page draws it by."""
-        spec, own = self._spec(drawing)
-        used = {table: self._keep(self._tables, "t", columns(rows)) for table, rows in ({**own, **(tables or {})}).items()}
+    def add(self, chart: Any) -> str:
+        """Keeps a chart, and returns the name that the page draws it by."""
+        drawing = chart.__dict__.get(DRAWING)  # a chart that `filled` made
+        spec, own = self._spec(chart if drawing is None else drawing)
+        tables = own if drawing is None else {**own, **chart.datasets}
+        used = {table: self._keep(self._tables, "t", columns(rows)) for table, rows in tables.items()}
         name = f"c{len(self._charts)}"
         self._charts[name] = [spec, used]
         return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment
     found = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters |= {"breakable": breakable, **filters}
+    found.filters |= {"breakable": breakable, "in_rows": in_rows, **filters}
     return found
 
 
@@ -40,6 +40,19 @@ def look() -> dict[str, Any]:
 def breakable(name: str) -> Markup:
     """A name that a narrow column may break after each underscore."""
     return Markup("_<wbr>").join(name.split("_"))
+
+
+def in_rows(panels: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Panels in the rows of a page: small ones together, each half one beside the next, and each other one by itself."""
+    rows: list[list[Mapping[str, Any]]] = []
+    for panel in panels:
+        before = rows[-1][-1] if rows else None
+        small = before is not None and before["shape"] == panel["shape"] == "small"
+        if small or (before is not None and before["half"] and panel["half"] and len(rows[-1]) < 2):
+            rows[-1].append(panel)
+        else:
+            rows.append([panel])
+    return rows
 
 
 def anchor(*parts: str) -> str:

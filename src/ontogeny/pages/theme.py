@@ -76,6 +76,7 @@ def config(palette: Palette = LIGHT) -> dict[str, Any]:
             "ordinal": [palette.good, palette.bad],
             "diverging": list(palette.diverging),
             "ramp": list(palette.orders),
+            "heatmap": [palette.line, palette.good],
         },
         "axis": {
             "domainColor": palette.line,

@@ -11,31 +11,38 @@ from queue import Empty, SimpleQueue
 
 from ontogeny import store
 from ontogeny.display import Display
+from ontogeny.instruments import Instrument
 from ontogeny.readers.process import Ended, Message, Worker, answered
-from ontogeny.readers.readings import Readings
+from ontogeny.readers.readings import Readings, read
 
 # Starting a process takes about ten seconds of a laptop's core, most of it to load torch and transformers.
 PAYS_AFTER = 30.0  # seconds of reading that are left
 
 
-def read_all(readings: Readings, again: Sequence[int] = (), jobs: int | None = None, seeds: Sequence[int] = ()) -> list[str]:
+def read_all(
+    readings: Readings,
+    again: Sequence[int] = (),
+    jobs: int | None = None,
+    seeds: Sequence[int] = (),
+    instruments: Sequence[Instrument] | None = None,
+) -> list[str]:
     """Reads what is missing of a run's checkpoints, those at the steps in `again` once more; returns what went wrong.
 
-    `seeds`: only these.  `jobs` processes share the work; None: as many as pay.
+    `seeds`: only these.  `instruments`: read with these and nothing else.  `jobs` processes share the work; None: as many as pay.
     """
     folder, troubles = readings.folder, []
     every = [(seed, checkpoint) for seed in seeds or folder.seeds() for checkpoint in folder.checkpoints(seed)]
-    todo = [unit for unit in every if readings.waits(*unit, unit[1].step in again)]
+    todo = [unit for unit in every if readings.waits(*unit, unit[1].step in again, instruments)]
     for unit in every:
-        if unit not in todo:
+        if unit not in todo and instruments is None:
             readings.read(*unit)  # all is there: warns if the checkpoint is damaged by now
     known = {(seed, checkpoint.step): checkpoint for seed, checkpoint in todo}
 
     def here(question: Message) -> Message:
         seed, step = question["seed"], question["step"]
-        return answered(lambda: readings.read(seed, known[seed, step], question["again"]))
+        return answered(lambda: read(readings, seed, known[seed, step], question))
 
-    questions = [question(folder.path, seed, step, again) for seed, step in known]
+    questions = [question(folder.path, seed, step, again, instruments) for seed, step in known]
     for found in spread(questions, here, readings.display, readings.device, jobs):
         if found["trouble"]:
             readings.display.warn(found["trouble"])
@@ -43,9 +50,12 @@ def read_all(readings: Readings, again: Sequence[int] = (), jobs: int | None = N
     return troubles
 
 
-def question(run: Path, seed: int, step: int, again: Sequence[int] = ()) -> Message:
+def question(
+    run: Path, seed: int, step: int, again: Sequence[int] = (), instruments: Sequence[Instrument] | None = None
+) -> Message:
     """What a process is asked, to read a checkpoint of a run."""
-    return {"run": str(run.absolute()), "seed": seed, "step": step, "again": step in again}
+    chosen = None if instruments is None else [instrument.model_dump(mode="json") for instrument in instruments]
+    return {"run": str(run.absolute()), "seed": seed, "step": step, "again": step in again, "with": chosen}
 
 
 def spread(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.display import Display
+from ontogeny.instruments import Instrument, ReadingContext, Subject, tables
 from ontogeny.readers.process import Message
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
 
 if TYPE_CHECKING:
-    from ontogeny.scoring.reading import CheckpointReader, SuitePairs
+    from ontogeny.scoring.reading import CheckpointReader, OpenedCheckpoint, SuitePairs
     from ontogeny.tokens.prepare import TokenisedText
 
 
@@ -40,6 +41,7 @@ class Readings:
         self.display = display
         self.device = device or recipe.scoring.device  # by name
         self._text = text  # of our own training
+        self._said: set[str] = set()  # why an instrument does not apply, said once
 
     @classmethod
     def of(cls, path: Path, display: Display, device: str | None = None) -> Readings:
@@ -82,63 +84,112 @@ class Readings:
         return CheckpointReader(self.folder, self.recipe, self.asked, find_device(self.device), context, self.display.warn)
 
     @cached_property
-    def instruments(self) -> list[Any]:
-        """What else is read: the dev loss of our own training, and the recipe's instruments."""
-        from ontogeny.instruments.dev_loss import DevLoss
+    def instruments(self) -> list[Instrument]:
+        """What else is read, each after those that it needs: the dev loss of our own training, and the recipe's instruments."""
+        every = [*tables.own_instruments(self.recipe), *self.recipe.instruments]
+        names = {one.name for one in every}
+        return sorted(every, key=lambda one: len(names & set(one.needs)))
 
-        own = [DevLoss(self.recipe, self._text().dev)] if isinstance(self.recipe, Recipe) else []
-        return [*own, *self.recipe.instruments]
+    @cached_property
+    def context(self) -> ReadingContext:
+        """What instruments may ask of the run."""
+        return ReadingContext(
+            self.folder, self.recipe, self.reader.device, lambda: self.asked, self._text, lambda: self.instruments, self.display
+        )
 
-    def waits(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> bool:
-        """True if something of a checkpoint has not been read, or a table of it is broken."""
+    def check(self, instruments: Sequence[Instrument] | None = None) -> None:
+        """Raises OntogenyError for an instrument that needs what the run does not have, before anything is read."""
+        for instrument in self.instruments if instruments is None else instruments:
+            instrument.key(self.context)
+
+    def waits(
+        self, seed: int, checkpoint: Checkpoint, again: bool = False, instruments: Sequence[Instrument] | None = None
+    ) -> bool:
+        """True if something of a checkpoint has not been read (with `instruments`: with these), or a table of it is broken."""
         try:
-            return bool(self.reader.missing(seed, checkpoint, again) or self._unread(seed, checkpoint))
+            suites = self.reader.missing(seed, checkpoint) if instruments is None else []
+            return again or bool(suites or self.unread(seed, checkpoint, instruments=instruments))
         except OntogenyError:
             return True  # reading it says what is wrong
 
     def read(self, seed: int, checkpoint: Checkpoint, again: bool = False) -> None:
-        """Reads what is missing of a checkpoint, with `again` all.  Raises OntogenyError that names it if it is damaged."""
-        missing = self.reader.missing(seed, checkpoint, again)
-        if not missing and (wrong := store.fault(checkpoint.folder) if not self.folder.adopted() else None):
-            self.display.warn(f"{wrong}; its scores are kept, --again {checkpoint.step} would make them anew")
-        if missing:
-            self.reader.read(seed, checkpoint, missing, lambda title, n: self.display.bar(title, n, "sentences"))
-        if todo := self._unread(seed, checkpoint):
-            self._read_instruments(seed, checkpoint, todo)
+        """Reads what is missing of a checkpoint, with `again` all.
 
-    def _unread(self, seed: int, checkpoint: Checkpoint) -> list[Any]:
-        """Instruments that have not read a checkpoint with the recipe's settings."""
-        known = {row["instrument"] for row in self.folder.read_off(seed, checkpoint.step)}
-        same = self.folder.readings_key(seed, checkpoint.step) == self._key
-        return [part for part in self.instruments if part.name not in known or not (same or part not in self.recipe.instruments)]
+        Raises OntogenyError that names it if it is damaged, and the instruments that failed once the others have read.
+        """
+        suites, instruments = self.reader.missing(seed, checkpoint, again), self.unread(seed, checkpoint, again)
+        wrong = None if self.folder.adopted() else store.fault(checkpoint.folder)
+        if not suites and not instruments:
+            if wrong:
+                self.display.warn(f"{wrong}; what was read of it is kept, --again {checkpoint.step} would read it anew")
+            return
+        if wrong:
+            raise OntogenyError(f"{wrong}; it is not read")
+        opened, troubles = self._opened(checkpoint), []
+        try:
+            if suites:
+                self.reader.read(seed, checkpoint, opened, suites, lambda title, n: self.display.bar(title, n, "sentences"))
+        except OntogenyError as error:
+            troubles.append(str(error))
+        troubles += self.read_with(seed, checkpoint, instruments, opened)
+        if troubles:
+            raise OntogenyError("\n".join(dict.fromkeys(troubles)))
 
-    @property
-    def _key(self) -> str:
-        return store.content_key(self.recipe.instruments) if self.recipe.instruments else ""
+    def read_with(
+        self, seed: int, checkpoint: Checkpoint, instruments: Sequence[Instrument], opened: OpenedCheckpoint | None = None
+    ) -> list[str]:
+        """Reads a checkpoint with these instruments, and returns what went wrong: one that fails takes nothing from the others."""
+        subject, troubles = Subject(self.context, seed, checkpoint, opened or self._opened(checkpoint)), []
+        for instrument in instruments:
+            try:
+                self._say_once(tables.write(instrument, subject))
+            except OntogenyError as error:
+                troubles.append(str(error) if str(checkpoint.folder) in str(error) else f"{checkpoint.folder}: {error}")
+            except Exception as error:  # an instrument of somebody else's may raise anything
+                troubles.append(f"{checkpoint.folder}: the instrument {instrument.name} failed ({type(error).__name__}: {error})")
+        return troubles
 
-    def _read_instruments(self, seed: int, checkpoint: Checkpoint, todo: list[Any]) -> None:
-        from ontogeny.instruments import Context
-        from ontogeny.scoring.reading import context_of, open_model
-        from ontogeny.tokens.pretrained import open_tokenizer
-        from ontogeny.tokens.token_store import bos_id
+    def unread(
+        self, seed: int, checkpoint: Checkpoint, again: bool = False, instruments: Sequence[Instrument] | None = None
+    ) -> list[Instrument]:
+        """Instruments that have not read a checkpoint with their settings, on this text and these weights; with `again`, all."""
+        asked = self.instruments if instruments is None else instruments
+        return [one for one in asked if again or not tables.is_there(self.folder, one, self._key(one), seed, checkpoint)]
 
-        model = open_model(checkpoint.folder).to(self.reader.device)
-        tokenizer = open_tokenizer(checkpoint.folder)
-        first = bos_id(tokenizer) if self.recipe.bos else None
-        context = Context(tokenizer, first, self.reader.device, context_of(model, self.reader.context))
-        found = [reading for instrument in todo for reading in instrument.read(model, context)]
-        self.folder.write_readings(seed, checkpoint.step, found, store.weights_hash(checkpoint.folder), self._key)
+    def _opened(self, checkpoint: Checkpoint) -> OpenedCheckpoint:
+        from ontogeny.scoring.reading import OpenedCheckpoint
+
+        return OpenedCheckpoint(checkpoint.folder, self.reader.device)
+
+    def _key(self, instrument: Instrument) -> str:
+        found: str = self.context.once(("key", instrument), lambda: instrument.key(self.context))
+        return found
+
+    def _say_once(self, reason: str) -> None:
+        if reason and reason not in self._said:
+            self._said.add(reason)
+            self.display.say(reason)
+
+
+def read(readings: Readings, seed: int, checkpoint: Checkpoint, question: Message) -> None:
+    """Reads of a checkpoint what a question asks for.  Raises OntogenyError as `Readings.read` does."""
+    if (chosen := question.get("with")) is None:
+        return readings.read(seed, checkpoint, question["again"])
+    instruments = [recipes.instrument(settings) for settings in chosen]
+    todo = readings.unread(seed, checkpoint, question["again"], instruments)
+    if troubles := readings.read_with(seed, checkpoint, todo):
+        raise OntogenyError("\n".join(troubles))
 
 
 def read_run(question: Message, display: Display, device: str | None) -> None:
     """What another process does that is asked to read a checkpoint of a run."""
-    readings = _opened(question["run"], device)
+    readings = _opened_run(question["run"], device)
     readings.display = display
     checkpoints = {checkpoint.step: checkpoint for checkpoint in readings.folder.checkpoints(question["seed"])}
-    readings.read(question["seed"], checkpoints[question["step"]], question["again"])
+    read(readings, question["seed"], checkpoints[question["step"]], question)
 
 
 @lru_cache(maxsize=1)
-def _opened(path: str, device: str | None) -> Readings:
+def _opened_run(path: str, device: str | None) -> Readings:
     """A run, its suites and their tokens read once."""
     return Readings.of(Path(path), Display(quiet=True), device)

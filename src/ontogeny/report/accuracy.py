@@ -11,7 +11,6 @@ import polars as pl
 
 from ontogeny.pages.axes import (
     WIDTH,
-    Tables,
     Width,
     filled,
     known,
@@ -25,7 +24,7 @@ from ontogeny.pages.axes import (
     table,
     tips,
 )
-from ontogeny.report.ladder import order_colour
+from ontogeny.pages.orders import order_colour
 
 Band = tuple[float, float]
 
@@ -47,18 +46,14 @@ def trajectory(
     """
     need(curve, ("step", "accuracy"), "a trajectory")
     last = last_step(curve) if last is None else last
-    return filled(trajectory_drawing(last, width, height), trajectory_tables(curve, spans, band, last))
-
-
-def trajectory_tables(curve: pl.DataFrame, spans: pl.DataFrame | None, band: Band | None, last: int) -> Tables:
-    """What `trajectory_drawing` draws of one paradigm."""
     kept = [name for name in ("low", "high", "accuracy_length", "accuracy_bigram") if known(curve, name)]
-    table = seeded(curve).select("seed", "step", "accuracy", *kept).sort("seed", "step")
-    return {"curve": rows(table), "spans": span_rows(spans, last), "band": _band_rows(band)}
+    drawn = seeded(curve).select("seed", "step", "accuracy", *kept).sort("seed", "step")
+    tables = {"curve": rows(drawn), "spans": span_rows(spans, last), "band": _band_rows(band)}
+    return filled(_trajectory(last, width, height), tables)
 
 
 @cache
-def trajectory_drawing(last: int, width: Width, height: int) -> alt.Chart:
+def _trajectory(last: int, width: Width, height: int) -> alt.Chart:
     """The figure without its numbers, the same for every paradigm; what a table lacks is not drawn."""
     base, x = table("curve"), step_axis(last)
     area = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.2)

@@ -9,8 +9,9 @@ import altair as alt
 import polars as pl
 
 from ontogeny.pages.axes import Width, filled, need, rows, table, tips
+from ontogeny.pages.orders import at_token_level
+from ontogeny.pages.panel import Frames, Tabulated
 from ontogeny.pages.theme import VERDICT_COLOURS
-from ontogeny.report.ladder import at_token_level
 
 PREDICTORS = {
     "b": "bigram margin",
@@ -205,3 +206,57 @@ def _forest(
     return filled(
         alt.layer(*layers).properties(width=width, height=(max(row, 28) if narrow else row) * len(drawn)), {"lines": rows(drawn)}
     )
+
+
+# --- from frames --------------------------------------------------------------------------------------------------
+
+COUNTS = [name for name, _ in CORNERS.values()]
+
+
+def outcomes(frames: Frames) -> pl.DataFrame | None:
+    """What the figure of bigrams against outcomes draws; None where nothing tells the bigram model's accuracy."""
+    accuracies = bigram_accuracies(frames.get("margins"), frames.get("ngram_curves"))
+    return None if accuracies is None else outcomes_of(accuracies, frames["curves"], frames.get("verdicts"))
+
+
+def two_by_two(frames: Frames) -> dict[str, Any] | None:
+    """The row of `tables` about bigrams among all paradigms, if there is one."""
+    rows = at_token_level(frames["tables"]).filter(order=2, among="all").to_dicts() if "tables" in frames else []
+    return rows[0] if rows else None
+
+
+def counts_of(frames: Frames, drawn: pl.DataFrame) -> dict[str, int]:
+    """Paradigms in the four corners: those of `tables`, or counted from what is drawn."""
+    row = two_by_two(frames)
+    return corners(drawn) if row is None else {name: int(row[name]) for name in COUNTS}
+
+
+def contests_table(frames: Frames) -> Tabulated | None:
+    """Which predictor foretells better than which, from the predictions for phenomena that were left out."""
+    if "contests" not in frames:
+        return None
+    rows = out_of_fold(frames["contests"]).to_dicts()
+    names = [[PREDICTORS.get(row[side], row[side]) for side in ("first", "second")] for row in rows]
+    firsts = {first for first, _ in names}
+    one = len(firsts) == 1  # that all others are held against
+    found = [
+        (
+            row["question"],
+            *(pair[1:] if one else pair),
+            _signed(row["difference"]),
+            "" if row["low"] is None else f"{_signed(row['low'])} to {_signed(row['high'])}",
+            row["verdict"],
+        )
+        for row, pair in zip(rows, names, strict=True)
+    ]
+    against = (f"{next(iter(firsts))} against",) if one else ("foretold from", "against")
+    return Tabulated(("what", *against, ">difference", ">interval", "it is"), tuple(found)) if found else None
+
+
+def out_of_fold(contests: pl.DataFrame) -> pl.DataFrame:
+    """The contests between predictions for phenomena that were left out."""
+    return contests.filter(measure="out of fold") if "measure" in contests.columns else contests
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}".replace("-", "−")

@@ -10,7 +10,6 @@ import polars as pl
 
 from ontogeny.pages.axes import (
     WIDTH,
-    Tables,
     Width,
     filled,
     last_step,
@@ -44,16 +43,12 @@ def likelihood(
     """
     need(curve, COLUMNS, "the figure of likelihoods")
     last = last_step(curve) if last is None else last
-    return filled(likelihood_drawing(last, width, height, legend), likelihood_tables(curve, spans, last))
-
-
-def likelihood_tables(curve: pl.DataFrame, spans: pl.DataFrame | None, last: int) -> Tables:
-    """What `likelihood_drawing` draws of one paradigm."""
-    return {"curve": rows(_long(curve).drop("paradigm", strict=False)), "spans": span_rows(spans, last)}
+    tables = {"curve": rows(_long(curve).drop("paradigm", strict=False)), "spans": span_rows(spans, last)}
+    return filled(_likelihood(last, width, height, legend), tables)
 
 
 @cache
-def likelihood_drawing(last: int, width: Width, height: int, legend: bool) -> alt.Chart:
+def _likelihood(last: int, width: Width, height: int, legend: bool) -> alt.Chart:
     """The figure without its numbers, the same for every paradigm."""
     base, x = table("curve"), step_axis(last)
     thin = base.mark_line(strokeWidth=0.8, opacity=0.4)

@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from ontogeny.pages.axes import WIDTH, Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
-from ontogeny.report.ladder import at_token_level, order_colour
+from ontogeny.pages.orders import at_token_level, order_colour
 
 
 def ngram_accuracy(

@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.pages.orders import MODELS, NAMES, at_token_level, peaks
 from ontogeny.pages.words import count, enumerated
-from ontogeny.report.foretelling import PREDICTORS
-from ontogeny.report.ladder import NAMES, at_token_level, peaks, rung_cells, whole
+from ontogeny.report.foretelling import PREDICTORS, out_of_fold
+from ontogeny.report.ladder import rung_cells, whole
 from ontogeny.report.ngram_accuracy import overall
 
-MODELS = {1: "the unigram model", 2: "the bigram model", 3: "the trigram model", 4: "the 4-gram model", 5: "the 5-gram model"}
 FEWEST = 8  # paradigms of either kind, for anything to be decided
 FAINT = 0.2  # a highest correlation below this is following none
 
@@ -66,11 +66,6 @@ def _against(contests: pl.DataFrame | None, question: str) -> list[str]:
     return [f"{said}."] if said else []
 
 
-def out_of_fold(contests: pl.DataFrame) -> pl.DataFrame:
-    """The contests between predictions for phenomena that were left out."""
-    return contests.filter(measure="out of fold") if "measure" in contests.columns else contests
-
-
 def _the(name: str) -> str:
     return name if name.startswith("the ") or name in ("length", "all together") else f"the {name}"
 
@@ -99,13 +94,6 @@ def _turns(steps: list[int]) -> str:
     if all(a <= b for a, b in pairwise(steps)):
         return "The longer the model, the later its turn. "
     return "The turns do not come in the order of the models' length. "
-
-
-def distance_says(divergence: pl.DataFrame, spans: pl.DataFrame | None) -> str:
-    """When the network's predictions come closest to each n-gram model's."""
-    own = at_token_level(divergence).with_columns(kl=-pl.col("kl"))
-    said = [f"{MODELS[r['order']]}'s at step {r['step']:,} ({-r['kl']:.2f})" for r in peaks(own, spans, "kl").to_dicts()]
-    return f"Its predictions of the next token come closest to {enumerated(said)}; nats a token, 0 would be the same predictions."
 
 
 def rungs_say(ladder: pl.DataFrame, rungs: pl.DataFrame | None) -> str:
@@ -157,25 +145,6 @@ def foretold_says(foretold: pl.DataFrame) -> str:
             undecided = " (undecided)" if open_ else ""
             parts.append(f"what {question} is best foretold from {best}, {rows[0]['auc']:.2f}{undecided}")
     return f"Here, {enumerated(parts)}." if parts else ""
-
-
-def reliance_says(reliance: pl.DataFrame, spans: pl.DataFrame | None) -> str:
-    """When the bigram margin weighs most, what it weighs at the end, and how much is accounted for."""
-    pooled = reliance.filter(paradigm="", predictor="b").drop_nulls(["beta", "r2"])
-    if pooled.is_empty():
-        return ""
-    means = {row["step"]: row for row in pooled.group_by("step").agg(pl.col("beta", "r2").mean()).to_dicts()}
-    top = means[peaks(pooled.with_columns(order=pl.lit(2)), spans, "beta")["step"][0]]
-    end = means[max(means)]
-    weight = (
-        f"The bigram margin weighs most at step {top['step']:,}, {top['beta']:.2f}: of two pairs one standard deviation apart in "
-        f"it, alike in the rest, the network's margins are {top['beta']:.2f} of a standard deviation apart."
-    )
-    late = f" At the last checkpoint it weighs {end['beta']:.2f}."
-    return (
-        f"{weight}{late if end['step'] != top['step'] else ''} Bigrams, unigrams and length together account for "
-        f"{100 * top['r2']:.0f} % of the differences between pairs there, and for {100 * end['r2']:.0f} % at the end."
-    )
 
 
 def ngrams_say(ngram_curves: pl.DataFrame, curves: pl.DataFrame) -> str:

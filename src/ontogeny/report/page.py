@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import polars as pl
-
-from ontogeny.pages.axes import known, save
+from ontogeny.pages.axes import save
 from ontogeny.pages.embed import Charts, drawn
+from ontogeny.pages.panel import chart, lacks, shown
 from ontogeny.pages.templates import anchor, look, templates
-from ontogeny.report import accuracy, likelihood, ngram_figures, paradigm_map, training
-from ontogeny.report.gather import RunMaterial, entropy, gather, verdicts_of
-from ontogeny.report.headline import MEANINGS, first_sentence
+from ontogeny.report.headline import MEANINGS
+from ontogeny.report.panels import panels_of
 from ontogeny.report.provenance import commands, tables
-from ontogeny.report.readings import reading_cards
 from ontogeny.report.sections import suite_section
+from ontogeny.results import Results
 from ontogeny.store import RunFolder, atomic
 
-__all__ = ["first_sentence", "render", "write_figures", "write_report"]
+SCALE = 1.5  # resolution of PNG files
 
 
 def write_report(run: RunFolder) -> Path:
@@ -27,30 +24,42 @@ def write_report(run: RunFolder) -> Path:
     Works for runs that are unfinished or lack parts: the page says what is missing.
     Raises OntogenyError for broken files.
     """
-    material = gather(run)
-    page = render(material)
-    write_figures(material, run.report.parent / "figures")
+    results = Results(run)
+    page = render(results)
+    write_figures(results, run.report.parent / "figures")
     with atomic(run.report) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return run.report
 
 
-def render(material: RunMaterial) -> str:
-    """The page as HTML; the same material gives the same page."""
-    charts = Charts()
-    suites = [suite_section(material, suite, charts) for suite in material.suites]
+def render(results: Results) -> str:
+    """The page as HTML; the same run gives the same page."""
+    charts, panels = Charts(), panels_of(results)
+    suites = [suite_section(results, suite, panels, charts) for suite in results.suites]
+    of_run = {
+        chapter: [
+            one
+            for panel in panels
+            if panel.chapter == chapter
+            if (one := shown(panel, results.frames(panel), results.clock, charts))
+        ]
+        for chapter in ("training", "readings")
+    }
+    instruments: dict[str, list[object]] = {}
+    for one in of_run["readings"]:
+        instruments.setdefault(one["name"].split(".")[0], []).append(one)
     return (
         templates(Path(__file__).parent)
         .get_template("page.html.jinja")
         .render(
-            title=material.name,
-            notes=material.notes,
+            title=results.name,
+            notes=results.notes(),
             suites=suites,
-            training=_training(material, charts),
-            instruments=reading_cards(material.readings, material.spans, material.chances, charts),
-            made=tables(material.lineage),
-            recipe=material.recipe,
-            commands=commands(material),
+            training=of_run["training"],
+            instruments=instruments,
+            made=tables(results.lineage),
+            recipe=results.recipe,
+            commands=commands(results.lineage),
             meanings={name: (anchor("verdict", name), meaning) for name, meaning in MEANINGS.items()},
             **look(),
             **drawn(charts),
@@ -58,35 +67,21 @@ def render(material: RunMaterial) -> str:
     )
 
 
-def write_figures(material: RunMaterial, folder: Path) -> list[Path]:
-    """map.svg, map.png, likelihoods.svg, overall.svg and those of the n-grams for each suite (`-SUITE` from the second
-    on), and training.svg.
+def write_figures(results: Results, folder: Path) -> list[Path]:
+    """Each figure that there is as NAME.svg (`-SUITE` from the second suite on), the map as a PNG too.
+
+    What cannot be drawn is left out: the page says why.
     """
     written = []
-    for place, suite in enumerate(material.suites):
-        curves = material.curves.filter(pl.col("suite") == suite)
-        suffix = f"-{suite}" if place else ""
-        drawn = paradigm_map.accuracy_map(curves, verdicts_of(material, suite), material.spans)
-        written += [save(drawn, folder / f"map{suffix}.{ending}", scale=1.5) for ending in ("svg", "png")]
-        overall = accuracy.overall_accuracy(curves, material.spans)
-        written.append(save(overall, folder / f"overall{suffix}.svg"))
-        if known(curves, "logp_good", "logp_bad"):
-            written.append(save(likelihood.likelihoods(curves), folder / f"likelihoods{suffix}.svg"))
-        for name in ngram_figures.there(material, suite):
-            written.append(save(ngram_figures.FIGURES[name](material, suite), folder / f"{name}{suffix}.svg"))
-    if material.losses is not None or material.dev is not None:
-        drawn = training.training_curves(material.losses, material.dev, entropy(material), material.spans)
-        written.append(save(drawn, folder / "training.svg"))
+    for panel in panels_of(results):
+        for place, suite in enumerate(results.suites if panel.per == "suite" else [None]):
+            frames = results.frames(panel, suite)
+            if not panel.files or lacks(panel, frames) is not None or not panel.there(frames):
+                continue
+            try:
+                one = chart(panel, frames, results.clock)
+            except Exception:  # the page says what it is
+                continue
+            suffix = f"-{suite}" if place else ""
+            written += [save(one, folder / f"{panel.name}{suffix}.{ending}", scale=SCALE) for ending in panel.files]
     return written
-
-
-def _training(material: RunMaterial, charts: Charts) -> dict[str, Any] | None:
-    losses, dev, spans = material.losses, material.dev, material.spans
-    if losses is None and dev is None:
-        return None
-    rate = losses is not None and known(losses, "learning_rate")
-    return {
-        "loss": charts.add(training.loss_curve(losses, dev, entropy(material), spans, width="container")),
-        "rate": charts.add(training.rate_curve(losses, spans, width="container")) if rate and losses is not None else None,
-        "entropy": entropy(material),
-    }

@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ontogeny.report.gather import RunMaterial
-
 TITLES = {
     "training": "Training",
     "tokens": "Text",
@@ -58,9 +56,9 @@ def _said(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text):,} characters; all of it is in lineage.json)"
 
 
-def commands(material: RunMaterial) -> list[str]:
+def commands(lineage: Mapping[str, Any]) -> list[str]:
     """What to type to make the run again, as it was typed."""
-    said = material.lineage.get("command")
+    said = lineage.get("command")
     if isinstance(said, list):
         return [shlex.join(map(str, said))]
     return [str(said)] if said else []

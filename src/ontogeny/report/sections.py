@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
@@ -11,59 +11,67 @@ import polars as pl
 
 from ontogeny.pages.axes import known, last_step
 from ontogeny.pages.embed import Charts
+from ontogeny.pages.panel import Panel, shown
 from ontogeny.pages.templates import anchor
 from ontogeny.pages.words import count, human, percent
-from ontogeny.report import accuracy, likelihood, paradigm_map
+from ontogeny.report import accuracy
 from ontogeny.report.examples import examples
-from ontogeny.report.gather import RunMaterial, entry, verdicts_of
 from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
-from ontogeny.report.ladder import at_token_level
-from ontogeny.report.ngram_chapter import ngram_chapter
-from ontogeny.report.ngram_figures import evidence_of
+from ontogeny.report.ngram_chapter import ngram_chapter, of_suite
+from ontogeny.results import Results
 
-# mean accuracy over BLiMP's paradigms: Warstadt et al. 2020, table 3
-PUBLISHED = {"blimp": {"5-gram": 0.612, "LSTM": 0.698, "GPT-2 large": 0.830, "human": 0.886}}
-SMALL = 150  # pixels, the height of a paradigm's figures
 CELL = {1: "right", -1: "wrong", 0: "neither"}
 
 
-def suite_section(material: RunMaterial, suite: str, charts: Charts) -> dict[str, Any]:
+def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts: Charts) -> dict[str, Any]:
     """The template's variables for one suite; its charts are added to `charts`."""
-    curves = material.curves.filter(pl.col("suite") == suite)
-    verdicts = verdicts_of(material, suite)
-    order = _order(curves)
-    rows = [] if verdicts is None else [_row(row, suite, material) for row in _sorted(verdicts, order)]
+    curves, verdicts = results.curves.filter(pl.col("suite") == suite), verdicts_of(results, suite)
+    rows = [] if verdicts is None else [_row(row, suite, results) for row in _sorted(verdicts, _order(curves))]
+    own = [panel for panel in panels if panel.per == "suite" or panel.chapter == "n-grams"]
+    drawn = {
+        chapter: [
+            one
+            for panel in own
+            if panel.chapter == chapter and (one := shown(panel, results.frames(panel, suite), results.clock, charts, suite))
+        ]
+        for chapter in ("suite", "n-grams", "readings")
+    }
     return {
         "name": suite,
         "anchor": anchor(suite),
-        "sentences": sentences(material, suite),
-        "numbers": _numbers(material, curves, verdicts),
+        "sentences": sentences(results, suite),
+        "numbers": _numbers(results, curves, verdicts),
         "counts": _counts(verdicts),
-        **_charts(material, suite, curves, verdicts, charts),
+        "panels": drawn["suite"],
+        "readings": drawn["readings"],
         "rows": rows,
         "has": {name: any(row[name] is not None for row in rows) for name in ("human", "agreement", "length", "words")},
-        "phenomena": _phenomena(material, suite, curves, verdicts, charts),
+        "phenomena": _phenomena(results, suite, curves, verdicts, panels, charts),
         "likelihoods": known(curves, "logp_good", "logp_bad"),
         "length_line": known(curves, "accuracy_length"),
         "single": curves["step"].n_unique() == 1,
         "several_seeds": "seed" in curves.columns and curves["seed"].n_unique() > 1,
-        "ngrams": ngram_chapter(material, suite, charts),
-        "bigram_line": evidence_of(material, suite, "ngram_curves") is not None,
-        "excluded": _excluded(material, suite),
-        "null": _null(material, suite),
-        "published": PUBLISHED.get(suite, {}),
+        "ngrams": ngram_chapter(results, suite, drawn["n-grams"]),
+        "bigram_line": of_suite(results, suite, "ngram_curves") is not None,
+        "excluded": _excluded(results, suite),
+        "null": _null(results, suite),
     }
+
+
+def verdicts_of(results: Results, suite: str) -> pl.DataFrame | None:
+    """The verdicts of one suite, or None where there are none."""
+    return of_suite(results, suite, "verdicts")
 
 
 # --- sentences ----------------------------------------------------------------------------------------------------
 
 
-def sentences(material: RunMaterial, suite: str) -> list[str]:
+def sentences(results: Results, suite: str) -> list[str]:
     """The three sentences of a suite; those with nothing to say are left out."""
-    curves = material.curves.filter(pl.col("suite") == suite)
-    verdicts = verdicts_of(material, suite)
+    curves = results.curves.filter(pl.col("suite") == suite)
+    verdicts = verdicts_of(results, suite)
     named = [] if verdicts is None else [(row["paradigm"], row["verdict"]) for row in _most_wrong_first(verdicts)]
-    facts = _facts(material, suite, curves)
+    facts = _facts(results, suite, curves)
     found = [
         first_sentence(named, facts, curves["paradigm"].n_unique()),
         second_sentence(named),
@@ -72,25 +80,30 @@ def sentences(material: RunMaterial, suite: str) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _facts(material: RunMaterial, suite: str, curves: pl.DataFrame) -> Facts:
-    kind = entry(material.settings, "model", "kind") or entry(material.settings, "model")
-    parameters = material.section("training", "parameters")
+def _facts(results: Results, suite: str, curves: pl.DataFrame) -> Facts:
+    kind = _kind(results.settings.get("model"))
+    parameters = results.section("training", "parameters")
     return Facts(
         suite=suite,
         checkpoints=curves["step"].n_unique(),
         step=last_step(curves),
         seeds=curves["seed"].n_unique() if "seed" in curves.columns else 1,
-        total=None if material.timeline is None else material.timeline.total,
-        words=_words_at(material, last_step(curves)),
-        model=f"the {kind.upper() if len(kind) <= 4 else kind} model" if isinstance(kind, str) else _opened(material),
+        total=results.clock.total or None,
+        words=_words_at(results, last_step(curves)),
+        model=f"the {kind.upper() if len(kind) <= 4 else kind} model" if isinstance(kind, str) else _opened(results),
         parameters=int(parameters) if parameters else None,
-        corpus=_corpus(material.settings.get("corpus")),
+        corpus=_corpus(results.settings.get("corpus")),
         accuracy=curves.filter(pl.col("step") == last_step(curves)).select(pl.col("accuracy").mean()).item(),
     )
 
 
-def _opened(material: RunMaterial) -> str | None:
-    source = material.section("opened", "from")
+def _kind(part: Any) -> Any:
+    """A part's kind, written out or in short."""
+    return part.get("kind") if isinstance(part, Mapping) else part
+
+
+def _opened(results: Results) -> str | None:
+    source = results.section("opened", "from")
     return PurePath(source).name or None if isinstance(source, str) else None
 
 
@@ -105,8 +118,9 @@ def _corpus(corpus: Any) -> str | None:
     return str(corpus["kind"]) if "kind" in corpus else None
 
 
-def _words_at(material: RunMaterial, step: float | None) -> float | None:
-    return None if material.timeline is None else material.timeline.words(step)
+def _words_at(results: Results, step: float | None) -> float | None:
+    per_step = results.clock.words_per_step
+    return None if step is None or per_step is None else step * per_step
 
 
 def _most_wrong_first(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
@@ -114,7 +128,7 @@ def _most_wrong_first(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     return verdicts.sort(by, nulls_last=True).to_dicts()
 
 
-def _numbers(material: RunMaterial, curves: pl.DataFrame, verdicts: pl.DataFrame | None) -> list[dict[str, str]]:
+def _numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | None) -> list[dict[str, str]]:
     """Label, value and a note for each key number."""
     means = accuracy.means(curves).filter(pl.col("step") == last_step(curves))
     found = []
@@ -129,7 +143,7 @@ def _numbers(material: RunMaterial, curves: pl.DataFrame, verdicts: pl.DataFrame
             number = len(verdicts.filter(pl.col("verdict") == name))
             found.append({"label": f"paradigms {name}", "value": str(number), "note": f"of {len(verdicts)}"})
     steps = count(curves["step"].n_unique(), "checkpoint")
-    words = _words_at(material, last_step(curves))
+    words = _words_at(results, last_step(curves))
     if words:
         found.append({"label": "words seen", "value": human(words), "note": f"at step {last_step(curves):,}; {steps}"})
     else:
@@ -145,38 +159,27 @@ def _counts(verdicts: pl.DataFrame | None) -> list[tuple[str, int, str]]:
     return [(name, numbers[name], MEANINGS[name]) for name in order if name in numbers]
 
 
-# --- charts -------------------------------------------------------------------------------------------------------
-
-
-def _charts(
-    material: RunMaterial, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts
-) -> dict[str, Any]:
-    paradigms, phenomena = curves["paradigm"].n_unique(), len(_phenomenon_names(curves))
-    drawn = {
-        narrow: charts.add(paradigm_map.accuracy_map(curves, verdicts, material.spans, width="container", narrow=narrow))
-        for narrow in (False, True)
-    }
-    overall = accuracy.overall_accuracy(curves, material.spans, PUBLISHED.get(suite), width="container")
-    return {
-        "map": drawn[False],
-        "map_narrow": drawn[True],
-        "map_height": 110 + 15 * (paradigms + phenomena),
-        "overall": None if curves["step"].n_unique() == 1 else charts.add(overall),
-    }
+# --- paradigms ----------------------------------------------------------------------------------------------------
 
 
 def _phenomena(
-    material: RunMaterial, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, charts: Charts
+    results: Results, suite: str, curves: pl.DataFrame, verdicts: pl.DataFrame | None, panels: Sequence[Panel], charts: Charts
 ) -> list[dict[str, Any]]:
     judged = {} if verdicts is None else {row["paradigm"]: row for row in verdicts.to_dicts()}
-    by_paradigm = {
-        name: part for (name,), part in with_bigrams(curves, evidence_of(material, suite, "ngram_curves")).group_by("paradigm")
-    }
-    pairs = material.pairs.get(suite)
+    of_paradigm = [panel for panel in panels if panel.per == "paradigm"]
+    frames = {panel.name: _by_paradigm(results.frames(panel, suite)) for panel in of_paradigm}
+    pairs = results.pairs(suite)
     sentences_of = {} if pairs is None else {name: part for (name,), part in pairs.group_by("paradigm", maintain_order=True)}
     groups: dict[str, list[dict[str, Any]]] = {}
     for paradigm, phenomenon in _order(curves).items():
-        card = _card(material, suite, by_paradigm[paradigm], judged.get(paradigm), charts)
+        row = judged.get(paradigm) or {}
+        card = {"name": paradigm, "anchor": anchor(suite, paradigm), "verdict": row.get("verdict"), "reason": row.get("reason")}
+        if curves["step"].n_unique() == 1:
+            card |= {"only": _only(curves.filter(pl.col("paradigm") == paradigm)), "panels": []}
+        else:
+            own = [(panel, frames[panel.name].get(paradigm, {})) for panel in of_paradigm]
+            drawn = [shown(panel, of, results.clock, charts, paradigm) for panel, of in own]
+            card |= {"only": None, "panels": [one for one in drawn if one]}
         card["examples"] = examples(sentences_of[paradigm]) if paradigm in sentences_of else []
         groups.setdefault(phenomenon, []).append(card)
     return [
@@ -185,35 +188,13 @@ def _phenomena(
     ]
 
 
-def with_bigrams(curves: pl.DataFrame, ngram_curves: pl.DataFrame | None) -> pl.DataFrame:
-    """The curves with `accuracy_bigram`, what a bigram model has learned by the same step, where that is known."""
-    if ngram_curves is None:
-        return curves
-    bigrams = at_token_level(ngram_curves).filter(order=2)
-    means = bigrams.group_by("paradigm", "step").agg(pl.col("accuracy").mean().alias("accuracy_bigram"))
-    return curves.join(means.with_columns(pl.col("step").cast(curves.schema["step"])), on=["paradigm", "step"], how="left")
-
-
-def _card(material: RunMaterial, suite: str, curve: pl.DataFrame, judged: dict[str, Any] | None, charts: Charts) -> dict[str, Any]:
-    name = curve["paradigm"][0]
-    last = last_step(material.curves.filter(pl.col("suite") == suite))
-    hi = (judged or {}).get("hi")
-    band = None if hi is None or hi > 1 else (1 - hi, hi)
-    card = {
-        "name": name,
-        "anchor": anchor(suite, name),
-        "verdict": (judged or {}).get("verdict"),
-        "reason": (judged or {}).get("reason"),
-    }
-    if material.curves.filter(pl.col("suite") == suite)["step"].n_unique() == 1:
-        return card | {"only": _only(curve), "likelihood": None, "trajectory": None}
-    tables = accuracy.trajectory_tables(curve, material.spans, band, last)
-    drawing = accuracy.trajectory_drawing(last, "container", SMALL)
-    return card | {
-        "only": None,
-        "likelihood": _likelihood(material, curve, last, charts),
-        "trajectory": charts.add(drawing, tables),
-    }
+def _by_paradigm(frames: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, pl.DataFrame]]:
+    """Frames cut to each paradigm, all at once."""
+    found: dict[str, dict[str, pl.DataFrame]] = {}
+    for name, frame in frames.items():
+        for (paradigm,), part in frame.group_by("paradigm", maintain_order=True):
+            found.setdefault(str(paradigm), {})[name] = part
+    return found
 
 
 def _only(curve: pl.DataFrame) -> str:
@@ -229,22 +210,11 @@ def _mean(frame: pl.DataFrame, column: str) -> float:
     return float(frame.select(pl.col(column).mean()).item())
 
 
-def _likelihood(material: RunMaterial, curve: pl.DataFrame, last: int, charts: Charts) -> str | None:
-    if not known(curve, "logp_good", "logp_bad"):
-        return None
-    drawing = likelihood.likelihood_drawing(last, "container", SMALL, False)
-    return charts.add(drawing, likelihood.likelihood_tables(curve, material.spans, last))
-
-
 def _order(curves: pl.DataFrame) -> dict[str, str]:
     """Phenomenon by paradigm, in the order of the page: by field, phenomenon, name."""
     keys = [name for name in ("field", "phenomenon") if name in curves.columns]
     table = curves.select("paradigm", *keys).unique().sort(*keys, "paradigm")
     return {row["paradigm"]: row.get("phenomenon") or "" for row in table.to_dicts()}
-
-
-def _phenomenon_names(curves: pl.DataFrame) -> set[str]:
-    return set(_order(curves).values()) - {""}
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
@@ -255,10 +225,10 @@ def _sorted(verdicts: pl.DataFrame, order: Mapping[str, str]) -> list[dict[str, 
     return sorted(verdicts.to_dicts(), key=lambda row: places.get(row["paradigm"], len(places)))
 
 
-def _row(row: dict[str, Any], suite: str, material: RunMaterial) -> dict[str, Any]:
+def _row(row: dict[str, Any], suite: str, results: Results) -> dict[str, Any]:
     """One row as text; `sort` holds what its columns are ordered by."""
     onset = row.get("onset_step")
-    words = _words_at(material, onset)
+    words = _words_at(results, onset)
     return {
         "paradigm": row["paradigm"],
         "anchor": anchor(suite, row["paradigm"]),
@@ -319,9 +289,9 @@ def _ratio(row: Mapping[str, Any]) -> float | None:
     return row["unchanged"] / row["variants"] if row.get("variants") else None
 
 
-def _excluded(material: RunMaterial, suite: str) -> list[str]:
+def _excluded(results: Results, suite: str) -> list[str]:
     """What was left out of a suite, and why, from the lineage."""
-    found = material.section("suites", suite)
+    found = results.section("suites", suite)
     if not isinstance(found, Mapping):
         return []
     said = []
@@ -333,7 +303,7 @@ def _excluded(material: RunMaterial, suite: str) -> list[str]:
     ):
         if isinstance(found.get(key), int):
             said.append(f"{count(found[key], 'pair') if found[key] else 'No pair'} {why}.")
-    return [*said, *_unknown(found), *_settled(material.curves.filter(pl.col("suite") == suite))]
+    return [*said, *_unknown(found), *_settled(results.curves.filter(pl.col("suite") == suite))]
 
 
 def _unknown(found: Mapping[str, Any]) -> list[str]:
@@ -356,9 +326,9 @@ def _settled(curves: pl.DataFrame) -> list[str]:
     ]
 
 
-def _null(material: RunMaterial, suite: str) -> str | None:
+def _null(results: Results, suite: str) -> str | None:
     """How often chance alone would have given a verdict, from the lineage."""
-    found = material.section("nulls", suite)
+    found = results.section("nulls", suite)
     if not isinstance(found, Mapping) or not found.get("swaps"):
         return None
     alarms, swaps, limit = found.get("either", 0), found["swaps"], found.get("limit")

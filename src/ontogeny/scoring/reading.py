@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -73,6 +73,32 @@ def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     store.write_table(folder.pairs(asked.name), pl.DataFrame(rows), {"key": asked.key})
 
 
+class OpenedCheckpoint:
+    """A checkpoint that is being read: each part is opened when it is first asked for, once for all that ask.
+
+    Raises OntogenyError that names the folder for what cannot be opened.
+    """
+
+    def __init__(self, folder: Path, device: torch.device):
+        self.folder = folder
+        self.device = device
+
+    @cached_property
+    def weights(self) -> str:
+        """The hash of its weights."""
+        return store.weights_hash(self.folder)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model, float32, on the device."""
+        return open_model(self.folder).to(self.device)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+        return open_tokenizer(self.folder)
+
+
 class CheckpointReader:
     """Reads checkpoints for one run.  Suites are tokenised once for each tokenizer that is met, and kept in the run's folder."""
 
@@ -111,16 +137,12 @@ class CheckpointReader:
     def _until_settled(self, seed: int, checkpoint: Checkpoint) -> bool:
         return self.observation.scoring.until == "settled" and checkpoint.step < settled.last_step(self.folder, seed)
 
-    def read(self, seed: int, checkpoint: Checkpoint, suites: list[SuitePairs], bar: Bar) -> str:
-        """Scores a checkpoint on the suites and writes the tables.  Returns the hash of the weights that were scored.
+    def read(self, seed: int, checkpoint: Checkpoint, opened: OpenedCheckpoint, suites: list[SuitePairs], bar: Bar) -> None:
+        """Scores a checkpoint on the suites and writes the tables.
 
-        Raises OntogenyError that names the checkpoint if it is damaged or cannot be opened.
+        Raises OntogenyError that names the checkpoint if it cannot be opened.
         """
-        if checkpoint.folder.parent.parent == self.folder.seed(seed) and (wrong := store.fault(checkpoint.folder)):
-            raise OntogenyError(f"{wrong}; it is not scored")
-        weights = store.weights_hash(checkpoint.folder)
-        model = open_model(checkpoint.folder).to(self.device)
-        tokenizer = open_tokenizer(checkpoint.folder)
+        weights, model, tokenizer = opened.weights, opened.model, opened.tokenizer
         how, bos = self.observation.scoring, self.observation.bos
         for asked in suites:
             asked_of = part_of(model, asked, checkpoint.folder)
@@ -133,7 +155,6 @@ class CheckpointReader:
             told = {"too_long": len(todo.too_long), "unknown_tokens": todo.unknown, **todo.unknown_facts}
             self.folder.note(suites={asked.name: {**asked.facts(), **told, **scored.facts}})
             self._say(asked, checkpoint, scored)
-        return weights
 
     def _read_suite(
         self, seed: int, checkpoint: Checkpoint, asked: SuitePairs, todo: plan.Plan, score: Score, weights: str

@@ -82,8 +82,10 @@ def effects(study: Study, measures: Measures) -> pl.DataFrame:
 
     The p are not corrected: predictions are decided by `claims`.  learned_at is in tokens, restricted to the end of training.
     """
-    rows = [row for paradigm in measures.paradigms for row in _effects_of(study, measures, paradigm, OF_PARADIGMS)]
-    rows += _effects_of(study, measures, None, ("dev_loss",))
+    own = [measure for measure in study.readings if study.of_paradigms(measure)]
+    of_runs = [measure for measure in study.readings if measure not in own]
+    rows = [row for paradigm in measures.paradigms for row in _effects_of(study, measures, paradigm, (*OF_PARADIGMS, *own))]
+    rows += _effects_of(study, measures, None, ("dev_loss", *of_runs))
     return pl.DataFrame(rows, EFFECTS, orient="row")
 
 
@@ -92,7 +94,7 @@ def _effects_of(study: Study, measures: Measures, paradigm: str | None, names: t
     pairs = [(name, arm.name) for name in names for arm in study.arms if values[name].there(arm.name)]
     compared = [(name, arm) for name, arm in pairs if arm != study.reference and values[name].there(study.reference)]
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for group in (OF_PAIRS, ("learned_at", "dev_loss")):  # those of pairs share their clusters, and so their draws
+    for group in (OF_PAIRS, ("learned_at", "dev_loss", *study.readings)):  # those of pairs share their clusters, and so their draws
         own = [(name, arm) for name, arm in compared if name in group]
         found |= dict(
             zip(own, _estimates(study, paradigm, [difference(values[n], a, study.reference) for n, a in own]), strict=True)

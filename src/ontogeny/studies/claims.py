@@ -88,7 +88,7 @@ def claims(study: Study, measures: Measures) -> pl.DataFrame:
 
 def cells_of(study: Study, prediction: Prediction, measures: Measures) -> list[Cell]:
     """The figures of one prediction."""
-    if prediction.measure == "dev_loss":
+    if not study.of_paradigms(prediction.measure):
         return [_estimated(study, prediction, one) for one in _draw(study, prediction, measures, None)]
     known = measures.paradigms or [*study.paradigms, *(study.controls or ())]  # nothing has been read yet: nothing is missing
     paradigms = study.paradigms_of(prediction, known)

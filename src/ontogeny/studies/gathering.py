@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from ontogeny.recipe import Thresholds
+from ontogeny.instruments.tables import unread
 from ontogeny.records import OntogenyError
+from ontogeny.results import Results, spans
 from ontogeny.store import RunFolder, read_json, read_table, write_json, write_table
 from ontogeny.studies.comparing import differences
 from ontogeny.studies.outcomes import outcomes_of
@@ -67,6 +66,14 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "bigram_margin": pl.Float64,
         "edited": pl.Boolean,
     },
+    "readings": {
+        "arm": pl.String,
+        "measure": pl.String,
+        "seed": pl.Int64,
+        "paradigm": pl.String,
+        "step": pl.Int64,
+        "value": pl.Float64,
+    },
     "losses": {"arm": pl.String, "seed": pl.Int64, "step": pl.Int64, "dev_loss": pl.Float64},
     "edits": {"arm": pl.String, "number": pl.Int64, "kind": pl.String, "facts": pl.String, "promises": pl.String},
     "samples": {"arm": pl.String, "number": pl.Int64, "kind": pl.String, "of": pl.Int64, "change": pl.String},
@@ -91,6 +98,7 @@ class StudyFrames:
     outcomes: pl.DataFrame  # a row a pair: means over the early and the late window
     verdicts: pl.DataFrame  # seed null: over all seeds of the arm
     evidence: pl.DataFrame  # `edited`: an edit of the text holds in that period
+    readings: pl.DataFrame  # of instruments that predictions ask about
     losses: pl.DataFrame
     edits: pl.DataFrame
     samples: pl.DataFrame  # a few of what each edit changed, as JSON, `of` so many
@@ -108,7 +116,7 @@ class StudyFrames:
 FRAMES = ("arms", *SCHEMAS)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ReadArm:
     """One arm as its run's folder has it."""
 
@@ -121,9 +129,18 @@ class ReadArm:
     gaps: tuple[Gap, ...]
     total: int  # steps of the training
 
+    @cached_property
+    def results(self) -> Results:
+        """The run's folder, interpreted."""
+        return Results(self.run)
+
     def steps(self) -> tuple[int, ...]:
         """Of the checkpoints."""
         return tuple(sorted(self.curves["step"].unique().to_list()))
+
+    def timeline(self) -> Timeline:
+        """The clock of its training."""
+        return replace(self.results.timeline(self.curves), total=self.total)
 
 
 def gather(folder: Path, study: Study) -> StudyFrames:
@@ -141,7 +158,7 @@ def gather(folder: Path, study: Study) -> StudyFrames:
     for found in there:
         view, spans, said = _view(found, reference)
         notes += said
-        for name, frame in {**_frames(found, view), "spans": spans}.items():
+        for name, frame in {**_frames(found, view, study), "spans": spans}.items():
             frames[name].append(_typed(name, frame.with_columns(arm=pl.lit(found.arm))))
     whole = {name: pl.concat(parts) for name, parts in frames.items()}
     lineages = {found.arm: dict(found.lineage) for found in there}
@@ -185,10 +202,10 @@ def _read(folder: Path, arm: Arm, study: Study) -> ReadArm:
     curves = _curves(run, study)
     total = int((lineage.get("training") or {}).get("steps") or curves["step"].max() or 0)  # type: ignore[arg-type]
     read = {seed: set(steps) for seed, steps in curves.group_by("seed").agg("step").iter_rows()}
-    gaps = _gaps(arm.name, run, lineage, read, study.seeds, total)
+    gaps = _gaps(arm, run, lineage, read, study, total)
     seeds = tuple(seed for seed in study.seeds if seed in read and seed not in {gap.seed for gap in gaps})
     kept = curves.filter(pl.col("seed").is_in(seeds))
-    return ReadArm(arm.name, run, lineage, _settings(run.recipe), kept, seeds, gaps, total)
+    return ReadArm(arm.name, run, lineage, Results(run).settings, kept, seeds, gaps, total)
 
 
 def _curves(run: RunFolder, study: Study) -> pl.DataFrame:
@@ -210,42 +227,42 @@ def _asked_about(study: Study) -> list[str]:
 
 
 def _gaps(
-    arm: str, run: RunFolder, lineage: Mapping[str, Any], read: Mapping[int, set[int]], seeds: Sequence[int], total: int
+    arm: Arm, run: RunFolder, lineage: Mapping[str, Any], read: Mapping[int, set[int]], study: Study, total: int
 ) -> tuple[Gap, ...]:
     """`read`: the steps that each seed was read at."""
     if not lineage:
-        return (Gap(arm, None, "not started"),)
+        return (Gap(arm.name, None, "not started"),)
     if not read:
         begun = any(run.checkpoints(seed) for seed in run.seeds())
-        return (Gap(arm, None, "trained in part, and not judged yet" if begun else "begun, and not trained yet"),)
+        return (Gap(arm.name, None, "trained in part, and not judged yet" if begun else "begun, and not trained yet"),)
     every, found = set().union(*read.values()), []
-    for seed in seeds:
+    for seed in study.seeds:
         if seed not in read:
-            found.append(Gap(arm, seed, "not read yet"))
+            found.append(Gap(arm.name, seed, "not read yet"))
         elif max(read[seed]) < total:
-            found.append(Gap(arm, seed, f"read to step {max(read[seed]):,} of {total:,}"))
+            found.append(Gap(arm.name, seed, f"read to step {max(read[seed]):,} of {total:,}"))
         elif short := sorted(every - read[seed]):
-            found.append(Gap(arm, seed, f"not read at step {', '.join(f'{step:,}' for step in short)}, as other seeds were"))
+            found.append(Gap(arm.name, seed, f"not read at step {_steps(short)}, as other seeds were"))
+        elif gone := unread(run, arm.recipe, seed, sorted(read[seed])):
+            name, steps = next(iter(gone.items()))
+            found.append(Gap(arm.name, seed, f"not read with {name} at step {_steps(steps)}"))
     return tuple(found)
 
 
-def _settings(recipe: Path) -> Mapping[str, Any]:
-    try:
-        found = YAML(typ="safe").load(recipe.read_text(encoding="utf-8")) if recipe.exists() else None
-    except YAMLError as error:
-        raise OntogenyError(f"{recipe}: not valid YAML ({getattr(error, 'problem', error)})") from None
-    return found if isinstance(found, Mapping) else {}
+def _steps(steps: Sequence[int]) -> str:
+    return ", ".join(f"{step:,}" for step in steps)
 
 
-def _frames(found: ReadArm, view: Windows | None) -> dict[str, pl.DataFrame]:
+def _frames(found: ReadArm, view: Windows | None, study: Study) -> dict[str, pl.DataFrame]:
     """Every frame of one arm but its spans, each without the column `arm`."""
-    parts = [] if view is None else outcomes_of(found.run, _suites(found.curves), found.seeds, view, _thresholds(found))
+    parts = [] if view is None else outcomes_of(found.run, _suites(found.curves), found.seeds, view, found.results.thresholds)
     return {
         "curves": found.curves,
         "outcomes": pl.concat([_empty("outcomes").drop("arm"), *parts]),
         "verdicts": _verdicts(found),
         "evidence": _evidence(found),
         "losses": _losses(found),
+        "readings": _readings(found, study),
         "costs": _costs(found),
         **_edits(found),
     }
@@ -264,25 +281,14 @@ def _verdicts(found: ReadArm) -> pl.DataFrame:
     table = read_table(found.run.verdicts)
     rows: list[tuple[int | None, str, str]] = []
     of_suite = {suite: set(paradigms) for suite, paradigms in _suites(found.curves).items()}
-    judged = _judged_seeds(read_table(found.run.curves))
     for row in table.iter_rows(named=True):
         if row["paradigm"] not in of_suite.get(row["suite"], ()):
             continue
         rows.append((None, row["paradigm"], row["verdict"]))
-        seeds = judged[row["suite"]]
+        seeds = found.results.counted(row["suite"])["seed"].unique().sort().to_list()
         own = row.get("seed_verdicts") or ([row["verdict"]] if len(seeds) == 1 else [])
         rows += [(s, row["paradigm"], v) for s, v in zip(seeds, own, strict=False) if s in found.seeds and len(own) == len(seeds)]
     return pl.DataFrame(rows, schema={"seed": pl.Int64, "paradigm": pl.String, "verdict": pl.String}, orient="row")
-
-
-def _judged_seeds(curves: pl.DataFrame) -> dict[str, list[int]]:
-    """Seeds that verdicts were over: those read at the same checkpoints as the one read furthest (see `judging`)."""
-    steps = curves.group_by("suite", "seed").agg(pl.col("step").unique().sort()).sort("suite", "seed")
-    found: dict[str, list[int]] = {}
-    for (suite,), part in steps.group_by("suite", maintain_order=True):
-        furthest = max(part["step"].to_list(), key=len)
-        found[str(suite)] = [seed for _, seed, own in part.iter_rows() if own == furthest]
-    return found
 
 
 def _evidence(found: ReadArm) -> pl.DataFrame:
@@ -298,9 +304,19 @@ def _evidence(found: ReadArm) -> pl.DataFrame:
 
 
 def _losses(found: ReadArm) -> pl.DataFrame:
-    losses = found.run.reading("loss", "dev")
-    rows = [(seed, step, loss) for (seed, step), loss in sorted(losses.items()) if seed in found.seeds]
-    return pl.DataFrame(rows, schema={"seed": pl.Int64, "step": pl.Int64, "dev_loss": pl.Float64}, orient="row")
+    dev = found.results.dev
+    if dev is None:
+        return _empty("losses").drop("arm")
+    return dev.filter(pl.col("seed").is_in(found.seeds)).rename({"loss": "dev_loss"})
+
+
+def _readings(found: ReadArm, study: Study) -> pl.DataFrame:
+    """What instruments read, of the outcomes that predictions ask for."""
+    frames = [_empty("readings").drop("arm")]
+    for measure in study.readings:
+        own = found.results.outcome(measure).filter(pl.col("seed").is_in(found.seeds))
+        frames.append(_typed("readings", own.with_columns(measure=pl.lit(measure))).drop("arm"))
+    return pl.concat(frames)
 
 
 def _costs(found: ReadArm) -> pl.DataFrame:
@@ -357,36 +373,24 @@ def _spread(path: Path) -> tuple[list[str], int]:
 def _view(found: ReadArm, reference: ReadArm | None) -> tuple[Windows | None, pl.DataFrame, list[str]]:
     """The windows of an arm, as rows too, and what has to be said about them."""
     shared = reference if reference is not None and (reference.steps(), reference.total) == (found.steps(), found.total) else None
-    timeline, thresholds = _timeline(shared or found), _thresholds(shared or found)
+    timeline, thresholds = (shared or found).timeline(), (shared or found).results.thresholds
     notes = [] if shared else [f"Arm {found.arm!r} has other checkpoints than the reference: its windows of training are its own."]
     if reference is None:
         notes = [f"The reference is not there: arm {found.arm!r} is read in the windows of its own training."]
     try:
-        start, early, late = boundaries(timeline, thresholds)
-        view = windows(timeline, thresholds)
+        view, rows = windows(timeline, thresholds), spans(timeline, thresholds)
     except OntogenyError as error:
         return None, _empty("spans"), [*notes, f"Arm {found.arm!r} has no windows of training: {error}."]
-    own = _timeline(found).trained_from
+    own, start = found.timeline().trained_from, boundaries(timeline, thresholds)[0]
     if shared and own is not None and own > start:
         last = found.steps()[-1]
         until = "to its end" if own > last else f"until step {own:,}"
         notes.append(f"Arm {found.arm!r} counts as untrained {until}; its early window is the reference's, from step {start:,.0f}.")
-    rows = [("untrained", 0.0, start), ("early", min(start, early), early), ("late", max(start, late), float(timeline.total))]
-    kept = [(found.arm, *row) for row in rows if row[2] > row[1]]
-    return view, pl.DataFrame(kept, schema=SCHEMAS["spans"], orient="row"), notes
-
-
-def _timeline(found: ReadArm) -> Timeline:
-    known = found.lineage.get("timeline") or {}
-    names = ("trained_from", "warmup", "tokens_per_step", "words_per_step")
-    return Timeline(steps=found.steps(), total=found.total, **{name: known.get(name) for name in names})
-
-
-def _thresholds(found: ReadArm) -> Thresholds:
-    try:
-        return Thresholds.model_validate(found.settings.get("verdicts") or {})
-    except ValidationError as error:
-        raise OntogenyError(f"{found.run.recipe}: the verdicts cannot be read: {str(error).splitlines()[0]}") from None
+    return (
+        view,
+        rows.filter(pl.col("window") != "warm-up").with_columns(arm=pl.lit(found.arm)).select(SCHEMAS["spans"].keys()),
+        notes,
+    )
 
 
 # --- notes --------------------------------------------------------------------------------------------------------

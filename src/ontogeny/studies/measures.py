@@ -41,6 +41,10 @@ class Frames(Protocol):
         """arm, paradigm, start, until (shares of training), bigram_margin, and perhaps `edited`."""
 
     @property
+    def readings(self) -> pl.DataFrame:
+        """arm, measure, seed, paradigm (null: of none), step, value: of instruments."""
+
+    @property
     def losses(self) -> pl.DataFrame:
         """arm, seed, step, dev_loss."""
 
@@ -92,7 +96,10 @@ class Measures:
         if "learned_at" in measures:
             found["learned_at"] = self._learned_at(str(paradigm))
         if "dev_loss" in measures:
-            found["dev_loss"] = self._dev_loss()
+            found["dev_loss"] = self._last(self.frames.losses.drop_nulls("dev_loss").rename({"dev_loss": "value"}))
+        for measure in (one for one in measures if "." in one):
+            own = self.frames.readings.filter(pl.col("measure") == measure)
+            found[measure] = self._last(own if paradigm is None else own.filter(pl.col("paradigm") == paradigm))
         return {measure: found[measure] for measure in measures}
 
     def bigram_margin(self, paradigm: str) -> dict[str, float]:
@@ -164,11 +171,12 @@ class Measures:
                 values[place] = horizon if at is None else min(at, horizon)
         return Values(self.arms, self.seeds, values[..., None], np.ones(1, dtype=np.int64), never)
 
-    def _dev_loss(self) -> Values:
+    def _last(self, frame: pl.DataFrame) -> Values:
+        """What a run has one of at its last checkpoint.  `frame`: arm, seed, step, value."""
         values = np.full(self._shape(), np.nan)
-        last = self._known(self.frames.losses.drop_nulls("dev_loss")).sort("step").group_by("arm", "seed").last()
+        last = self._known(frame).sort("step").group_by("arm", "seed").last()
         if len(last):
-            values[self._places(last)] = last["dev_loss"].cast(pl.Float64).to_numpy()
+            values[self._places(last)] = last["value"].cast(pl.Float64).to_numpy()
         return Values(self.arms, self.seeds, values[..., None], np.ones(1, dtype=np.int64))
 
     def _shape(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.pages.axes import known
+from ontogeny.pages.axes import filled, known
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.templates import anchor, look, templates
 from ontogeny.pages.words import count, human
@@ -213,7 +213,7 @@ def _paradigm(own: StudyMaterial, paradigm: str, charts: Charts) -> dict[str, An
         measure: [
             {
                 "title": own.arm_styles.title(panel),
-                "chart": charts.add(*figures.trajectory_parts(own, paradigm, measure, panel, **FIT)),
+                "chart": charts.add(filled(*figures.trajectory_parts(own, paradigm, measure, panel, **FIT))),
             }
             for panel in panels
         ]
@@ -222,7 +222,10 @@ def _paradigm(own: StudyMaterial, paradigm: str, charts: Charts) -> dict[str, An
     }
     measures = [m for m in figures.RESPONSES if figures.measured_there(own, paradigm, m)]
     responses = [
-        {"measure": sentences.MEASURES[measure][0], "chart": charts.add(*figures.response_parts(own, paradigm, measure, **FIT))}
+        {
+            "measure": sentences.MEASURES[measure][0],
+            "chart": charts.add(filled(*figures.response_parts(own, paradigm, measure, **FIT))),
+        }
         for measure in (measures if figures.responds(own, paradigm) else ())
     ]
     there = figures.measured_there(own, paradigm, "late_accuracy")
@@ -232,7 +235,7 @@ def _paradigm(own: StudyMaterial, paradigm: str, charts: Charts) -> dict[str, An
         "trajectories": drawn,
         "responses": responses,
         "over": figures.evidence_of(own, paradigm)[1],
-        "seeds": charts.add(*figures.seed_parts(own, paradigm, **FIT)) if there else None,
+        "seeds": charts.add(filled(*figures.seed_parts(own, paradigm, **FIT))) if there else None,
         "unjudged": len(own.by_seed.filter(paradigm=paradigm)) > len(_seed_verdicts(own, paradigm)),
         "height": 22 * len(own.order) + 90,
     }

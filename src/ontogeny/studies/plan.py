@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from ontogeny.instruments.tables import own_instruments
 from ontogeny.recipe import Part, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 
-Measure = Literal["early_margin", "late_margin", "early_accuracy", "late_accuracy", "learned_at", "dev_loss", "verdict"]
+MEASURES = ("early_margin", "late_margin", "early_accuracy", "late_accuracy", "learned_at", "dev_loss", "verdict")
+
+
+def _known_measure(name: str) -> str:
+    """One of ours, or an instrument's column."""
+    if name not in MEASURES and "." not in name:
+        raise ValueError(
+            f"no measure is called {name!r}; {nearest(name, list(MEASURES))}, or an instrument's column as INSTRUMENT.COLUMN"
+        )
+    return name
+
+
+Measure = Annotated[str, AfterValidator(_known_measure)]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -68,7 +81,8 @@ class Prediction(Part):
     says: str = Field(min_length=1)
     """The sentence."""
     measure: Measure
-    """What is measured.  learned_at: tokens until learned, up to the end of training.  verdict: goes with `of: change`."""
+    """What is measured.  learned_at: tokens until learned, up to the end of training.  verdict: goes with `of: change`.
+    INSTRUMENT.COLUMN, such as rules.ood_rule1: what an instrument of the recipe reads at the last checkpoint."""
     of: Literal["slope", "difference", "equivalence", "change"]
     """slope: of the measure on `over`, within seeds.  difference, equivalence: each arm minus the reference, seed by seed.
     change: share of seeds whose verdict is not the one that the reference gives the same seed."""
@@ -208,7 +222,8 @@ class StudyFile(Part):
     @field_validator("expected")
     @classmethod
     def _known_effects(cls, effects: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        known = [*info.data.get("predictions", {}), *get_args(Measure)]
+        predictions = info.data.get("predictions", {})
+        known = [*predictions, *MEASURES, *(one.measure for one in predictions.values())]
         if "predictions" in info.data and (name := next((name for name in effects if name not in known), None)):
             raise ValueError(f"knows no measure and no prediction called {name!r}; {nearest(name, known)}")
         return effects
@@ -246,6 +261,14 @@ class Study:
     file: StudyFile
     base: Recipe
     arms: tuple[Arm, ...]
+
+    def __post_init__(self) -> None:
+        for name, prediction in self.predictions.items():
+            if not self.of_paradigms(prediction.measure) and (prediction.over == "bigram_margin" or prediction.combine == "mean"):
+                raise OntogenyError(
+                    f"{self.source}: {name}: {prediction.measure} belongs to no paradigm, so it has no slope over a paradigm's "
+                    "bigram_margin and no mean over paradigms"
+                )
 
     @property
     def name(self) -> str:
@@ -296,6 +319,30 @@ class Study:
     def expected(self) -> dict[str, float]:
         """By measure or prediction, the effect that power is simulated for."""
         return self.file.expected
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """The instruments' columns that predictions ask about, as INSTRUMENT.COLUMN."""
+        return tuple(dict.fromkeys(one.measure for one in self.predictions.values() if "." in one.measure))
+
+    def of_paradigms(self, measure: str) -> bool:
+        """False for what a run has one of: its dev loss, an instrument's column that is not of paradigms.
+
+        Raises OntogenyError for an instrument or a column that the recipe does not have.
+        """
+        if "." not in measure:
+            return measure != "dev_loss"
+        name, _, column = measure.split("@")[0].partition(".")
+        instruments = {one.name: one for one in (*own_instruments(self.base), *self.base.instruments)}
+        if name not in instruments:
+            raise OntogenyError(f"{self.source}: the recipe lists no instrument {name!r}; {nearest(name, list(instruments))}")
+        columns = instruments[name].columns
+        if column not in columns or columns[column].index:
+            raise OntogenyError(
+                f"{self.source}: the instrument {name} has no column {column!r}; "
+                f"{nearest(column, [known for known, one in columns.items() if not one.index])}"
+            )
+        return "paradigm" in columns
 
     def effect_of(self, name: str) -> float | None:
         """The effect that a prediction is simulated for: its own, or that of its measure; None where neither is said."""

@@ -229,7 +229,7 @@ def _design(
 
 
 def _rows(study: Study, prediction: Prediction, controls: int | None) -> int:
-    if prediction.measure == "dev_loss":
+    if not study.of_paradigms(prediction.measure):
         return 1
     if not isinstance(prediction.paradigms, str):
         return len(prediction.paradigms)
@@ -289,12 +289,12 @@ def seed_sd(runs: Sequence[RunFolder], paradigms: Sequence[str] | None = None) -
 def _by_seed(run: RunFolder, curves: pl.DataFrame) -> dict[str, list[float]]:
     """Variances over seeds by measure, one a paradigm."""
     import ontogeny.recipe as recipes
-    from ontogeny.judging import timeline
+    from ontogeny.results import Results
 
     text = run.recipe.read_text(encoding="utf-8")
     raw = recipes.plain(text, str(run.recipe))
     thresholds = recipes.build(recipes.Thresholds, raw.get("verdicts") or {}, str(run.recipe))
-    view = windows(timeline(run, curves) if run.lineage() else timeline_of(curves), thresholds)
+    view = windows(Results(run).timeline(curves) if run.lineage() else timeline_of(curves), thresholds)
     place = {int(step): index for index, step in enumerate(view.steps)}
     found: dict[str, list[float]] = {}
     for (_,), own in curves.sort("seed", "step").group_by("paradigm", maintain_order=True):

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ontogeny.display import Display
+from ontogeny.instruments.tables import unread
 from ontogeny.laboratory import QUIET, Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
@@ -101,13 +102,14 @@ def missing(study: Study, folder: Path) -> list[Piece]:
 
 
 def whole(path: Path, arm: Arm, seed: int) -> bool:
-    """True if a seed was trained to its end and every suite was read at every checkpoint."""
+    """True if a seed was trained to its end and every suite and instrument has read it at every checkpoint."""
     folder = RunFolder(path)
     steps = folder.lineage().get("training", {}).get("steps")
     read = [checkpoint.step for checkpoint in folder.checkpoints(seed)]
     if steps is None or steps not in read:
         return False
-    return all(set(read) <= set(folder.scored(seed, suite.name)) for suite in arm.recipe.suites)  # type: ignore[attr-defined]
+    scored = all(set(read) <= set(folder.scored(seed, suite.name)) for suite in arm.recipe.suites)  # type: ignore[attr-defined]
+    return scored and not unread(folder, arm.recipe, seed, read)
 
 
 # --- what a worker does -------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def overall(says: str, verdict: str, rules: str) -> str:
 
 def measured(prediction: Prediction) -> str:
     """The figure that decides a prediction, with its unit, as an axis has it."""
-    name, unit = MEASURES[prediction.measure]
+    name, unit = MEASURES.get(prediction.measure, (prediction.measure, ""))
     if prediction.of == "change":
         return "share of seeds whose verdict is not the reference's"
     if prediction.of == "slope":

@@ -7,15 +7,25 @@ every checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+import altair as alt
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
+from ontogeny.instruments.context import ReadingContext
+from ontogeny.instruments.instrument import Column, Instrument, schema
+from ontogeny.instruments.subject import Subject
+from ontogeny.ngrams import ORDER
+from ontogeny.pages.axes import Width, filled, last_step, need, span_rows
+from ontogeny.pages.orders import MODELS, at_token_level, drawn, order_drawing, orders_key, peaks
+from ontogeny.pages.panel import Clock, Frames, Panel
+from ontogeny.pages.words import enumerated
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.token_store import TokenStore
 
@@ -23,18 +33,64 @@ Logps = NDArray[np.float32]
 
 HISTORY = 4  # tokens before the one that is predicted: what a 5-gram looks at
 NOTHING = -1  # in a history: there is no token here
-LEVEL = "token"  # the network's distributions are over tokens, so the n-grams' must be
 CHUNK = 2**24  # probabilities in memory at a time, 64 MB as float32
 KEPT = 2e8  # n-gram probabilities kept from checkpoint to checkpoint, 800 MB as float32
-SCHEMA = {
-    "seed": pl.Int64,
-    "step": pl.Int64,
-    "order": pl.Int64,
-    "level": pl.String,
-    "kl": pl.Float64,
-    "kl_reverse": pl.Float64,
-    "contexts": pl.Int64,
-}
+
+
+class Distance(Instrument):
+    """Distance to n-gram models: how far the network's predictions of the next token lie from theirs, on held-out contexts."""
+
+    needs: ClassVar[tuple[str, ...]] = ("text", "ngrams")
+
+    kind: Literal["distance"] = "distance"
+    order: int = Field(5, ge=1, le=HISTORY + 1)
+    """Models of order 1 to this."""
+    blocks: int = Field(256, ge=1)
+    """Blocks of held-out text that contexts are drawn from."""
+    contexts: int = Field(2000, ge=1)
+    """Predictions that are compared."""
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """By order of the n-gram model."""
+        return {
+            "order": Column(says="order of the n-gram model", dtype=pl.Int64, index=True),
+            "kl": Column(says="KL(n-gram model || network), mean over contexts", unit="nats a token"),
+            "kl_reverse": Column(says="KL(network || n-gram model), mean over contexts", unit="nats a token"),
+            "contexts": Column(says="predictions compared", dtype=pl.Int64),
+        }
+
+    def read(self, subject: Subject) -> pl.DataFrame:
+        """Raises OntogenyError where the network's tokens are not the counted ones."""
+        compared = subject.context.once(self, lambda: self._models(subject.context))
+        found = divergences(subject.model, compared, subject.device)
+        rows = [(order, kl, kl_reverse, len(compared.contexts)) for order, kl, kl_reverse in found]
+        return pl.DataFrame(rows, schema=schema(self), orient="row")
+
+    def fold(self, table: pl.DataFrame, clock: Clock) -> dict[str, pl.DataFrame]:
+        """`closest`: see there."""
+        return {"closest": closest(table)}
+
+    def panels(self) -> tuple[Panel, ...]:
+        """One line an order."""
+        return (
+            Panel(
+                name="distance",
+                title="the distance of predictions",
+                needs=("distance",),
+                draw=lambda frames, clock, **options: distance(frames["distance"], clock.spans, **options),
+                says=says,
+                key=orders_key("distance"),
+                chapter="n-grams",
+                page={"legend": False},
+                command="evidence RUN",
+            ),
+        )
+
+    def _models(self, context: ReadingContext) -> Distributions:
+        chosen = held_out(context.text("dev"), context.trained.training.context, self.blocks, 0, self.contexts)
+        model = context.ngrams("token", max(self.order, ORDER)).model
+        return Distributions({n: model.of_order(n) for n in range(1, self.order + 1)}, chosen)
 
 
 class NgramModel(Protocol):
@@ -141,20 +197,6 @@ class Distributions:
         return int(vocabulary)
 
 
-def divergence(checkpoints: Iterable[tuple[int, int, Any]], distributions: Distributions, device: torch.device) -> pl.DataFrame:
-    """N-gram distance along training: `divergences` of each (seed, step, model), one model in memory at a time.
-
-    Columns: seed, step, order, level ("token"), kl (KL(p_n || p_t)), kl_reverse (KL(p_t || p_n)), contexts.  Raises as
-    `divergences` does.
-    """
-    rows = [
-        (seed, step, order, LEVEL, kl, kl_reverse, len(distributions.contexts))
-        for seed, step, model in checkpoints
-        for order, kl, kl_reverse in divergences(model, distributions, device)
-    ]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
-
-
 def divergences(model: Any, distributions: Distributions, device: torch.device) -> list[tuple[int, float, float]]:
     """(order, KL(p_n || p_t), KL(p_t || p_n)) of each n-gram model and the network, means over the contexts, nats a token.
 
@@ -219,3 +261,56 @@ def _too_few(rows: int, vocabulary: int | None) -> OntogenyError:
 
 def _sum(values: Logps) -> float:
     return float(values.sum(dtype=np.float64))
+
+
+def closest(divergence: pl.DataFrame) -> pl.DataFrame:
+    """The step at which each seed's network is nearest to each n-gram model, in either direction; the earliest of several.
+
+    `divergence`: seed, step, order, kl, kl_reverse (nats a token).  Columns: seed, order, step and kl (the least KL(p_n || p_t)),
+    step_reverse and kl_reverse (the least KL(p_t || p_n)).  Raises OntogenyError for missing columns.
+    """
+    need(divergence, ["seed", "step", "order", "kl", "kl_reverse"], "the divergences")
+    return (
+        divergence.sort("step")
+        .group_by("seed", "order")
+        .agg(
+            pl.col("step", "kl").get(pl.col("kl").arg_min()),
+            pl.col("step").get(pl.col("kl_reverse").arg_min()).alias("step_reverse"),
+            pl.col("kl_reverse").min(),
+        )
+        .sort("seed", "order")
+    )
+
+
+# --- its figure ---------------------------------------------------------------------------------------------------
+
+
+def distance(
+    frame: pl.DataFrame,
+    spans: pl.DataFrame | None = None,
+    *,
+    width: Width = 640,
+    height: int = 190,
+    last: int | None = None,
+    legend: bool = True,
+) -> alt.Chart:
+    """KL(n-gram model || network) over training, nats a token, one line an order; the dot is the step of closest imitation.
+
+    `frame`: step, order, kl (seed, level).  Raises OntogenyError for missing columns or no rows.
+    """
+    need(frame, ("step", "order", "kl"), "the distance from n-gram models")
+    own = at_token_level(frame)
+    last = last_step(own) if last is None else last
+    nearest = peaks(own.with_columns(kl=-pl.col("kl")), spans, "kl").with_columns(kl=-pl.col("kl"))
+    tables = {"orders": drawn(own, "kl"), "marks": drawn(nearest, "kl"), "spans": span_rows(spans, last)}
+    return filled(order_drawing("kl", last, width, height, legend), tables)
+
+
+def says(frames: Frames, clock: Clock) -> str:
+    """When the network's predictions come closest to each n-gram model's."""
+    own = at_token_level(frames["distance"]).with_columns(kl=-pl.col("kl"))
+    said = [f"{MODELS[r['order']]}'s at step {r['step']:,} ({-r['kl']:.2f})" for r in peaks(own, clock.spans, "kl").to_dicts()]
+    return (
+        f"The network's predictions of the next token come closest to {enumerated(said)}; nats a token, 0 would be the same "
+        "predictions. The dot is where each is closest."
+    )

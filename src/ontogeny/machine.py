@@ -1,0 +1,52 @@
+"""What a run was made on: processors, memory, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "ontogeny",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "polars",
+    "numpy",
+    "scipy",
+    "ruptures",
+    "altair",
+)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers depend on."""
+    return {name: found for name in PACKAGES if (found := _version(name))} | {"python": platform.python_version()}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, GPUs and system."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"processor": _processor(), "cores": os.cpu_count(), "gpus": gpus, "system": platform.platform()}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

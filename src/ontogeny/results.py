@@ -1,0 +1,373 @@
+"""A run's folder, interpreted once: its clock, windows, counted seeds, losses, verdicts, and what instruments read.
+
+Judging, report, comparison, studies and the n-gram evidence ask here and look at nothing else of a run's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ontogeny.instruments.dev_loss import DevLoss
+from ontogeny.instruments.instrument import Instrument
+from ontogeny.instruments.tables import InstrumentTables, names, tables_of
+from ontogeny.pages.panel import Clock, Panel
+from ontogeny.pages.words import count, enumerated
+from ontogeny.recipe import Observation, Thresholds
+from ontogeny.records import OntogenyError
+from ontogeny.registry import nearest
+from ontogeny.scoring import settled
+from ontogeny.store import RunFolder, fault, read_table, score_key, table_metadata
+from ontogeny.trajectories import Timeline
+from ontogeny.trajectories.timeline import boundaries
+
+CURVES = {"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64}
+PART = {"margins": pl.col("order") == 2}  # of tables with a row a pair and model, what is looked at again
+
+
+class Results:
+    """One run.  What it lacks is None or empty; what is there and broken is an OntogenyError that names the file."""
+
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self._frames: dict[str, pl.DataFrame | None] = {}
+
+    @property
+    def name(self) -> str:
+        """The run's."""
+        return self.folder.name
+
+    # --- how it was made ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def lineage(self) -> Mapping[str, Any]:
+        """Versions, hardware, counts, choices."""
+        return self.folder.lineage()
+
+    def section(self, *keys: str) -> Any:
+        """An entry of the lineage, or None."""
+        value: Any = self.lineage
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    @cached_property
+    def recipe(self) -> str | None:
+        """The recipe as it was run, as text."""
+        return self.folder.recipe.read_text(encoding="utf-8") if self.folder.recipe.exists() else None
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """The same as plain values, read without checking them: a recipe of another version is still worth a page."""
+        try:
+            found = YAML(typ="safe").load(self.recipe) if self.recipe else None
+        except YAMLError:
+            return {}
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What counts as learned, entrenched ...  Raises OntogenyError for thresholds that there are none of."""
+        try:
+            return Thresholds.model_validate(self.settings.get("verdicts") or {})
+        except ValidationError as error:
+            raise OntogenyError(f"{self.folder.recipe}: the verdicts cannot be read: {str(error).splitlines()[0]}") from None
+
+    # --- what was scored and judged -------------------------------------------------------------------------------
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """A row a suite, paradigm, checkpoint and seed; none where nothing has been scored."""
+        return read_table(self.folder.curves) if self.folder.curves.exists() else pl.DataFrame(schema=CURVES)
+
+    @cached_property
+    def suites(self) -> list[str]:
+        """In the order of the curves."""
+        found: list[str] = self.curves["suite"].unique(maintain_order=True).to_list()
+        return found
+
+    @cached_property
+    def verdicts(self) -> pl.DataFrame | None:
+        """A row a suite and paradigm."""
+        found = read_table(self.folder.verdicts) if self.folder.verdicts.exists() else None
+        return None if found is None or found.is_empty() else found
+
+    def moments(self) -> list[tuple[int, int]]:
+        """Seeds and steps of the checkpoints that curves know."""
+        return [
+            (int(seed), int(step)) for seed, step in self.curves.select("seed", "step").unique().sort("seed", "step").iter_rows()
+        ]
+
+    def counted(self, suite: str | None = None) -> pl.DataFrame:
+        """The curves of the seeds that verdicts are over, of one suite or of all."""
+        own = self.curves if suite is None else self.curves.filter(pl.col("suite") == suite)
+        return pl.concat([own.clear(), *(_of_seeds_alike(part) for _, part in own.group_by("suite", maintain_order=True))])
+
+    # --- its clock ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def dev(self) -> pl.DataFrame | None:
+        """seed, step, loss: nats a token of held-out text, at each checkpoint."""
+        tables = self.tables.get(DevLoss.NAME)
+        found = None if tables is None else tables.frame.select("seed", "step", loss="dev").sort("seed", "step").collect()
+        return None if found is None or found.is_empty() else found
+
+    def dev_losses(self) -> dict[tuple[int, int], float]:
+        """The same by seed and step."""
+        return {} if self.dev is None else {(seed, step): loss for seed, step, loss in self.dev.iter_rows()}
+
+    @property
+    def entropy(self) -> float | None:
+        """Unigram entropy of the training text in nats a token, where it is known."""
+        value = self.section("tokens", "train", "unigram_entropy")
+        return float(value) if value is not None else None
+
+    def timeline(self, curves: pl.DataFrame) -> Timeline:
+        """The clock of some curves.  *Untrained* ends where every seed's dev loss is below the unigram entropy of the text."""
+        training = self.section("training") or {}
+        steps = tuple(sorted(curves["step"].unique().to_list()))
+        last = curves.filter(pl.col("step") == steps[-1]).row(0, named=True)
+        per_step = {name: last[name] / steps[-1] if last.get(name) and steps[-1] else None for name in ("tokens", "words")}
+        return Timeline(
+            steps=steps,
+            total=max(training.get("steps") or 0, steps[-1], 1),
+            warmup=training.get("warmup"),
+            trained_from=self._trained_from(steps, set(curves["seed"])),
+            tokens_per_step=per_step["tokens"],
+            words_per_step=per_step["words"],
+        )
+
+    def _trained_from(self, steps: tuple[int, ...], seeds: set[int]) -> int | None:
+        losses = {key: value for key, value in self.dev_losses().items() if key[0] in seeds}
+        if (entropy := self.entropy) is None or not losses:
+            return None
+        for step in steps:
+            if all(losses.get((seed, step), entropy) < entropy for seed in seeds):
+                return step
+        return steps[-1] + 1  # none is trained yet
+
+    @cached_property
+    def clock(self) -> Clock:
+        """What figures over training share.  Its windows are missing where the thresholds do not fit the training."""
+        if self.curves.is_empty():
+            last = max((int(frame["step"].max()) for frame in (self.losses, self.dev) if frame is not None), default=0)  # type: ignore[arg-type]
+            return Clock(last=last, entropy=self.entropy)
+        time = self.timeline(self.counted())
+        spans, _ = self._spans
+        return Clock(
+            last=time.steps[-1],
+            spans=spans,
+            total=time.total,
+            trained=float(time.trained_from or 0),
+            entropy=self.entropy,
+            tokens_per_step=time.tokens_per_step,
+            words_per_step=time.words_per_step,
+        )
+
+    @cached_property
+    def _spans(self) -> tuple[pl.DataFrame | None, list[str]]:
+        time = self.timeline(self.counted())
+        if "training" not in self.lineage and len(time.steps) < 2:
+            return None, []
+        try:
+            return spans(time, self.thresholds), []
+        except OntogenyError as error:
+            return None, [f"The windows of training are not marked: {str(error).splitlines()[0]}."]
+
+    # --- what instruments read ------------------------------------------------------------------------------------
+
+    @cached_property
+    def tables(self) -> dict[str, InstrumentTables]:
+        """What each instrument read, lazily, by its name."""
+        found = {name: tables_of(self.folder, name) for name in names(self.folder)}
+        return {name: tables for name, tables in found.items() if tables is not None}
+
+    def table(self, name: str) -> pl.LazyFrame:
+        """What an instrument read: seed, step and its columns.  Raises OntogenyError that says how it is made."""
+        if name not in self.tables:
+            known = [name for name in self.tables if name != DevLoss.NAME]
+            hint = nearest(name, known) if known else "no instrument has read this run"
+            raise OntogenyError(f"{name} has not read {self.folder.path}; ontogeny read {self.folder.path} --with {name} ({hint})")
+        return self.tables[name].frame
+
+    def outcome(self, said: str) -> pl.DataFrame:
+        """An instrument's column as an outcome: seed, step, value, and paradigm (suite) where it is of paradigms.
+
+        `said`: INSTRUMENT.COLUMN, and @INDEX=VALUE for each index but suite and paradigm, as in rules.accuracy@length=8.
+        Raises OntogenyError for what there is not, and for an index that is left open.
+        """
+        place, *chosen = said.split("@")
+        name, _, column = place.partition(".")
+        frame = self.table(name)
+        declared = self.tables[name].instrument.columns
+        values = [known for known, one in declared.items() if not one.index]
+        if column not in values:
+            raise OntogenyError(f"{said}: {name} has no column {column!r}; {nearest(column, values)}")
+        for choice in chosen:
+            index, _, value = choice.partition("=")
+            if index not in declared or not declared[index].index:
+                raise OntogenyError(
+                    f"{said}: {name} has no index {index!r}; it has {', '.join(set(declared) - set(values)) or 'none'}"
+                )
+            frame = frame.filter(pl.col(index).cast(pl.String) == value).drop(index)
+        left = [index for index in frame.collect_schema().names() if index in declared and declared[index].index]
+        if open_ := [index for index in left if index not in ("suite", "paradigm")]:
+            raise OntogenyError(f"{said}: {name} reads {column} for each {open_[0]}; say which, as in {said}@{open_[0]}=...")
+        kept = frame.select("seed", "step", *left, value=pl.col(column).cast(pl.Float64)).drop_nulls("value").collect()
+        if kept.is_empty():
+            raise OntogenyError(f"{self.folder.path}: {said} has no values")
+        return kept
+
+    def outcomes(self) -> list[str]:
+        """The outcomes that need no index to be told: INSTRUMENT.COLUMN; the dev loss, which has a name of its own, is left out."""
+        return [
+            f"{one.name}.{name}"
+            for one in self.instruments()[0]
+            if one.name != DevLoss.NAME and not {n for n, column in one.columns.items() if column.index} - {"suite", "paradigm"}
+            for name, column in one.columns.items()
+            if not column.index and column.dtype.is_numeric()
+        ]
+
+    def instruments(self) -> tuple[list[Instrument], list[str]]:
+        """The instruments that read this run, with their settings; and why others cannot be shown."""
+        found, troubles = [], []
+        for tables in self.tables.values():
+            try:
+                found.append(tables.instrument)
+            except OntogenyError as error:
+                troubles.append(f"{tables.name}: {error}")
+        return found, troubles
+
+    # --- frames by name, for figures ------------------------------------------------------------------------------
+
+    def frame(self, name: str) -> pl.DataFrame | None:
+        """A frame by the name that panels know it by: curves, verdicts, losses, dev, a table of the n-gram evidence, an
+        instrument's table, or one of its folds as INSTRUMENT.FOLD; None where there is none."""
+        if name not in self._frames:
+            self._frames[name] = self._found(name)
+        return self._frames[name]
+
+    def _found(self, name: str) -> pl.DataFrame | None:
+        if name in ("curves", "verdicts", "losses", "dev"):
+            found: pl.DataFrame | None = getattr(self, name)
+            return None if found is None or found.is_empty() else found
+        if name in self.tables:
+            return self.tables[name].frame.collect()
+        instrument, _, fold = name.partition(".")
+        if fold and instrument in self.tables:
+            return self.tables[instrument].instrument.fold(self.tables[instrument].frame.collect(), self.clock).get(fold)
+        path = self.folder.evidence(name)
+        return read_table(path).filter(PART.get(name, True)) if path.exists() else None
+
+    def frames(self, panel: Panel, suite: str | None = None, paradigm: str | None = None) -> dict[str, pl.DataFrame]:
+        """What a panel needs and takes, as far as it is there, cut to one suite and, if it is of paradigms, to one paradigm."""
+        found = {name: self.frame(name) for name in (*panel.needs, *panel.takes)}
+        cut = {"suite": suite, "paradigm": paradigm if panel.per == "paradigm" else None}
+        kept = {}
+        for name, frame in found.items():
+            for column, value in cut.items():
+                if frame is not None and value is not None and column in frame.columns:
+                    frame = frame.filter(pl.col(column) == value)
+            if frame is not None and not frame.is_empty():
+                kept[name] = frame
+        return kept
+
+    @cached_property
+    def losses(self) -> pl.DataFrame | None:
+        """Training loss, rate, gradient norm, tokens, words and seconds of every step and seed."""
+        there = [(seed, self.folder.losses(seed)) for seed in self.folder.seeds()]
+        frames = [read_table(path).with_columns(seed=pl.lit(seed, pl.Int64)) for seed, path in there if path.exists()]
+        kept = [frame for frame in frames if len(frame)]
+        return pl.concat(kept, how="diagonal_relaxed") if kept else None
+
+    def pairs(self, suite: str) -> pl.DataFrame | None:
+        """A suite's pairs as they were scored."""
+        path = self.folder.pairs(suite)
+        return read_table(path) if path.exists() else None
+
+    # --- what has to be said --------------------------------------------------------------------------------------
+
+    def notes(self) -> list[str]:
+        """What the run warned about, checkpoints that were changed after they were written, and what is not there yet."""
+        said = [text for key in ("notes", "warnings") for text in _strings(self.lineage.get(key))]
+        checkpoints = [] if self.folder.adopted() else [c for seed in self.folder.seeds() for c in self.folder.checkpoints(seed)]
+        broken = [f"A checkpoint is broken: {found}." for c in checkpoints if (found := fault(c.folder))]
+        windows = [] if self.curves.is_empty() else self._spans[1]
+        return [*said, *broken, *self._gaps(), *windows, *self._readings_left_out()]
+
+    def _gaps(self) -> list[str]:
+        """What is not there yet."""
+        if self.curves.is_empty():
+            return []
+        notes, time = [], self.timeline(self.counted())
+        if time.trained_from is not None and time.trained_from > time.steps[-1]:
+            notes.append(
+                "The model counts as untrained at every checkpoint: its dev loss never fell below the unigram entropy "
+                "of the training text. Let it train for longer."
+            )
+        if (last := time.steps[-1]) < time.total:
+            notes.append(f"Training has not been read to its end: the last checkpoint is step {last:,} of {time.total:,}.")
+        if self.verdicts is None:
+            alone = self.curves["step"].n_unique() == 1
+            why = "one checkpoint is no trajectory" if alone else "they are made once every seed has been read"
+            notes.append(f"There are no verdicts: {why}.")
+        for (suite,), part in self.curves.group_by("suite", maintain_order=True):
+            steps, every = part.group_by("seed").agg(pl.col("step").n_unique()).sort("seed"), part["step"].n_unique()
+            short = [f"seed {seed} has {number}" for seed, number in steps.iter_rows() if number < every]
+            if short:
+                said = f"{suite}: of {count(every, 'checkpoint')}, {enumerated(short)}"
+                notes.append(f"{said}. Means are over the seeds that are there.")
+        return notes
+
+    def _readings_left_out(self) -> list[str]:
+        """Tables of instruments that do not belong to the others, and instruments that do not apply."""
+        notes = [f"{tables.reason}." for tables in self.tables.values() if tables.reason]
+        for name, tables in self.tables.items():
+            if tables.others:
+                notes.append(
+                    f"{name} read {count(len(tables.others), 'checkpoint')} with other settings, or of other text, than the rest, "
+                    f"and they are left out: ontogeny read {self.folder.path} --with {name} reads them anew."
+                )
+        return [*notes, *self.instruments()[1]]
+
+
+def spans(time: Timeline, thresholds: Thresholds) -> pl.DataFrame:
+    """The windows of training as rows: window, start, end (steps).  Raises OntogenyError as `boundaries` does."""
+    start, early, late = boundaries(time, thresholds)
+    rows = [("untrained", 0.0, start), ("early", min(start, early), early), ("late", max(start, late), float(time.total))]
+    rows += [("warm-up", 0.0, float(time.warmup))] if time.warmup else []
+    kept = [row for row in rows if row[2] > row[1]]
+    return pl.DataFrame(kept, schema={"window": pl.String, "start": pl.Float64, "end": pl.Float64}, orient="row")
+
+
+def seeds_alike(steps: Mapping[int, Sequence[int]]) -> list[int]:
+    """Seeds that have been read at the same checkpoints as the one read furthest; verdicts are over these."""
+    furthest = max(steps.values(), key=len, default=[])
+    return [seed for seed, own in steps.items() if own and own == furthest]
+
+
+def _of_seeds_alike(curves: pl.DataFrame) -> pl.DataFrame:
+    if "seed" not in curves.columns:
+        return curves
+    steps = dict(curves.group_by("seed").agg(pl.col("step").unique().sort()).sort("seed").iter_rows())
+    return curves.filter(pl.col("seed").is_in(seeds_alike(steps)))
+
+
+def score_keys(folder: RunFolder, suite: str, recipe: Observation) -> set[str]:
+    """The keys of the tables of scores that answer what a recipe asks: all of a suite's pairs, or until settled."""
+    how = recipe.scoring
+    pairs = table_metadata(folder.pairs(suite)).get("key", "")
+    key = score_key(pairs, recipe.bos, how.leading_space, how.precision, how.masked)
+    return {key, settled.key(key, recipe)} if how.until == "settled" else {key}
+
+
+def _strings(value: Any) -> Iterable[str]:
+    if isinstance(value, Mapping):
+        return [f"{key}: {text}" for key, text in value.items()]
+    return [value] if isinstance(value, str) else [str(text) for text in value or ()]

@@ -1,0 +1,92 @@
+"""What is checked, tried and said before a training begins."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ontogeny import store
+from ontogeny.display import Display
+from ontogeny.recipe import Observation, Recipe
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder
+from ontogeny.tokens.prepare import TokenisedText
+from ontogeny.training import parallel, session, trial
+from ontogeny.training.session import TrainingPlan
+from ontogeny.training.treatment import Treatment
+
+DECIDES = ("corpus", "dev", "held_out", "tokenizer", "model", "training", "interventions", "bos")  # fields that change a training
+FREE = ("save_minutes", "dev_tokens", "device", "threads", "trial")  # of training: they do not change what comes out
+
+
+def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: TrainingPlan, jobs: int, display: Display) -> None:
+    """Says what is to be trained, and keeps it in the lineage.  Raises OntogenyError if the disk has no room for a new run."""
+    ranks = parallel.here()
+    need = plan.disk(len(recipe.seeds))
+    known = folder.lineage().get("training")
+    folder.note(
+        engine=plan.engine.lineage(),
+        training={
+            "parameters": plan.parameters,
+            "steps": plan.steps,
+            "warmup": plan.warmup,
+            "checkpoints": len(plan.checkpoints),
+            "processes": ranks.size,
+        },
+    )
+    engine, each = plan.engine, f" for each of {jobs} seeds at a time" if jobs > 1 else ""
+    each += f", shared by {ranks.size} processes" if ranks.size > 1 else ""
+    display.say(
+        f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in "
+        f"{len(text.train):,} tokens, {plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, "
+        f"seeds {list(recipe.seeds)}\n"
+        f"{len(plan.checkpoints)} checkpoints a seed, {store.human_size(need)} of disk for all seeds "
+        f"({store.human_size(store.free_space(folder.path))} free)\n"
+        f"{engine.device}, {engine.threads} threads{each}, {engine.precision}, {'' if engine.compile else 'not '}compiled"
+    )
+    if text.train.facts["unknown"]:
+        display.say(f"{text.train.facts['unknown']:,} tokens of the training text are unknown to the tokenizer (<unk>)")
+    if known is None and need > store.free_space(folder.path):
+        raise store.disk_full(folder.path, need)
+
+
+def try_ways(
+    folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: TrainingPlan, treatment: Treatment, display: Display
+) -> None:
+    """Which engine is fastest, by a short trial where that pays; kept in the lineage."""
+    begin = partial(session.build, recipe, text)
+    found = trial.choose(begin, treatment, recipe.training, plan.engine, plan.parameters, plan.steps)
+    folder.note(engine=found.engine.lineage(), trial=found.facts())
+    if found.tried:
+        display.say(str(found))
+
+
+def warn_of_passed(folder: RunFolder, plan: TrainingPlan, display: Display) -> None:
+    """Says which checkpoints a changed schedule asks for too late: training has gone past them."""
+    for seed in folder.seeds():
+        newest = folder.newest_state(seed)
+        at = store.step_of(newest) if newest else 0
+        passed = [step for step in plan.checkpoints if step < at and not folder.has_checkpoint(seed, step)]
+        if passed:
+            display.warn(f"seed {seed} is at step {at:,}: the checkpoints at {passed} can no longer be made")
+
+
+def same_training(old: Observation, new: Observation, folder: RunFolder) -> None:
+    """A run's folder keeps to one training; suites, thresholds and further seeds may change."""
+    if type(old) is not type(new):
+        raise OntogenyError(f"{folder.path} holds a run of another kind; use another name")
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    fixed = [name for name in DECIDES if name in before]
+    if folder.seeds() and (differ := [d for name in fixed for d in _differences(name, before[name], after[name])]):
+        raise OntogenyError(
+            f"{folder.path} was trained with another recipe: {'; '.join(differ)}. "
+            "Use --set name=..., or delete the folder to start again"
+        )
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    if name.removeprefix("training.") in FREE or old == new:
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [d for key in {**old, **new} for d in _differences(f"{name}.{key}", old.get(key), new.get(key))]
+    return [f"{name} was {old!r}, now {new!r}"]
