@@ -237,10 +237,12 @@ class Run:
     def examine(self, order: int = 5) -> None:
         """Makes what is missing of the n-gram evidence: margins, the ladder, reliance, distance, what foretold the verdicts ..."""
         from ontogeny.instruments import WITH_EVIDENCE
+        from ontogeny.ngrams import ORDER
 
         with self.folder.writing():
             self.ngram_evidence.examine(order)
-        self.read(WITH_EVIDENCE)
+        lower = {"distance": {"kind": "distance", "order": order}} if order < ORDER else {}
+        self.read([lower.get(name, name) for name in WITH_EVIDENCE])
 
     def evidence(self, name: str) -> pl.DataFrame:
         """A table of the n-gram evidence: margins, ladder, foretold ...  What instruments read is in `reading`.

@@ -220,6 +220,7 @@ class Results:
         if open_ := [index for index in left if index not in ("suite", "paradigm")]:
             raise OntogenyError(f"{said}: {name} reads {column} for each {open_[0]}; say which, as in {said}@{open_[0]}=...")
         kept = frame.select("seed", "step", *left, value=pl.col(column).cast(pl.Float64)).drop_nulls("value").collect()
+        kept = kept.filter(pl.col("paradigm") != "") if "paradigm" in left else kept  # empty: all of them together
         if kept.is_empty():
             raise OntogenyError(f"{self.folder.path}: {said} has no values")
         return kept
