@@ -6,12 +6,11 @@ import pytest
 import tiny
 
 from ontogeny import adoption, store
-from ontogeny.display import Display
+from ontogeny.display import QUIET
 from ontogeny.laboratory import Run, suite_part
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
-QUIET = Display(quiet=True)
 SUITE = "micro-english"
 
 

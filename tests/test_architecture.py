@@ -20,8 +20,9 @@ HOUSE = ROOT / "src" / "ontogeny"
 # Top to bottom.  A room is a folder, or a file that stands alone; rooms of one floor know nothing of each other.
 FLOORS = (
     ("cli",),
-    ("adoption", "auditing", "early_warning", "made_suites", "overview", "studies", "sweeps"),
+    ("adoption", "commands", "studies"),
     ("comparison", "laboratory"),
+    ("opened",),
     ("ngram_evidence",),
     ("judging",),
     ("report",),

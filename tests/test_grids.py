@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny import recipe as recipes
-from ontogeny import sweeps
+from ontogeny.commands import sweeps
 from ontogeny.display import Display
 from ontogeny.grids import expand
 from ontogeny.records import OntogenyError

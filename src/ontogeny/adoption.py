@@ -12,7 +12,8 @@ import polars as pl
 from ontogeny import recipe as recipes
 from ontogeny import registry
 from ontogeny.display import Display
-from ontogeny.laboratory import Run, suite_part
+from ontogeny.laboratory import Run
+from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder

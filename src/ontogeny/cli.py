@@ -266,7 +266,7 @@ def audit(
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A threshold: solved=0.95.")] = [],  # noqa: B006
 ) -> None:
     """Say which paradigms of a suite are meaningful guides to a model trained on a text, and why not."""
-    from ontogeny.auditing import audit_suite
+    from ontogeny.commands.auditing import audit_suite
     from ontogeny.display import Display
     from ontogeny.report import write_audit
 
@@ -284,8 +284,8 @@ def warn(
     alpha: Annotated[float, typer.Option(help="Largest share of false alarms among paradigms that end well.")] = 0.1,
 ) -> None:
     """Early warning: which paradigms of a run in progress look as those that stay wrong did in finished runs."""
+    from ontogeny.commands.early_warning import warn_of
     from ontogeny.display import Display
-    from ontogeny.early_warning import warn_of
     from ontogeny.laboratory import Run
 
     display = Display()
@@ -327,8 +327,8 @@ def make_suite(
     out: Annotated[Path, typer.Option(help="The table to write, .jsonl.")] = Path("blimp-like.jsonl"),
 ) -> None:
     """Make minimal pairs of BLiMP's paradigms from micro-English's grammar, as a table for the suite `table`."""
+    from ontogeny.commands.made_suites import make
     from ontogeny.display import Display
-    from ontogeny.made_suites import make
     from ontogeny.registry import nearest
 
     if like != "blimp-like":
@@ -400,7 +400,7 @@ def study_report(file: StudyPath, root: Root = Path("runs")) -> None:
 @app.command("list")
 def list_(root: Root = Path("runs")) -> None:
     """List the runs in a folder."""
-    from ontogeny.overview import runs_in
+    from ontogeny.commands.overview import runs_in
 
     print(runs_in(root))
 
@@ -408,8 +408,8 @@ def list_(root: Root = Path("runs")) -> None:
 @app.command()
 def show(run: RunPath) -> None:
     """Show one run: what it is, how far it has come, its verdicts."""
+    from ontogeny.commands.overview import describe
     from ontogeny.display import Display
-    from ontogeny.overview import describe
     from ontogeny.store import RunFolder, read_table
 
     folder = RunFolder.existing(run)
@@ -433,8 +433,8 @@ def _has_grid(recipe: Path) -> bool:
 
 
 def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
+    from ontogeny.commands.sweeps import compare_all, recipes_of, run_all, tables_across
     from ontogeny.display import Display
-    from ontogeny.sweeps import compare_all, recipes_of, run_all, tables_across
 
     display, todo = Display(), recipes_of(recipe, settings)
     runs = run_all(todo, root, jobs, display)

@@ -202,6 +202,9 @@ class Display:
         self.show(drawn)
 
 
+QUIET = Display(quiet=True)  # for callers who want nothing said
+
+
 def _task(progress: Any, title: str, total: int | None, unit: str, begun: int) -> Iterator[Callable[..., None]]:
     """One line of the live display; it goes when it is done, unless it is the first."""
     task = progress.add_task(title, total=total, completed=begun, rate="", note="")

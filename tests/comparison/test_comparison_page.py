@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from made_runs import PHENOMENA, made
 from typer.testing import CliRunner
 
-from ontogeny import sweeps
 from ontogeny.cli import app
+from ontogeny.commands import sweeps
 from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.gathering import gather
 from ontogeny.comparison.page import GLYPHS, compare, overview, render, where

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
-from ontogeny.display import Display
+from ontogeny.display import QUIET, Display
 from ontogeny.readers.pool import spread
 from ontogeny.readers.process import Message, answered
 from ontogeny.recipe import Observation, Scoring
@@ -18,8 +18,6 @@ from ontogeny.records import OntogenyError
 if TYPE_CHECKING:
     from ontogeny.scoring.plan import Plan
     from ontogeny.scoring.reading import SuitePairs
-
-QUIET = Display(quiet=True)
 
 
 def suite_part(suite: str, path: Path | None) -> dict[str, Any]:

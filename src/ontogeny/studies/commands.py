@@ -10,8 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from ontogeny import store
-from ontogeny.display import Display
-from ontogeny.laboratory import QUIET
+from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies import power, registration, running, study_file

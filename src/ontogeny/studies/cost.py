@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ontogeny.display import Display
-from ontogeny.laboratory import QUIET, Run
+from ontogeny.display import QUIET, Display
+from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.store import content_key, human_size
 from ontogeny.studies.plan import Arm, Study

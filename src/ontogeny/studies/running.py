@@ -11,9 +11,9 @@ from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from ontogeny.display import Display
+from ontogeny.display import QUIET, Display
 from ontogeny.instruments.tables import unread
-from ontogeny.laboratory import QUIET, Run
+from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies.plan import Arm, Study

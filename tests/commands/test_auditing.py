@@ -4,13 +4,12 @@ import polars as pl
 import pytest
 
 from ontogeny import store
-from ontogeny.auditing import audit_suite, corpus_named, guides
-from ontogeny.display import Display
+from ontogeny.commands.auditing import audit_suite, corpus_named, guides
+from ontogeny.display import QUIET
 from ontogeny.evidence.guides import Guides
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 
-QUIET = Display(quiet=True)
 ROWS = [("agreement", "dog", "the dog runs", "the dog run"), ("agreement", "dogs", "dogs see the cat", "dogs sees the cat")]
 SAME = ("identical", "cat", "the cat", "the cat")
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from ontogeny.commands.made_suites import bigrams, make
 from ontogeny.laboratory import Run
-from ontogeny.made_suites import bigrams, make
 from ontogeny.records import OntogenyError
 from ontogeny.suites.micro_english import SIDES
 

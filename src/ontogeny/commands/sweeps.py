@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ontogeny import grids, store
 from ontogeny import recipe as recipes
-from ontogeny.display import Display
-from ontogeny.laboratory import QUIET, Run
+from ontogeny.display import QUIET, Display
+from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder

@@ -16,10 +16,11 @@ from ontogeny.evidence.audit import audit
 from ontogeny.evidence.flaws import MODELS
 from ontogeny.evidence.guides import Guides
 from ontogeny.instruments.ngram_margins import margins_of
-from ontogeny.laboratory import Run, suite_part
+from ontogeny.laboratory import Run
 from ontogeny.ngram_evidence import Evidence
 from ontogeny.ngrams.counted import Counted
 from ontogeny.ngrams.words import word_stream
+from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Corpus, OntogenyError
 from ontogeny.scoring.reading import SuitePairs, ask

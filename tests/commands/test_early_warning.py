@@ -7,8 +7,8 @@ import pytest
 import tiny
 
 from ontogeny import store
+from ontogeny.commands.early_warning import finished, warn_of
 from ontogeny.display import Display
-from ontogeny.early_warning import finished, warn_of
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 

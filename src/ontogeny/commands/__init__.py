@@ -1,0 +1,1 @@
+"""What the larger commands of the command line do; Python callers have the same functions."""
