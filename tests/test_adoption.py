@@ -181,3 +181,10 @@ def test_a_checkpoint_that_cannot_be_opened_is_named_and_the_others_are_read(the
 def test_a_run_that_trains_is_not_overwritten_by_one_around_checkpoints(own_run, theirs):
     with pytest.raises(OntogenyError, match="holds a run of another kind; use another name"):
         adopt(theirs, own_run.parent, name="tiny")
+
+
+def test_a_table_of_checkpoints_is_the_one_of_just_that_name(tmp_path):
+    folders(tmp_path, "a", "b")
+    (tmp_path / "t1.csv").write_text("folder,step\na,1\n")
+    (tmp_path / "t[1].csv").write_text("folder,step\nb,2\n")
+    assert found(tmp_path / "t[1].csv") == {0: [(2, None)]}

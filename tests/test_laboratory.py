@@ -256,3 +256,20 @@ def test_verdicts_are_the_same_twice(own_run):
     kept = here.verdicts()
     assert here.judge().equals(kept)
     assert json.loads((own_run / "lineage.json").read_text())["timeline"]["steps"] == tiny.TRAINED
+
+
+def test_a_run_is_judged_by_its_own_scores_whatever_its_folder_is_called(finished_run, tmp_path):
+    for place in ("runs1", "runs[1]", "runs*"):
+        shutil.copytree(finished_run, tmp_path / place / "tiny")
+    other = RunFolder(tmp_path / "runs1" / "tiny")
+    for seed, step in [(seed, step) for seed in (0, 1) for step in tiny.TRAINED]:
+        path = other.scores(seed, SUITE, step)
+        scores = store.read_table(path).with_columns(logp_good=pl.lit(0.0), logp_bad=pl.lit(-1.0))
+        store.write_table(path, scores, store.table_metadata(path))
+    Run(other.path).judge()
+    assert set(Run(other.path).curves()["accuracy"]) == {1.0}
+    right = Run(finished_run).verdicts()
+    for place in ("runs[1]", "runs*"):
+        here = Run(tmp_path / place / "tiny")
+        assert here.judge().equals(right) and here.verdicts().equals(right)
+        assert here.scores().collect().equals(Run(finished_run).scores().collect())

@@ -148,6 +148,36 @@ def test_a_table_that_is_cut_or_missing_is_named(tmp_path):
         store.read_table(tmp_path / "u.parquet")
 
 
+TAKEN_FOR_PATTERNS = ["runs[1]", "r?ns", "r*", "{a,b}", "a=1", "~", "s3:"]
+
+
+@pytest.mark.parametrize("place", TAKEN_FOR_PATTERNS)
+def test_a_table_is_the_one_of_just_that_name(tmp_path, monkeypatch, place):
+    """As polars has it, `runs[1]` is runs1, `r*` is everything, `~` is somebody's home, and `s3:` is far away."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "runs1"))
+    for folder in ("runs1", "rins", "a", place):
+        for name in ("t.parquet", "t[1].parquet", "t1.parquet"):
+            frame = pl.DataFrame({"where": [f"{folder}/{name}"]})
+            store.write_table(Path(folder) / name, frame, {"where": f"{folder}/{name}"})
+            frame.write_csv((Path(folder) / name).with_suffix(".csv").absolute())
+    for name in ("t.parquet", "t[1].parquet"):
+        path, where = Path(place) / name, [f"{place}/{name}"]
+        assert (tmp_path / path).is_file()
+        frames = [store.read_table(path), store.scan_table(path).collect(), store.read_csv(path.with_suffix(".csv"))]
+        assert [frame.to_dict(as_series=False) for frame in frames] == [{"where": where}] * 3
+        assert [store.table_metadata(path)["where"]] == where
+
+
+@pytest.mark.parametrize("place", TAKEN_FOR_PATTERNS)
+def test_a_runs_scores_are_its_own_whatever_its_folder_is_called(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("runs1", "rins", "a", place):
+        run = RunFolder(Path(folder) / "tiny")
+        store.write_table(run.scores(0, "s", 1), pl.DataFrame({"where": [folder]}))
+    assert run.scan_scores("s").collect()["where"].to_list() == [place]
+
+
 # --- checkpoints
 
 

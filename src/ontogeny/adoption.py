@@ -16,7 +16,7 @@ from ontogeny.laboratory import Run
 from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
-from ontogeny.store import RunFolder
+from ontogeny.store import RunFolder, read_csv
 
 # What the folders of well-known trainers look like.  The clock says what the number counts.
 NAMES: list[tuple[re.Pattern[str], str]] = [
@@ -126,7 +126,7 @@ def _from_table(source: Path) -> Iterator[tuple[int, Checkpoint]]:
     if source.suffix not in TABLES:
         raise OntogenyError(f"{source}: a table of checkpoints is .csv or .tsv with columns folder, step, words (seed)")
     try:
-        table = pl.read_csv(source, separator=TABLES[source.suffix], infer_schema_length=None)
+        table = read_csv(source, TABLES[source.suffix])
     except pl.exceptions.PolarsError as error:
         raise OntogenyError(f"{source} cannot be read as a table ({str(error).splitlines()[0]})") from error
     for needed in ("folder", "step"):

@@ -132,7 +132,7 @@ class _Pairs:
 
     def __init__(self, folder: RunFolder, suite: str, seeds: list[int]):
         self.scores = folder.scan_scores(suite)
-        self.contrasts = pl.scan_parquet(folder.pairs(suite)).select("paradigm", "pair", "contrast")
+        self.contrasts = store.scan_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
         self.seeds = seeds
 
     def __call__(self, paradigm: str) -> pl.DataFrame:

@@ -9,6 +9,7 @@
       curves.parquet  verdicts.parquet  report/index.html
 
 Whatever is written here appears whole or not at all: into a temporary name beside the target, then renamed over it.
+Tables are opened here alone, by their names as they stand: polars would take `[1]`, `*` and `?` in a path for a pattern.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def atomic(target: Path) -> Iterator[Path]:
     Raises OntogenyError if the disk is full; what was there before stays.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")  # absolute: polars reads `~` and `s3:` in front
     remove(temporary)
     try:
         yield temporary
@@ -169,12 +170,19 @@ def write_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None
         frame.write_parquet(temporary, metadata=metadata or {})
 
 
+def read_csv(path: Path, separator: str = ",") -> pl.DataFrame:
+    """A CSV file by its name as it stands.  Raises what polars raises: such tables are somebody else's."""
+    import polars as pl
+
+    return pl.read_csv(path.absolute(), separator=separator, infer_schema_length=None, glob=False)
+
+
 def read_table(path: Path) -> pl.DataFrame:
     """Reads a parquet file.  Raises OntogenyError that names the file if it is missing or broken."""
     import polars as pl
 
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path.absolute(), glob=False)
     except FileNotFoundError:
         raise OntogenyError(f"{path} does not exist") from None
     except pl.exceptions.ComputeError as error:
@@ -187,7 +195,7 @@ def scan_table(path: Path) -> pl.LazyFrame:
 
     if not path.exists():
         raise OntogenyError(f"{path} does not exist")
-    return pl.scan_parquet(path, glob=False)
+    return pl.scan_parquet(path.absolute(), glob=False)
 
 
 def table_metadata(path: Path) -> dict[str, str]:
@@ -195,7 +203,7 @@ def table_metadata(path: Path) -> dict[str, str]:
     import polars as pl
 
     try:
-        found = pl.read_parquet_metadata(path)
+        found = pl.read_parquet_metadata(path.absolute())
     except pl.exceptions.ComputeError as error:
         raise _broken_table(path, error) from None
     return {key: value for key, value in found.items() if not key.startswith("ARROW")}
@@ -439,7 +447,7 @@ class RunFolder:
         import polars as pl
 
         scans = [
-            pl.scan_parquet(self.scores(seed, suite, step)).with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64))
+            scan_table(self.scores(seed, suite, step)).with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64))
             for seed in self.seeds()
             for step in self.scored(seed, suite)
         ]

@@ -152,3 +152,9 @@ def test_offline_mode_ends_where_it_began(monkeypatch):
 def test_a_missing_package_is_named_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert 'pip install "ontogeny[hub]"' in refusal(name="someone/speech")
+
+
+@pytest.mark.parametrize("name", ["speech[1]", "sp*", "s?eech"])
+def test_a_folder_that_datasets_would_take_for_a_pattern_is_refused(folder, name):
+    other = folder.rename(folder.with_name(name))
+    assert f"in {other.resolve()} as a pattern" in refusal(name=str(other))

@@ -177,3 +177,12 @@ def test_differences_of_recipes_by_hand():
     second = {"a": 1, "b": {"c": [1, {"d": 3}], "e": [1, 2]}, "g": 4}
     assert recipe_differences(first, second) == {"b.c.1.d": 3, "b.e": [1, 2], "g": 4}
     assert recipe_differences(first, first) == {}
+
+
+def test_an_arm_of_just_that_name_goes_before_a_pattern(tmp_path):
+    """`all [1]` means the arm of that name where there is one, and not `all 1`."""
+    named = planned_study.study(tmp_path, ("name: warm-up x 2", 'name: "all [1]"'))
+    assert named.names_meant("all [1]") == {"all [1]"}
+    assert named.names_meant("all *") == {"all -1", "all 0.5", "all 1", "all [1]"}
+    assert named.names_meant("none") == set()
+    assert planned_study.study(tmp_path).names_meant("all [1]") == {"all 1"}

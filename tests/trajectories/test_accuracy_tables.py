@@ -85,3 +85,11 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(OntogenyError, match=r"empty\.csv cannot be read"):
         read_accuracy_table(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+@pytest.mark.parametrize("name", ["acc[1]", "acc*", "ac?1"])
+def test_a_table_is_the_one_of_just_that_name(write, kind, name):
+    write(frame(), f"acc1.{kind}")
+    own = write(frame().with_columns(accuracy=pl.lit(0.75)), f"{name}.{kind}")
+    assert read_accuracy_table(own)["accuracy"].unique().to_list() == [0.75]

@@ -77,6 +77,11 @@ class Hub(Kind):
             raise OntogenyError(f"corpus: {path} is a file; read it with --set corpus.kind=text --set corpus.path={path}")
         if not path.is_dir() and (self.name.startswith((".", "/", "~")) or self.name.count("/") > 1):
             raise missing(path, "corpus")
+        if path.is_dir() and (wild := sorted(set(str(path.resolve())) & set("*?["))):
+            raise OntogenyError(
+                f"corpus: `datasets` reads {wild[0]!r} in {path.resolve()} as a pattern and may open other folders; rename it, or "
+                f"read it with --set corpus.kind=text --set corpus.path={path}"
+            )
         return path if path.is_dir() else None
 
     def _rows(self) -> Iterator[dict[str, Any]]:

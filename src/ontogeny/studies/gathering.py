@@ -15,7 +15,7 @@ import polars as pl
 from ontogeny.instruments.tables import unread
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results, spans
-from ontogeny.store import RunFolder, read_json, read_table, write_json, write_table
+from ontogeny.store import RunFolder, read_json, read_table, scan_table, write_json, write_table
 from ontogeny.studies.comparing import differences
 from ontogeny.studies.outcomes import outcomes_of
 from ontogeny.studies.plan import Arm, Study
@@ -323,7 +323,7 @@ def _costs(found: ReadArm) -> pl.DataFrame:
     rows = []
     for seed in found.seeds:
         if found.run.losses(seed).exists():
-            own = pl.scan_parquet(found.run.losses(seed))
+            own = scan_table(found.run.losses(seed))
             sums = own.select(pl.col("step").max(), pl.col("tokens", "words").max(), pl.col("seconds").sum()).collect()
             rows.append((seed, *sums.row(0)))
     names = ("seed", "steps", "tokens", "words", "seconds")
@@ -402,7 +402,7 @@ def _paradigm_notes(there: Sequence[ReadArm], study: Study) -> list[str]:
         return []
     found = {paradigm for read in there for paradigm in read.curves["paradigm"].unique()}
     notes = [f"{name} is in no suite that was read." for name in _asked_about(study) if name not in found]
-    suites = pl.concat([pl.read_parquet(read.run.curves, columns=["paradigm", "suite"]).unique() for read in there]).unique()
+    suites = pl.concat([read_table(read.run.curves).select("paradigm", "suite").unique() for read in there]).unique()
     many = suites.filter(pl.col("paradigm").is_in(list(found))).group_by("paradigm").agg(pl.col("suite").sort())
     for paradigm, names in many.filter(pl.col("suite").list.len() > 1).sort("paradigm").iter_rows():
         notes.append(f"{paradigm} is in several suites ({', '.join(names)}): the first of each run counts.")

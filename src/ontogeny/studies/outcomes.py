@@ -9,7 +9,7 @@ import polars as pl
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
-from ontogeny.store import RunFolder
+from ontogeny.store import RunFolder, scan_table
 from ontogeny.trajectories.curves import margin, outcome
 from ontogeny.trajectories.timeline import Floats, Windows
 
@@ -26,7 +26,7 @@ def outcomes_of(
     found = []
     for suite, paradigms in suites.items():
         settled.need_all(run, suite, "an effect on pairs")
-        contrasts = pl.scan_parquet(run.pairs(suite)).select("paradigm", "pair", "contrast")
+        contrasts = scan_table(run.pairs(suite)).select("paradigm", "pair", "contrast")
         for seed in seeds:
             pairs = _of_seed(run, suite, seed, view, thresholds, paradigms)
             if pairs is not None:
@@ -44,7 +44,7 @@ def _of_seed(
     if gone := [int(view.steps[i]) for i in inside if not run.scores(seed, suite, int(view.steps[i])).exists()]:
         raise OntogenyError(f"{run.path}: seed {seed} has no scores on {suite} at step {gone[0]}; run: ontogeny score {run.path}")
     scans = [
-        pl.scan_parquet(run.scores(seed, suite, int(view.steps[i])))
+        scan_table(run.scores(seed, suite, int(view.steps[i])))
         .filter(pl.col("paradigm").is_in(list(paradigms)))
         .select("paradigm", "pair", margin=margin(), accuracy=outcome(thresholds.tie, thresholds.tie_counts))
         .with_columns(early=pl.lit(float(view.early_weights[i])), late=pl.lit(float(view.late_weights[i])))

@@ -357,8 +357,13 @@ class Study:
 
     def arms_of(self, prediction: Prediction) -> tuple[Arm, ...]:
         """The arms that a prediction is about, the reference among them, in the study's order."""
-        wanted = [arm for arm in self.arms if any(fnmatchcase(arm.name, pattern) for pattern in prediction.arms)]
-        return tuple(arm for arm in self.arms if arm in wanted or arm.name == self.reference)
+        wanted = {self.reference}.union(*map(self.names_meant, prediction.arms))
+        return tuple(arm for arm in self.arms if arm.name in wanted)
+
+    def names_meant(self, pattern: str) -> set[str]:
+        """The arms that a pattern of names means: the one that is called just so, else all that match."""
+        names = {arm.name for arm in self.arms}
+        return {pattern} if pattern in names else {name for name in names if fnmatchcase(name, pattern)}
 
     def paradigms_of(self, prediction: Prediction, known: list[str]) -> list[str]:
         """The paradigms that a prediction is about, given those that were read.  Raises OntogenyError for one that was not."""

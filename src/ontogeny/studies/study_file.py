@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ def _check(study: Study) -> None:
     for key, prediction in study.predictions.items():
         arms = study.arms_of(prediction)
         for pattern in prediction.arms:
-            if not any(fnmatchcase(name, pattern) for name in names):
+            if not study.names_meant(pattern):
                 raise OntogenyError(f"{study.source}: {key}.arms: no arm is called {pattern!r}; {nearest(pattern, names)}")
         if len(arms) < 2:
             raise OntogenyError(f"{study.source}: {key}.arms has the reference alone; name an arm to compare it with")

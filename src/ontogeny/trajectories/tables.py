@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 
 from ontogeny.records import OntogenyError
+from ontogeny.store import read_csv, scan_table
 from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda path: pl.read_csv(path, infer_schema_length=None),
-    ".tsv": lambda path: pl.read_csv(path, separator="\t", infer_schema_length=None),
-    ".parquet": pl.read_parquet,
+    ".csv": read_csv,
+    ".tsv": lambda path: read_csv(path, separator="\t"),
+    ".parquet": lambda path: scan_table(path).collect(),
 }
 KEPT = ("suite", "field", "phenomenon")
 
