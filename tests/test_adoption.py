@@ -183,6 +183,15 @@ def test_a_run_that_trains_is_not_overwritten_by_one_around_checkpoints(own_run,
         adopt(theirs, own_run.parent, name="tiny")
 
 
+def test_a_run_is_never_begun_in_the_folder_of_what_is_opened(finished_run, tmp_path):
+    theirs = shutil.copytree(RunFolder(finished_run).checkpoint(1, 24), tmp_path / "theirs")
+    (theirs / ".keep.4194305.tmp").touch()
+    before = sorted(p.name for p in theirs.iterdir())
+    with pytest.raises(OntogenyError, match=r"theirs is there already .* such as --set name=theirs-2"):
+        adoption.adopt(theirs, SUITE, None, None, [], tmp_path, QUIET)
+    assert sorted(p.name for p in theirs.iterdir()) == before
+
+
 def test_a_table_of_checkpoints_is_the_one_of_just_that_name(tmp_path):
     folders(tmp_path, "a", "b")
     (tmp_path / "t1.csv").write_text("folder,step\na,1\n")

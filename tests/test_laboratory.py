@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import altair as alt
 import polars as pl
@@ -256,6 +258,105 @@ def test_verdicts_are_the_same_twice(own_run):
     kept = here.verdicts()
     assert here.judge().equals(kept)
     assert json.loads((own_run / "lineage.json").read_text())["timeline"]["steps"] == tiny.TRAINED
+
+
+def test_what_lies_at_the_top_of_a_run_is_known(finished_run):
+    """Left-overs are looked for there and nowhere else, and a folder with other things in it is no run's."""
+    assert {p.name for p in finished_run.iterdir() if not store.PARTS.fullmatch(p.name)} == {".lock", ".lineage.lock"}
+
+
+# --- folders of other people --------------------------------------------------------------------------------------
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"notes/.cache.tmp/a": "1", ".draft.4194305.tmp": "2"},
+        {"recipe.yaml": "name: mine"},
+        {".lock": "", "recipe.yaml": "name: mine"},
+        {"recipe.yaml": recipes.dump(tiny.recipe()), "notes.txt": "1"},
+        {"lineage.json": '{"kind": "table", "parents": []}'},
+        {"lineage.json": "[]"},
+        {"registered.json": "{}", "study.yaml": "name: tiny"},
+        {"tokens/train.json": "1"},
+        {"report/.x.4194305.tmp": "1"},
+        {"config.json": "{}", "model.safetensors": "1"},
+    ],
+)
+def test_nothing_begins_in_a_folder_of_somebody_elses(tmp_path, theirs):
+    for name, text in theirs.items():
+        (tmp_path / "tiny" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tiny" / name).write_text(text)
+    (tmp_path / "tiny-2").mkdir()
+    before = contents(tmp_path)
+    with pytest.raises(
+        OntogenyError, match=r"not made by ontogeny .* Choose another name, such as --set name=tiny-3|lineage\.json"
+    ):
+        Run.begin(tiny.recipe(), tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_nothing_begins_in_the_place_of_a_file_or_a_lost_link(tmp_path):
+    (tmp_path / "tiny").write_text("mine")
+    with pytest.raises(OntogenyError, match=r"tiny cannot be written \(not a directory\)"):
+        Run.begin(tiny.recipe(), tmp_path)
+    assert (tmp_path / "tiny").read_text() == "mine"
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OntogenyError, match=r"lost cannot be written \(file exists\)"):
+        Run.begin(tiny.recipe("name=lost"), tmp_path)
+
+
+def test_a_run_begins_in_an_empty_folder_and_through_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "tiny").symlink_to(tmp_path / "disk")
+    Run.begin(tiny.recipe(), tmp_path)
+    assert store.read_json(tmp_path / "disk" / "lineage.json")["kind"] == "trained"
+
+
+KILLED_AT = """
+import os, signal, sys
+from ontogeny import laboratory
+from ontogeny.recipe import load
+
+laboratory._hardware = dict
+recipe, root, left = load(sys.argv[1]), sys.argv[2], -1
+
+def die(event, arguments):
+    global left
+    writes = event in ("open", "os.mkdir", "os.rename", "os.remove") and root in str(arguments[0])
+    left -= writes or event == "fcntl.flock"
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(die)
+for moment in range(1, 100):
+    if not (child := os.fork()):
+        left = moment
+        laboratory.Run.begin(recipe, f"{root}/{moment}")
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        print(moment)
+        break
+"""
+
+
+def test_a_run_killed_in_its_first_moments_can_begin_again(tmp_path):
+    """At each file that is opened, renamed or deleted, and at each lock, from the first to the last."""
+    (tmp_path / "recipe.yaml").write_text(recipes.dump(tiny.recipe()))
+    command = [sys.executable, "-c", KILLED_AT, str(tmp_path / "recipe.yaml"), str(tmp_path / "runs")]
+    moments = int(subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout)
+    left = [sorted(p.name for p in folder.iterdir()) for folder in (tmp_path / "runs").glob("*/tiny")]
+    assert moments > 10 and {"recipe.yaml" in names for names in left} == {"lineage.json" in names for names in left} == {
+        True,
+        False,
+    }
+    for moment in range(1, moments):
+        assert Run.begin(tiny.recipe(), tmp_path / "runs" / str(moment)).folder.lineage()["kind"] == "trained"
+    assert list((tmp_path / "runs").rglob("*.tmp")) == []
 
 
 def test_a_run_is_judged_by_its_own_scores_whatever_its_folder_is_called(finished_run, tmp_path):

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +100,50 @@ def test_sizes_as_people_say_them(size, said):
     assert store.human_size(size) == said
 
 
+def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path):
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    (theirs / "a").write_text("mine")
+    for target in (ours, ours, theirs):
+        refused = pytest.raises(OntogenyError, match=r"theirs is there already and was not made by ontogeny \(no key\.json in it\)")
+        with refused if target == theirs else nullcontext(), store.atomic(target, mark="key.json") as temporary:
+            temporary.mkdir()
+            (temporary / "key.json").touch()
+    assert (theirs / "a").read_text() == "mine"
+    assert names(tmp_path) == ["ours", "theirs"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path):
+    (tmp_path / "index").write_text("mine")
+    with pytest.raises(OntogenyError, match=r"index cannot be written \(not a directory\)"):  # noqa: SIM117
+        with store.atomic(tmp_path / "index") as temporary:
+            temporary.mkdir()
+    assert (tmp_path / "index").read_text() == "mine"
+    assert names(tmp_path) == ["index"]
+
+
+def test_of_a_link_to_a_folder_the_link_is_replaced(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a").touch()
+    (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
+    with store.atomic(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert names(tmp_path / "elsewhere") == ["a"]
+    assert not (tmp_path / "folder").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EROFS, "Read-only file system")]
+)
+def test_a_place_that_cannot_be_written_to_is_said_before_the_work(tmp_path, error, monkeypatch):
+    tiny.refuse_writing(monkeypatch, tmp_path / "there", error)
+    said = f"cannot be written ({error.strerror.lower()}); have the permissions there changed"
+    for target in (tmp_path / "there" / "file", tmp_path / "there" / "new" / "file"):
+        with pytest.raises(OntogenyError) as caught, store.atomic(target):
+            pytest.fail("work that cannot be kept")
+        assert f"{target} {said}" in str(caught.value)
+
+
 # --- content keys
 
 
@@ -178,6 +224,21 @@ def test_a_runs_scores_are_its_own_whatever_its_folder_is_called(tmp_path, monke
     assert run.scan_scores("s").collect()["where"].to_list() == [place]
 
 
+def test_a_table_that_is_there_is_kept_as_it_is(tmp_path):
+    file, frame = tmp_path / "t.parquet", pl.DataFrame({"a": [1, 2], "b": ["x", None], "c": [None, None]})
+    store.keep_table(file, frame, {"key": "1"})
+    kept = file.stat().st_ino
+    store.keep_table(file, frame, {"key": "1"})
+    assert file.stat().st_ino == kept
+    for other, key in ((frame, "2"), (frame.head(1), "2")):
+        store.keep_table(file, other, {"key": key})
+        assert store.read_table(file).equals(other)
+        assert store.table_metadata(file) == {"key": key}
+    file.write_bytes(b"PAR1")
+    store.keep_table(file, frame, {"key": "1"})
+    assert store.read_table(file).equals(frame)
+
+
 # --- checkpoints
 
 
@@ -244,6 +305,10 @@ def test_checkpoints_scores_and_states_are_in_the_order_of_their_steps(tmp_path)
     assert run.newest_state(3) == run.state(3, 123_456)
     run.keep_only_state(3, 123_456)
     assert names(tmp_path / "seed-3" / "state") == ["step-00123456.safetensors"]
+    for name in ("notes.txt", "step-mine.safetensors"):
+        (tmp_path / "seed-3" / "state" / name).touch()
+    run.keep_only_state(3, 7)
+    assert names(tmp_path / "seed-3" / "state") == ["notes.txt", "step-mine.safetensors"]
     scores = run.scan_scores("s").collect()
     assert scores["a"].to_list() == scores["step"].to_list() == sorted(steps)
     assert set(scores["seed"]) == {3}
@@ -273,6 +338,28 @@ def test_notes_are_merged_one_level_deep(tmp_path):
     run.note(a={"x": {"deep": 1}, "y": 2}, b=[1])
     run.note(a={"x": {"other": 3}, "z": 4}, b=[2], c="ü")
     assert run.lineage() == {"a": {"x": {"other": 3}, "y": 2, "z": 4}, "b": [2], "c": "ü"}
+
+
+def test_what_is_known_is_not_noted_again(tmp_path):
+    run = RunFolder(tmp_path)
+    known = {"a": {"x": (1, 2), "y": Path("p")}, "b": [float("nan")]}
+    run.note(**known)
+    written = (tmp_path / "lineage.json").stat().st_ino
+    run.note(**known)
+    run.note(a={"y": Path("p")})
+    assert (tmp_path / "lineage.json").stat().st_ino == written
+    run.note(a={"y": "q"})
+    assert run.lineage()["a"] == {"x": [1, 2], "y": "q"}
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"{", b"null", b"[1]", b"\xff\xfe", b'{"training": 5}', b'{"suites": null}', b"[" * 10**5, None]
+)
+def test_a_broken_lineage_is_named(tmp_path, broken):
+    path = tmp_path / "lineage.json"
+    path.mkdir() if broken is None else path.write_bytes(broken)
+    with pytest.raises(OntogenyError, match=r"lineage\.json"):
+        RunFolder.existing(tmp_path).lineage()
 
 
 def test_readings_of_one_instrument_and_key_are_replaced(tmp_path):
@@ -324,3 +411,50 @@ def test_a_writer_clears_away_what_a_killed_process_left_half_written(tmp_path):
         pass
     assert [p.name for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"] == ["losses.parquet"]
     assert names(tmp_path / "seed-0" / "checkpoints") == []
+
+
+ENDED = 2**22 + 1  # no process has so high a number
+
+
+def test_only_what_an_ended_process_of_ours_left_is_cleared_away(tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    theirs = [
+        "run/.draft.tmp",
+        f"run/.draft.{ENDED}.tmp",  # at the top, and of no file that a run has
+        f"run/notes/.lineage.json.{ENDED}.tmp",  # where this program does not write
+        "run/report/.draft.tmp",
+        f"run/seed-0/.losses.parquet.{os.getpid()}.tmp",  # being written
+        f"run/seed-0/.losses.parquet.{os.getppid()}.tmp/inside",
+        f"elsewhere/.a.json.{ENDED}.tmp",
+    ]
+    ours = [
+        f"run/.lineage.json.{ENDED}.tmp",
+        f"run/.tokenizer.{ENDED}.tmp/tokenizer.json",
+        f"run/.tokenizer.old.{ENDED}.tmp/tokenizer.json",
+        f"run/seed-0/.losses.parquet.{ENDED}.tmp",
+        f"run/seed-0/scores/suite/.step-00000001.parquet.{ENDED}.tmp",
+        f"run/report/why/.a.html.{ENDED}.tmp",
+    ]
+    for name in theirs + ours:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (run / "evidence").symlink_to(elsewhere)
+    (run / "seed-0" / "state").symlink_to(elsewhere)
+    (run / "report" / f".link.{ENDED}.tmp").symlink_to(elsewhere)
+    with RunFolder(run).writing():
+        pass
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()) == sorted([*theirs, "run/.lock"])
+    assert not (run / "report" / f".link.{ENDED}.tmp").is_symlink()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+    run.note(kind="trained")
+    tiny.refuse_writing(monkeypatch, run.path)
+    for wanted in (run, RunFolder(run.path / "new")):
+        with pytest.raises(OntogenyError, match=r"run(/new)? cannot be written \(permission denied\)"), wanted.writing():
+            pass
+    with pytest.raises(OntogenyError, match="cannot be written"):
+        run.note(kind="opened")
+    run.note(kind="trained")
+    assert RunFolder.existing(run.path).lineage() == {"kind": "trained"}

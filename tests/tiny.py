@@ -1,5 +1,7 @@
 """The smallest recipe, model and tokenizer that can be trained and scored."""
 
+import errno
+import os
 from pathlib import Path
 
 from ontogeny import recipe as recipes
@@ -78,3 +80,20 @@ class Heard(Display):
 
     def say(self, text, style=None):
         self.said.append(text)
+
+
+def refuse_writing(monkeypatch, folder: Path, error: OSError | None = None) -> None:
+    """Makes a folder and all below it read-only, also for a user who may do everything."""
+    refusal, make, opened, rename = error or PermissionError(errno.EACCES, "Permission denied"), os.mkdir, os.open, os.rename
+
+    def guarded(function, writes=lambda *arguments: True):
+        def call(path, *arguments, **options):
+            if writes(*arguments) and Path(path).absolute().is_relative_to(folder.absolute()):
+                raise refusal
+            return function(path, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "mkdir", guarded(make))
+    monkeypatch.setattr(os, "rename", guarded(rename))
+    monkeypatch.setattr(os, "open", guarded(opened, lambda flags, *_: flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))

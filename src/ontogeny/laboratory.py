@@ -45,9 +45,10 @@ class Run(OpenedRun):
     def begin(cls, recipe: Observation, root: Path | str = "runs", display: Display = QUIET, locked: bool = False) -> Run:
         """A run's folder with this recipe, new or as it was left.  `locked`: the caller holds the run's one writer's place.
 
-        Raises OntogenyError if a run is there that was trained in another way.
+        Raises OntogenyError if a run is there that was trained in another way, or anything that is no run.
         """
-        folder = RunFolder(Path(root) / recipe.name)
+        folder, text = RunFolder(Path(root) / recipe.name), recipes.dump(recipe)
+        folder.claim(text)
         with nullcontext() if locked else folder.writing():
             if folder.lineage():  # a kill may have left a recipe alone
                 from ontogeny.training.setting_out import same_training
@@ -55,7 +56,7 @@ class Run(OpenedRun):
                 same_training(cls(folder.path).recipe, recipe, folder)
                 cls(folder.path, display).move_readings()
             with store.atomic(folder.recipe) as temporary:
-                temporary.write_text(recipes.dump(recipe), encoding="utf-8")
+                temporary.write_text(text, encoding="utf-8")
             folder.note(
                 kind="trained" if isinstance(recipe, Recipe) else "opened",
                 created=folder.lineage().get("created") or datetime.now(UTC).isoformat(timespec="seconds"),

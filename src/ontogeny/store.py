@@ -9,6 +9,7 @@
       curves.parquet  verdicts.parquet  report/index.html
 
 Whatever is written here appears whole or not at all: into a temporary name beside the target, then renamed over it.
+Whatever is deleted is known to be ours: by its name, by where it lies, and because the process that wrote it has ended.
 Tables are opened here alone, by their names as they stand: polars would take `[1]`, `*` and `?` in a path for a pattern.
 """
 
@@ -21,11 +22,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.registry import nearest
@@ -35,6 +37,16 @@ if TYPE_CHECKING:
 
 DONE = "DONE"
 WEIGHTS = "model.safetensors"
+
+KINDS = ("trained", "opened")  # of runs, in their lineages
+NAMED = ("versions", "hardware", "tokens", "training", "engine", "reading", "suites", "timeline", "nulls", "ngrams", "opened")
+
+TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<process>\d+)\.tmp")  # where `atomic` writes
+PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
+    r"recipe\.yaml|lineage\.json|tokenizer|tokens|interventions|suites|seed-\d+|(curves|sensitivity|verdicts)\.parquet|ngrams|"
+    r"evidence|report|study\.yaml|registered\.json|analysis"
+)
+FIRST = re.compile(r"\.lock|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.\d+\.tmp")  # all that lies there before the recipe
 
 
 # --- content keys -------------------------------------------------------------------------------------------------
@@ -84,19 +96,24 @@ def file_hash(path: Path) -> str:
 
 
 @contextmanager
-def atomic(target: Path) -> Iterator[Path]:
+def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
     """A temporary path beside `target` to write a file or folder at; renamed over `target` if the block ends well.
 
-    Raises OntogenyError if the disk is full; what was there before stays.
+    `mark`: a file in the folder that is written; an older folder without it is not ours, and is not replaced.
+    Raises OntogenyError if the disk is full or nothing can be written there, the latter before the block; what was there stays.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if mark:
+        claim(target, mark, "Move it away, or name another folder")
     temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")  # absolute: polars reads `~` and `s3:` in front
-    remove(temporary)
+    with access(target, "written"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
+        temporary.touch()
+        temporary.unlink()
     try:
         yield temporary
-        if temporary.is_dir() and target.exists():
-            remove(target)  # a folder cannot be renamed over a full one; DONE inside makes a half state visible
-        temporary.replace(target)
+        with access(target, "written"):
+            _put(temporary, target)
     except Exception as error:
         if _says_full(error):
             raise disk_full(target) from error
@@ -105,17 +122,90 @@ def atomic(target: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+def _put(temporary: Path, target: Path) -> None:
+    """Renames over what is there.  A folder cannot be renamed over a full one, which is first put aside."""
+    if not (temporary.is_dir() and target.is_dir()):
+        temporary.replace(target)
+        return
+    aside = temporary.with_name(f".{target.name}.old.{os.getpid()}.tmp")
+    remove(aside)
+    target.rename(aside)
+    temporary.replace(target)
+    remove(aside)
+
+
+@contextmanager
+def access(path: Path, how: Literal["read", "written"]) -> Iterator[None]:
+    """What the system says when it refuses a path, as one error for people."""
+    try:
+        yield
+    except OSError as error:
+        if _says_full(error):
+            raise disk_full(path) from error
+        what_to_do = "; have the permissions there changed, or work in another place or on a copy" if how == "written" else ""
+        raise OntogenyError(f"{path} cannot be {how} ({(error.strerror or str(error)).lower()}){what_to_do}") from error
+
+
 def _says_full(error: Exception) -> bool:
     """True for a full disk, of which safetensors and polars speak in errors of their own."""
     return getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
 
 
+def claim(folder: Path, mark: str, advice: str, matters: str = ".*") -> None:
+    """Raises OntogenyError for a folder of somebody else's: it holds a name that matters (a pattern) but not our file `mark`."""
+    if any(re.fullmatch(matters, name, re.DOTALL) for name in _names_in(folder)) and not (folder / mark).exists():
+        raise not_ours(folder, f"no {mark}", advice)
+
+
+def not_ours(folder: Path, lacks: str, advice: str) -> OntogenyError:
+    """The error for a folder that is somebody else's."""
+    return OntogenyError(
+        f"{folder} is there already and was not made by ontogeny ({lacks} in it); nothing in it was touched. {advice}"
+    )
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Names in a folder; none where there is no folder yet.  Raises OntogenyError if something else is there."""
+    with access(folder, "written"), suppress(FileNotFoundError):
+        return sorted(path.name for path in folder.iterdir())
+    return []
+
+
 def remove(path: Path) -> None:
-    """Deletes a file or a folder with all in it, if it is there."""
+    """Deletes a temporary file or folder of ours with all in it, if it is there; of a link, the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _target(name: str) -> str:
+    """The name that a temporary one stands for; any other as it is."""
+    found = TEMPORARY.fullmatch(name)
+    return found["target"].removesuffix(".old") if found else name
+
+
+def _without_left_overs(place: Path, names: list[str]) -> list[str]:
+    """Deletes temporary files and folders of processes that have ended; returns the names that are not temporary."""
+    for found in filter(None, map(TEMPORARY.fullmatch, names)):
+        if not _is_alive(int(found["process"])):
+            with suppress(OSError):  # somebody else's, or gone
+                remove(place / found[0])
+    return [name for name in names if not TEMPORARY.fullmatch(name)]
+
+
+def _is_alive(process: int) -> bool:
+    """True if a process has this number that may write files, whoever's it is: none of the kernel's, and none that has ended."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes() != b""  # empty: the kernel's own, or ended and not waited for
+    except OSError:
+        return True  # a system without /proc
 
 
 def disk_full(target: Path, needed: int | None = None) -> OntogenyError:
@@ -155,19 +245,31 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON.  Raises OntogenyError that names the file if it is missing or broken."""
+    """Reads JSON.  Raises OntogenyError that names the file if it is missing, broken or may not be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OntogenyError(f"{path} does not exist") from None
     except json.JSONDecodeError as error:
         raise OntogenyError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise OntogenyError(f"{path} cannot be read as JSON ({getattr(error, 'strerror', None) or error})") from None
 
 
 def write_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None = None) -> None:
     """Writes a parquet file atomically, with string metadata (such as the hash of the weights that were scored)."""
     with atomic(path) as temporary:
         frame.write_parquet(temporary, metadata=metadata or {})
+
+
+def keep_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str]) -> None:
+    """As `write_table`, unless the same table is there: what only reads a run changes nothing in it."""
+    try:
+        same = path.exists() and table_metadata(path) == metadata and read_table(path).equals(frame)
+    except OntogenyError:
+        same = False  # broken: it is made anew
+    if not same:
+        write_table(path, frame, metadata)
 
 
 def read_csv(path: Path, separator: str = ",") -> pl.DataFrame:
@@ -270,7 +372,9 @@ class RunFolder:
     def existing(cls, path: Path | str) -> RunFolder:
         """The run at `path`.  Raises OntogenyError if there is none, naming the runs beside it."""
         folder = cls(path)
-        if not (folder.path / "lineage.json").exists():
+        with access(folder.path, "read"):
+            there = (folder.path / "lineage.json").exists()
+        if not there:
             found = sorted(p.parent.name for p in folder.path.parent.glob("*/lineage.json"))
             beside = f"; runs in {folder.path.parent}: {', '.join(found)}" if found else ""
             raise OntogenyError(f"{folder.path} is not a run's folder (no lineage.json in it){beside}")
@@ -338,42 +442,78 @@ class RunFolder:
         """Table of each paradigm's mean bigram margin in the streams that training reads."""
         return self.path / "interventions" / "margins.parquet"
 
+    def claim(self, recipe: str) -> None:
+        """Raises OntogenyError, with a name to take, for a folder that holds something and is no run of ours.
+
+        `recipe` is the text that is to be written: a run that was killed before its lineage was there is known by it.
+        """
+        names = [name for name in _names_in(self.path) if not FIRST.fullmatch(name)]
+        if not names or self.lineage().get("kind") in KINDS:
+            return
+        if all(map(PARTS.fullmatch, names)) and self.recipe.is_file() and self.recipe.read_bytes() == recipe.encode():
+            return
+        beside = (f"{self.path.name}-{number}" for number in count(2))
+        free = next(name for name in beside if not self.path.with_name(name).exists())
+        raise not_ours(self.path, "no lineage.json of a run", f"Choose another name, such as --set name={free}, or move it away")
+
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the run's one writer's place.  Raises OntogenyError at once if another process has it."""
+        """Holds the run's one writer's place.  Raises OntogenyError at once if another process has it, or none can be had."""
         from filelock import FileLock, Timeout
 
-        self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
+        with access(self.path, "written"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise OntogenyError(
+                    f"another process is writing to {self.path}; wait for it, or use another name for this run"
+                ) from None
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OntogenyError(
-                f"another process is writing to {self.path}; wait for it, or use another name for this run"
-            ) from None
-        try:
-            for left_over in [*self.path.rglob(".*.tmp")]:
-                remove(left_over)  # by a process that was killed while it wrote
+            self._clear()
             yield
         finally:
             lock.release()
 
+    def _clear(self) -> None:
+        """Deletes what killed processes left half written: where this program writes and nowhere else, and through no link."""
+        for top in _without_left_overs(self.path, [name for name in _names_in(self.path) if PARTS.fullmatch(_target(name))]):
+            for place, inner, files in os.walk(self.path / top) if not (self.path / top).is_symlink() else ():
+                inner[:] = _without_left_overs(Path(place), inner)
+                _without_left_overs(Path(place), files)
+
     def lineage(self) -> dict[str, Any]:
-        """How the run was made: versions, hardware, keys, choices measured at run time."""
+        """How the run was made: versions, hardware, keys, choices measured at run time.  Raises OntogenyError if it is broken."""
         path = self.path / "lineage.json"
-        return dict(read_json(path)) if path.exists() else {}
+        with access(path, "read"):
+            found = read_json(path) if path.exists() else {}
+        wrong = [name for name in NAMED if not isinstance(found.get(name, {}), dict)] if isinstance(found, dict) else ["all of it"]
+        if wrong:
+            raise OntogenyError(f"{path} is no lineage: {wrong[0]} should be names with values; put back a copy of the file")
+        return dict(found)
 
     def note(self, **entries: Any) -> None:
-        """Adds entries to the lineage; a dict is merged one level deep.  Seeds that train side by side take turns."""
+        """Adds entries to the lineage; a dict is merged one level deep.  Seeds that train side by side take turns.
+
+        What is known already is not written again, so that a run can be read where nothing can be written.
+        """
         from filelock import FileLock
 
-        self.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path / ".lineage.lock"):
-            lineage = self.lineage()
-            for key, value in entries.items():
-                old = lineage.get(key)
-                lineage[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-            write_json(self.path / "lineage.json", lineage)
+        if content_key(self._with(entries)) == content_key(self.lineage()):
+            return
+        with access(self.path, "written"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path / ".lineage.lock"):
+                write_json(self.path / "lineage.json", self._with(entries))
+
+    def _with(self, entries: dict[str, Any]) -> Any:
+        """The lineage with more entries, as it is read back."""
+        lineage = self.lineage()
+        for key, value in entries.items():
+            old = lineage.get(key)
+            lineage[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        return json.loads(json.dumps(lineage, default=_plain))
 
     def seeds(self) -> list[int]:
         """Seeds that have a folder, in order."""
@@ -478,9 +618,9 @@ class RunFolder:
 
     def keep_only_state(self, seed: int, step: int) -> None:
         """Deletes older states once a newer one is whole."""
-        for path in (self.seed(seed) / "state").glob("*"):
-            if path != self.state(seed, step):
-                remove(path)
+        for path in (self.seed(seed) / "state").glob("step-*.safetensors"):
+            if re.fullmatch(r"step-\d+", path.stem) and path != self.state(seed, step):
+                path.unlink(missing_ok=True)
 
 
 def step_of(path: Path) -> int:

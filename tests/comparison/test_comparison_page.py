@@ -157,6 +157,18 @@ def test_two_runs_are_told_as_two(tmp_path, without_figures):
     assert "How large that is these runs cannot say" in said and "comparison · <x> & y" in said
 
 
+def test_a_page_of_somebody_elses_is_not_written_over(paths, tmp_path, without_figures):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    compare(paths, tmp_path / "out")
+    compare(paths, tmp_path / "out")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("mine")
+    with pytest.raises(OntogenyError, match=r"site is there already .* Name another folder with --out"):
+        compare(paths, tmp_path / "site")
+    assert [p.read_text() for p in (tmp_path / "site").iterdir()] == ["mine"]
+
+
 def test_a_link_is_only_made_to_what_is_near(root, paths, tmp_path, without_figures):
     _, page = compare(paths, tmp_path / "elsewhere" / "out")
     assert "grid-two/report" not in page.read_text(encoding="utf-8")

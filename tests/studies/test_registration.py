@@ -106,3 +106,17 @@ def test_an_edited_registration_is_found_out(say, tmp_path):
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(OntogenyError, match="no registration"):
         read(tmp_path / "runs")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "study.yaml", "analysis", "lineage.json", ".draft.tmp"])
+def test_no_study_begins_in_a_folder_of_somebody_elses(say, tmp_path, name):
+    (tmp_path / "runs" / name).mkdir(parents=True)
+    with pytest.raises(OntogenyError, match=r"runs is there already and was not made by ontogeny \(no registered\.json in it\)"):
+        say()
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", [".lock", "arms", ".registered.json.7.tmp"])
+def test_a_study_that_was_stopped_before_it_was_registered_begins(say, tmp_path, name):
+    (tmp_path / "runs" / name).mkdir(parents=True)
+    assert say().changes == ()

@@ -108,6 +108,20 @@ def test_a_second_run_trains_nothing(place, study, done, in_this_process):
     assert written(place / "runs" / "little") == before
 
 
+def test_what_lies_at_the_top_of_a_study_is_known(place, done):
+    strange = {p.name for p in (place / "runs" / "little").iterdir() if not store.PARTS.fullmatch(p.name)}
+    assert strange == {".lock", "arms"}
+
+
+def test_no_arm_is_made_in_a_folder_of_somebody_elses(study, tmp_path):
+    theirs = tmp_path / "little" / "arms" / "dropped" / "report" / ".a.4194305.tmp"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    with pytest.raises(OntogenyError, match=r"dropped is there already and was not made by ontogeny"):
+        running.run_arms(study, tmp_path / "little", jobs=1)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [theirs]
+
+
 def test_what_is_missing_is_ordered_by_priority_and_seed(place, study, tmp_path):
     order = [(piece.arm.name, piece.seed) for piece in running.missing(study, tmp_path)]
     assert order == [("untouched", 0), ("dropped", 0), ("untouched", 1), ("dropped", 1), ("warm-up 0.5", 0), ("warm-up 0.5", 1)]

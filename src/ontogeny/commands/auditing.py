@@ -48,6 +48,7 @@ def audit_suite(
     """
     if (corpus is None) == (run is None):
         raise OntogenyError("an audit is against a training text: say --corpus FOLDER, or --run RUN for the text of a run")
+    store.claim(folder, "audit.parquet", "Name another folder with --out", "index.html")
     thresholds = guides(settings)
     if run is not None and path is not None:
         raise OntogenyError(f"--suite-path is for --corpus: with --run the suite is as the recipe of {run} has it")

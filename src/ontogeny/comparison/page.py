@@ -16,7 +16,7 @@ from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.templates import look, templates
 from ontogeny.pages.words import human
 from ontogeny.report.headline import MEANINGS
-from ontogeny.store import atomic, file_hash, human_size, write_table
+from ontogeny.store import atomic, claim, file_hash, human_size, write_table
 
 GLYPHS = {  # beside the colour, so that no verdict is told by it alone
     "entrenched": "✕",
@@ -64,6 +64,7 @@ def where(paths: Sequence[Path], root: Path) -> Path:
 
 def write_comparison(gathered: RunComparison, folder: Path) -> Path:
     """Writes index.html, and beside it `tables` (parquet and CSV) and `figures` (SVG).  Returns the page's path."""
+    claim(folder, "tables/runs.parquet", "Name another folder with --out", "index.html")
     for name in ("runs", "cells", "pairs", "curves", "spread"):
         table: pl.DataFrame = getattr(gathered, name)
         write_table(folder / "tables" / f"{name}.parquet", table)

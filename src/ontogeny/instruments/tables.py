@@ -180,7 +180,7 @@ def move(folder: RunFolder, recipe: Observation) -> list[str]:
     for seed in folder.seeds():
         for path in _old(folder, seed):
             if not set(_old_names(path)) - set(known):
-                store.remove(path)
+                path.unlink(missing_ok=True)
     return list(lost.values())
 
 

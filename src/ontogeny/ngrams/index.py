@@ -238,7 +238,7 @@ def build(
         raise OntogenyError(f"documents should begin with token {bos}, which never occurs in this stream; bos=None if none does")
     wide = np.dtype("<u4") if len(ids) < NARROW else np.dtype("<u8")
     most = max(1, min(memory // (BYTES * workers), -(-len(ids) // (2 * workers))))
-    with store.atomic(folder) as temporary:
+    with store.atomic(folder, mark="index.json") as temporary:
         temporary.mkdir()
         rows = [0] * order
         with ExitStack() as stack:

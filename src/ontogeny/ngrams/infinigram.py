@@ -277,7 +277,7 @@ def write_index(stream: TokenStore, folder: Path, *, memory: int = 4, processes:
     require_package()
     if stream.facts["bos"] is None:
         raise OntogenyError(f"{stream.path} has no BOS between documents, and infini-gram's format wants one before each")
-    with store.atomic(folder) as temporary:
+    with store.atomic(folder, mark="ontogeny.json") as temporary:
         temporary.mkdir()
         dtype = np.dtype("<u2") if stream.facts["vocabulary"] < 2**16 else np.dtype("<u4")
         _write_tokens(stream, temporary / "tokenized.0", dtype)

@@ -35,7 +35,7 @@ def word_stream(
     if not (marker.exists() and store.read_json(marker)["key"] == key):
         with bar("words of the training text") as progress:
             tokenizer = Word(vocab_size=EVERY).make(counted(documents(), progress))
-        with store.atomic(marker.parent) as temporary:
+        with store.atomic(marker.parent, mark=marker.name) as temporary:
             tokenizer.save_pretrained(temporary)
             store.write_json(temporary / "key.json", {"key": key})
     opened = open_tokenizer(marker.parent)

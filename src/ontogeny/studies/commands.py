@@ -39,7 +39,6 @@ def new(name: str, recipe: str, out: Path | None = None) -> Path:
     if path.exists():
         raise OntogenyError(f"{path} is there already; give the study another name, or say --out")
     text = (files("ontogeny.studies") / "template.yaml").read_text(encoding="utf-8")
-    path.parent.mkdir(parents=True, exist_ok=True)
     with store.atomic(path) as temporary:
         temporary.write_text(text.format(name=name, recipe=recipe, file=path), encoding="utf-8")
     return path

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ontogeny.records import OntogenyError
-from ontogeny.store import content_key, read_json, write_json
+from ontogeny.store import claim, content_key, read_json, write_json
 from ontogeny.studies.arms import comparable
 from ontogeny.studies.plan import Study
 
 FILE = "registered.json"
+NOT_BEFORE = r"(?!(\.lock|arms|\.registered\.json\.\d+\.tmp)$).*"  # all names in a study's folder but those that may come before it
 WHERE_ONLY = ("training.device", "training.threads", "training.save_minutes", "scoring.device", "scoring.batch_tokens")
 Clock = Callable[[], datetime]
 
@@ -63,8 +64,9 @@ def content(study: Study) -> dict[str, Any]:
 def register(folder: Path, study: Study, clock: Clock = lambda: datetime.now(UTC)) -> Registration:
     """Writes what the study says when it first begins; later, appends what has changed since it was last said.
 
-    Raises OntogenyError if the folder's file is not a registration.
+    Raises OntogenyError if the folder's file is not a registration, or the folder is of no study.
     """
+    claim(folder, FILE, f"Choose another name, such as --set name={folder.name}-2, or move it away", NOT_BEFORE)
     path, now, date = folder / FILE, content(study), clock().astimezone(UTC).isoformat(timespec="seconds")
     if not path.exists():
         write_json(path, {"study": study.name, "hash": content_key(now), "date": date, "said": now, "changes": []})

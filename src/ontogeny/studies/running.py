@@ -14,6 +14,7 @@ from pathlib import Path
 from ontogeny.display import QUIET, Display
 from ontogeny.instruments.tables import unread
 from ontogeny.laboratory import Run
+from ontogeny.recipe import dump
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies.plan import Arm, Study
@@ -36,6 +37,8 @@ def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | N
     """
     jobs = jobs or at_once()
     arms = sorted(study.arms, key=lambda arm: arm.priority)
+    for arm in arms:
+        RunFolder(path_of(folder, arm)).claim(dump(arm.recipe))
     with _held([RunFolder(path_of(folder, arm)) for arm in arms], folder), _workers(jobs) as pool:
         _in_turn(
             pool,

@@ -86,7 +86,7 @@ def _tokenizer(
     part: Any = recipe.tokenizer
     with bar("tokenizer") as progress:
         tokenizer: PreTrainedTokenizerBase = part.make(counted(documents(), progress))
-    with store.atomic(folder.tokenizer) as temporary:
+    with store.atomic(folder.tokenizer, mark=marker.name) as temporary:
         tokenizer.save_pretrained(temporary)
         store.write_json(temporary / "key.json", {"key": key})
     if not len(tokenizer):

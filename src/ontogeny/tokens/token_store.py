@@ -175,7 +175,7 @@ def open_or_write(folder: Path, name: str, key: str, make: Callable[[], TokenSto
     whole = all((folder / f"{name}{suffix}").exists() for suffix in (".json", ".bin", ".idx"))
     if whole and store.read_json(facts)["key"] == key:
         return TokenStore(folder, name)
-    store.remove(facts)  # it describes another stream than the one that is about to be written
+    facts.unlink(missing_ok=True)  # it describes another stream than the one that is about to be written
     return make()
 
 
