@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,60 @@ def test_list_and_show(finished_run, tmp_path):
     assert "2,002 words" in shown  # the last scene is told to its end
     for paradigm in store.read_table(RunFolder(finished_run).verdicts)["paradigm"]:
         assert paradigm[:20] in shown
+
+
+def test_a_broken_run_hides_no_other(own_run):
+    root, whole = own_run.parent, ("a", "d")
+    for name in ("a", "b", "c", "d", "e"):
+        shutil.copytree(own_run, root / name)
+    (root / "b" / "lineage.json").write_text('{"kind": ')
+    (root / "c" / "lineage.json").write_text('{"training": {"checkpoints": 3}, "tokens": 4}')
+    (root / "e" / "seed-0" / "checkpoints" / "step-00000008" / "ontogeny.json").unlink()
+    lines = {line.split()[0]: line for line in call("list", "--runs", root).splitlines()}
+    assert lines.keys() == {"a", "b", "c", "d", "e", "tiny"}
+    assert all("seed 0: 7 checkpoints" in lines[name] for name in whole)
+    for name, said in (
+        ("b", "lineage.json:1: not valid JSON"),
+        ("c", "tokens should be names"),
+        ("e", "ontogeny.json does not exist"),
+    ):
+        assert "broken: " in lines[name] and said in lines[name]
+    assert "b/lineage.json:1: not valid JSON" in refused("show", root / "b")
+
+
+def test_files_that_vanish_beside_a_listing_are_no_matter(own_run, monkeypatch):
+    """A run in progress removes its old states while its size is taken."""
+    walk = os.walk
+
+    def vanishing(top, **options):
+        for place, inner, names in walk(top, **options):
+            yield place, [*inner, ".step-00000001.7.tmp"], [*names, "step-00000001.safetensors"]
+
+    listed = call("list", "--runs", own_run.parent)
+    monkeypatch.setattr(os, "walk", vanishing)
+    assert call("list", "--runs", own_run.parent) == listed
+
+
+def test_in_a_folder_that_is_read_only_what_reads_works_and_what_writes_says_so(own_run, monkeypatch, tmp_path):
+    call("ngrams", own_run)
+    tiny.refuse_writing(monkeypatch, own_run.parent)
+    paradigm = store.read_table(RunFolder(own_run).verdicts)["paradigm"][0]
+    assert "tiny  seed 0" in call("list", "--runs", own_run.parent)
+    assert paradigm[:20] in call("show", own_run)
+    assert "word" in call("ngrams", own_run)
+    assert "page: " in call("audit", "micro-english", "--run", own_run, "--out", tmp_path / "audit")
+    theirs = own_run / "seed-0" / "checkpoints"
+    (tmp_path / "acc.csv").write_text("paradigm,step,seed,accuracy\np,0,0,.5\np,1,0,.5\n")
+    (tmp_path / "tiny.yaml").write_text(tiny.RECIPE)
+    for command in (
+        *((command, own_run) for command in ("verdicts", "report", "evidence", "score", "train")),
+        ("why", own_run, paradigm),
+        ("run", tmp_path / "tiny.yaml", "--runs", own_run.parent),
+        ("run", tmp_path / "tiny.yaml", "--runs", own_run.parent, "--set", "name=new"),
+        ("open", theirs, "--suite", "micro-english", "--runs", own_run.parent, "--name", "new"),
+        ("verdicts", tmp_path / "acc.csv", "--out", own_run / "out.parquet"),
+    ):
+        assert "cannot be written (permission denied)" in refused(*command), command
 
 
 def test_show_says_what_went_wrong(own_run):

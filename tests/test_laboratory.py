@@ -374,3 +374,16 @@ def test_a_run_is_judged_by_its_own_scores_whatever_its_folder_is_called(finishe
         here = Run(tmp_path / place / "tiny")
         assert here.judge().equals(right) and here.verdicts().equals(right)
         assert here.scores().collect().equals(Run(finished_run).scores().collect())
+
+
+def test_what_only_reads_a_run_writes_nothing_in_it(own_run, monkeypatch):
+    Run(own_run).count(2)
+    before = stamps(own_run)
+    tiny.refuse_writing(monkeypatch, own_run)
+    here = Run(own_run)
+    assert here.count(2).keys() == {"token", "word"}
+    assert here.why(here.verdicts()["paradigm"][0]).paradigm == here.verdicts()["paradigm"][0]
+    for write in (here.judge, here.write_report, here.score, here.train, lambda: here.count(3), lambda: begin(own_run)):
+        with pytest.raises(OntogenyError, match="cannot be written"):
+            write()
+    assert stamps(own_run) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,7 +195,9 @@ class Run(OpenedRun):
 
     def count(self, order: int = 5) -> dict[str, Any]:
         """Counts the n-grams of the training text, over the model's tokens and over words; opens what was counted before."""
-        with self.folder.writing():
+        from ontogeny.ngrams.counted import LEVELS
+
+        with self._counting(order, LEVELS):
             return dict(self.ngram_evidence.counts.levels(order))
 
     def examine(self, order: int = 5) -> None:
@@ -212,15 +214,20 @@ class Run(OpenedRun):
         self, paradigm: str, pair: str | None = None, level: str = "word", order: int = 2, suite: str | None = None, **options: int
     ) -> Explanation:
         """Which transitions decide a paradigm, or one of its pairs, under an n-gram model, and the lines of text behind them."""
-        own = self.ngram_evidence
-        with nullcontext() if own.counts.before(level, max(order, 2)) else self.folder.writing():
-            return own.explain(paradigm, pair, level, order, suite, **options)
+        with self._counting(max(order, 2), [level]):
+            return self.ngram_evidence.explain(paradigm, pair, level, order, suite, **options)
 
     def export(self, path: Path, level: str = "word", order: int = 5) -> None:
         """Writes the Kneser-Ney model of one level and order as an ARPA file, which KenLM and others read."""
-        counts = self.ngram_evidence.counts
-        with nullcontext() if counts.before(level, order) else self.folder.writing():
-            counts.levels(order, [level])[level].export(path, order, self.display)
+        with self._counting(order, [level]):
+            self.ngram_evidence.counts.levels(order, [level])[level].export(path, order, self.display)
+
+    def _counting(self, order: int, levels: Sequence[str]) -> AbstractContextManager[None]:
+        """The one writer's place, but for what has been counted before or cannot be: to read, none is needed."""
+        if isinstance(self.recipe, Recipe) and not all((self.folder.ngrams(level) / "index").exists() for level in levels):
+            return self.folder.writing()
+        before = all(self.ngram_evidence.counts.before(level, order) for level in levels)
+        return nullcontext() if before else self.folder.writing()
 
 
 def follow(ranks: Ranks) -> None:

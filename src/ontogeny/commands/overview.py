@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, human_size
+from ontogeny.store import RunFolder, access, human_size
 
 
 def runs_in(root: Path) -> str:
@@ -14,11 +16,22 @@ def runs_in(root: Path) -> str:
         raise OntogenyError(
             f"no folder {root}; name another with --runs, or make a first run: ontogeny run recipes/quickstart.yaml"
         )
-    folders = [RunFolder(path.parent) for path in sorted(root.glob("*/lineage.json"))]
-    if not folders:
-        return f"no runs in {root}"
-    width = max(len(folder.name) for folder in folders)
-    return "\n".join(f"{folder.name:{width}}  {_progress(folder)}" for folder in folders)
+    with access(root, "read"):
+        inside = sorted(root.iterdir())
+    lines = {path.name: line for path in inside if (line := _line(path)) is not None}
+    width = max(map(len, lines), default=0)
+    return "\n".join(f"{name:{width}}  {line}" for name, line in lines.items()) or f"no runs in {root}"
+
+
+def _line(path: Path) -> str | None:
+    """How far a run has come, or why that cannot be said, so that one broken run hides no other; None for what is no run."""
+    try:
+        with access(path, "read"):
+            there = (path / "lineage.json").exists()
+        return _progress(RunFolder(path)) if there else None
+    except Exception as error:  # whatever the files of one run hold
+        said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
+        return f"broken: {' '.join(said.split())}"
 
 
 def describe(folder: RunFolder) -> str:
@@ -50,6 +63,16 @@ def _progress(folder: RunFolder) -> str:
         of = f" of {planned}" if planned and planned != len(checkpoints) else ""
         read = ", ".join(f"{suite} {n}" for suite, n in scored.items()) or "nothing"
         parts.append(f"seed {seed}: {len(checkpoints)}{of} checkpoints, scored {read}")
-    size = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
+    size = _size(folder.path)
     done = "judged" if folder.verdicts.exists() else "not judged"
     return "; ".join([*parts, done, human_size(size)]) if parts else "nothing trained yet"
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below a folder; those of a run in progress that vanish meanwhile count nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(place, name).stat().st_size
+    return total

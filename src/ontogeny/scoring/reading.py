@@ -70,7 +70,7 @@ def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     rows = [
         {name: getattr(pair, name) for name in Pair.__slots__} | {"contrast": contrast(pair.good, pair.bad)} for pair in asked.pairs
     ]
-    store.write_table(folder.pairs(asked.name), pl.DataFrame(rows), {"key": asked.key})
+    store.keep_table(folder.pairs(asked.name), pl.DataFrame(rows), {"key": asked.key})
 
 
 class OpenedCheckpoint:
