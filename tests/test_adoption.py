@@ -1,4 +1,4 @@
-"""Checkpoints that somebody else trained: found, refused with a reason, and read as our own are."""
+"""A run around checkpoints that somebody else trained: read as our own are, or refused with a reason."""
 
 import shutil
 
@@ -8,111 +8,16 @@ import tiny
 from ontogeny import adoption, store
 from ontogeny.display import QUIET
 from ontogeny.laboratory import Run, suite_part
+from ontogeny.overview import describe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
 SUITE = "micro-english"
 
 
-def folders(root, *names):
-    for name in names:
-        (root / name).mkdir(parents=True)
-        (root / name / "config.json").write_text("{}")
-    return root
-
-
-def found(source):
-    return {seed: [(c.step, c.words) for c in checkpoints] for seed, checkpoints in adoption.find(source).items()}
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["checkpoint-500", "checkpoint-1000", "checkpoint-90"], [(90, None), (500, None), (1000, None)]),
-        (["step0", "step1000", "step512"], [(0, None), (512, None), (1000, None)]),
-        (["step-00000128", "step-00000002"], [(2, None), (128, None)]),
-        (["global_step20", "globalstep3"], [(3, None), (20, None)]),
-        (["chck_10M", "chck_1M", "chck_1B", "chck_500K"], [(n, float(n)) for n in (500_000, 1_000_000, 10_000_000, 10**9)]),
-    ],
-)
-def test_folders_of_well_known_trainers_are_found_in_order(tmp_path, names, expected):
-    assert found(folders(tmp_path, *names, "tokenizer", ".cache")) == {0: expected}
-
-
-def test_folders_of_seeds_are_found(tmp_path):
-    folders(tmp_path, "seed-1/step10", "seed-1/step2", "seed_3/step10")
-    assert found(tmp_path) == {1: [(2, None), (10, None)], 3: [(10, None)]}
-
-
-def test_our_own_layout_is_found(finished_run):
-    assert found(finished_run) == {seed: [(step, None) for step in tiny.TRAINED] for seed in (0, 1)}
-
-
-def test_a_single_model_is_one_checkpoint(tmp_path):
-    assert found(folders(tmp_path, "my-model") / "my-model") == {0: [(1, None)]}
-    assert found(folders(tmp_path, "checkpoint-70") / "checkpoint-70") == {0: [(70, None)]}
-    assert found(folders(tmp_path, "step0") / "step0") == {0: [(0, None)]}
-
-
-def test_checkpoints_inside_a_models_folder_are_found(tmp_path):
-    """The Trainer of transformers leaves the last model beside its checkpoints."""
-    folders(tmp_path, "out", "out/checkpoint-5", "out/checkpoint-10")
-    assert found(tmp_path / "out") == {0: [(5, None), (10, None)]}
-
-
-def test_a_table_names_folders_steps_words_and_seeds(tmp_path):
-    folders(tmp_path, "early", "deep/late")
-    table = tmp_path / "models.csv"
-    table.write_text(f"folder,step,words,seed\ndeep/late,20,4000,1\n{tmp_path / 'early'},10,2000.5,1\nearly,5,,2\n")
-    assert found(table) == {1: [(10, 2000.5), (20, 4000)], 2: [(5, None)]}
-    assert adoption.find(table)[1][1].folder == tmp_path / "deep" / "late"
-    (tmp_path / "models.tsv").write_text("step\tfolder\n7\tearly\n")
-    assert found(tmp_path / "models.tsv") == {0: [(7, None)]}
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("folder,stp\nearly,5\n", r"models\.csv has no column 'step'; did you mean 'stp'\?"),
-        ("folder,step\nearly,soon\n", r"models\.csv:2: step is 'soon', expected a whole number"),
-        ("folder,step\nearly,5\nearly,1.5\n", r"models\.csv:\d: step is .*, expected a whole number"),
-        ("folder,step\nearly,-5\n", r"models\.csv:2: step is -5"),
-        ("folder,step\nearly,5\nlate,6\n", r"models\.csv:3: no folder .*late"),
-        ("folder,step\nearly,5\nearly,5\n", "two checkpoints at step 5"),
-        ("folder,step\nbare,5\n", r"bare is not a model's folder: it has no config\.json"),
-        ("folder,step\n", r"models\.csv has no rows"),
-        ("", r"models\.csv cannot be read as a table"),
-        ("folder,step\nearly,5,6,7\n", r"models\.csv cannot be read as a table"),
-    ],
-)
-def test_a_mistake_in_a_table_is_named_with_its_line(tmp_path, text, said):
-    folders(tmp_path, "early")
-    (tmp_path / "bare").mkdir()
-    table = tmp_path / "models.csv"
-    table.write_text(text)
-    with pytest.raises(OntogenyError, match=said):
-        adoption.find(table)
-
-
-def test_what_holds_no_checkpoints_is_said_with_what_it_holds(tmp_path):
-    with pytest.raises(OntogenyError, match="nowhere does not exist"):
-        adoption.find(tmp_path / "nowhere")
-    with pytest.raises(OntogenyError, match=r"no checkpoints in .*expected folders .*it holds nothing"):
-        adoption.find(tmp_path)
-    (tmp_path / "step5").mkdir()  # no config.json
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(OntogenyError, match=r"no checkpoints in .*it holds notes\.txt, step5"):
-        adoption.find(tmp_path)
-    with pytest.raises(OntogenyError, match=r"notes\.txt: a table of checkpoints is \.csv or \.tsv"):
-        adoption.find(tmp_path / "notes.txt")
-
-
 def test_a_suite_that_is_not_known_is_named():
     with pytest.raises(OntogenyError, match=r"no suite is called 'blmp'; did you mean 'blimp'\?"):
         suite_part("blmp", None)
-
-
-# --- a run around them
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +31,9 @@ def theirs(finished_run, tmp_path_factory):
     return root
 
 
-def adopt(source, root, *settings, name=None):
+def adopt(source, root, *settings, name=None, display=QUIET, names=()):
     few = ("suites.0.pairs_per_paradigm=10", "verdicts.resamples=20", "verdicts.swaps=20", "scoring.device=cpu")
-    return adoption.adopt(source, SUITE, None, name, (*few, *settings), root, QUIET)
+    return adoption.adopt(source, SUITE, None, name, (*few, *settings), root, display, names)
 
 
 def test_an_adopted_run_has_the_scores_of_our_own(finished_run, theirs, tmp_path):
@@ -147,9 +52,37 @@ def test_an_adopted_run_has_the_scores_of_our_own(finished_run, theirs, tmp_path
     assert set(verdicts["paradigm"]) == set(store.read_table(own.verdicts)["paradigm"])
     assert {p: p.stat().st_mtime_ns for p in theirs.rglob("*")} == before  # somebody else's folder is only read
     assert Run(here.folder.path).recipe == here.recipe
-    assert here.folder.lineage()["opened"] == {"from": str(theirs), "checkpoints": 7}
+    assert here.folder.lineage()["opened"] == {
+        "from": str(theirs),
+        "checkpoints": 7,
+        "names": ["checkpoint"],
+        "clock": "step",
+        "notes": [],
+        "not_understood": [],
+    }
     with pytest.raises(OntogenyError, match="there is nothing to train"):
         Run(here.folder.path).train()
+
+
+def test_what_is_not_taken_and_what_stands_for_steps_is_said_and_kept(theirs, tmp_path):
+    some, heard = tmp_path / "some", tiny.Heard()
+    for step, name in {0: "chck_1M", 8: "chck_5M", 16: "best", 24: "checkpoint-24"}.items():
+        shutil.copytree(theirs / f"checkpoint-{step}", some / name)
+    with pytest.raises(OntogenyError, match="2 kinds of names, and a run has one clock"):
+        adopt(some, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    here = adopt(some, tmp_path / "runs", names=["chck"], display=heard)
+    assert [(c.step, c.words) for c in here.folder.checkpoints(0)] == [(1_000_000, 1e6), (5_000_000, 5e6)]
+    assert heard.warnings == [
+        "! names of checkpoints tell no optimiser steps; in place of steps stand words seen",
+        "! not taken, whose name tells no moment of training: best",
+        "! not taken, of other names than asked for: checkpoint-24",
+    ]
+    left = ["best (whose name tells no moment of training)", "checkpoint-24 (of other names than asked for)"]
+    assert here.folder.lineage()["opened"]["not_understood"] == left
+    assert f"! not taken: {', '.join(left)}" in describe(here.folder)
+    (some / "best").rename(tmp_path / "best")
+    assert adopt(some, tmp_path / "runs", names=["chck"]).folder.lineage()["opened"]["not_understood"] == left[1:]
 
 
 def test_further_checkpoints_may_come_but_none_may_be_another(theirs, tmp_path):

@@ -33,7 +33,7 @@ FLOORS = (
     ("scoring", "work"),
     ("pages", "training", "ngrams"),
     ("suites",),
-    ("corpora", "tokens", "architectures", "grids"),
+    ("corpora", "tokens", "architectures", "grids", "sources"),
     ("recipe", "store", "display", "machine"),
     ("registry",),
     ("records",),

@@ -276,13 +276,18 @@ def test_checkpoints_of_somebody_else_are_opened_scored_judged_and_reported(fini
     theirs = tmp_path / "theirs"
     for step in (0, 8, 24):
         shutil.copytree(RunFolder(finished_run).checkpoint(0, step), theirs / f"step{step}")
-    said = call("open", theirs, "--suite", "micro-english", "--runs", tmp_path / "runs", "--name", "them", *FEW)
+    shutil.copytree(RunFolder(finished_run).checkpoint(0, 16), theirs / "chck_1M")
+    command = ("open", theirs, "--suite", "micro-english", "--runs", tmp_path / "runs", "--name", "them", *FEW)
+    assert "2 kinds of names, and a run has one clock" in refused(*command)
+    said = call(*command, "--names", "step")
     run = RunFolder(tmp_path / "runs" / "them")
     assert run.scored(0, "micro-english") == [0, 8, 24]
     assert f"report: {run.report}" in said
     assert run.report.stat().st_size > 10_000
     assert json.loads((run.path / "lineage.json").read_text())["kind"] == "opened"
-    assert f"around the checkpoints of {theirs}" in call("show", run.path)
+    shown = call("show", run.path)
+    assert f"around the checkpoints of {theirs}" in shown
+    assert "! not taken: chck_1M (of other names than asked for)" in shown
 
 
 def test_ngrams_are_counted_and_written_for_others(own_run, tmp_path):

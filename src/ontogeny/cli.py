@@ -152,10 +152,13 @@ def read(
 
 @app.command("open")
 def open_(
-    folder: Annotated[Path, typer.Argument(help="Folder of checkpoints, or a table with columns folder, step, words (seed).")],
+    folder: Annotated[Path, typer.Argument(help="Folder of checkpoints, or a table: folder, step (seed, tokens, words).")],
     suite: Annotated[str, typer.Option(help="blimp, babylm-supplement, table ...")] = "blimp",
     suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's.")] = None,
+    names: Annotated[
+        list[str], typer.Option(help="Which folders, where there are several kinds: step, chck ... or a pattern: 'iter_{step}'.")
+    ] = [],  # noqa: B006
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
     jobs: Readers = None,
@@ -164,7 +167,7 @@ def open_(
     from ontogeny.adoption import adopt
     from ontogeny.display import Display
 
-    here = adopt(folder, suite, suite_path, name, settings, root, Display())
+    here = adopt(folder, suite, suite_path, name, settings, root, Display(), names)
     here.score(jobs=jobs)
     _conclude(here)
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ontogeny.records import OntogenyError
+from ontogeny.sources.clock import some
 from ontogeny.store import RunFolder, access, human_size
 
 
@@ -47,6 +48,8 @@ def describe(folder: RunFolder) -> str:
         lines.append(f"{text['words']:,} words, {text['tokens']:,} tokens, unigram entropy {text['unigram_entropy']:.3f} nats")
     if opened := lineage.get("opened"):
         lines.append(f"around the checkpoints of {opened['from']}")
+        lines += [f"! {note}" for note in opened.get("notes", [])]
+        lines += [f"! not taken: {some(left)}"] if (left := opened.get("not_understood")) else []
     lines.append(_progress(folder))
     lines += [f"! {warning}" for warning in lineage.get("warnings", [])]
     if folder.report.exists():

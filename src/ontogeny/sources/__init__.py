@@ -1,0 +1,92 @@
+"""Where checkpoints come from that somebody else trained: a folder of folders, or a table that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.sources import folders, table
+from ontogeny.sources.clock import end_to_end, in_order, several_clocks, some
+from ontogeny.sources.folders import NotTaken
+from ontogeny.sources.names import CLOCKS
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Checkpoints by seed in order of steps, and what else there was."""
+
+    seeds: dict[int, list[Checkpoint]]
+    names: list[str]  # families of names: step, chck ...; or table
+    clock: str  # what stands for the steps: step, words, tokens, ordinal
+    not_taken: list[NotTaken] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Checkpoints of all seeds."""
+        return sum(map(len, self.seeds.values()))
+
+    def lineage(self) -> dict[str, Any]:
+        """What the run keeps of it."""
+        told = {"names": self.names, "clock": self.clock, "notes": self.notes}
+        return {"checkpoints": self.count, **told, "not_understood": [str(one) for one in self.not_taken]}
+
+    def warnings(self) -> list[str]:
+        """What a person should hear: what was made of the names, and everything that was not taken."""
+        return [*self.notes, *_by_reason(self.not_taken)]
+
+
+def find(source: Path, wanted: Sequence[str] = ()) -> Found:
+    """Checkpoints of a table, of a folder of folders, or of a single model's folder.
+
+    `wanted`: families of names to take (step, chck ...), or patterns such as iter_{step}; empty: those of one family.  Raises
+    OntogenyError if nothing is found, if names tell more than one clock, or if checkpoints have no order.
+    """
+    try:
+        if not source.exists():
+            raise OntogenyError(f"{source} does not exist")
+        return _in_table(source, wanted) if source.is_file() else _in_folder(source, wanted)
+    except OSError as error:
+        raise OntogenyError(f"{error.filename or source} cannot be read ({error.strerror or error})") from error
+
+
+def _in_table(source: Path, wanted: Sequence[str]) -> Found:
+    if wanted:
+        raise OntogenyError(f"--names is for names of folders; {source} is a table, which says its steps itself")
+    candidates, unread = table.read(source)
+    notes = [f"columns of {source.name} that are not read: {some(unread)}"] if unread else []
+    return Found(in_order(source, candidates), ["table"], "step", notes=notes)
+
+
+def _in_folder(source: Path, wanted: Sequence[str]) -> Found:
+    candidates, not_taken = folders.look(source.resolve(), wanted)
+    if not candidates:
+        raise _nothing(source, wanted)
+    if trouble := several_clocks(candidates, wanted):
+        raise OntogenyError("\n".join([f"{source} {trouble}", *_by_reason(not_taken)]))
+    families, clock = list(dict.fromkeys(c.told.family for c in candidates)), candidates[0].told.clock or "step"
+    placed, notes = end_to_end(source, candidates)
+    if clock != "step":
+        notes = [f"names of checkpoints tell no optimiser steps; in place of steps stand {CLOCKS[clock]}", *notes]
+    if families == [folders.ALONE]:
+        notes = [f"the name of {source} tells no moment of training; it stands at step 1"]
+    return Found(in_order(source, placed), families, clock, not_taken, notes)
+
+
+def _nothing(source: Path, wanted: Sequence[str]) -> OntogenyError:
+    called = " or ".join(wanted) or "checkpoint-500, step1000 or chck_10M"
+    inside = some(sorted(path.name for path in source.iterdir())) or "nothing"
+    return OntogenyError(
+        f"no checkpoints in {source}: expected folders with a config.json called {called} (or inside seed-0, seed-1 ...; for other "
+        f"names: --names 'iter_{{step}}'), or a table of folder, step, words; it holds {inside}"
+    )
+
+
+def _by_reason(not_taken: Sequence[NotTaken]) -> list[str]:
+    labels: dict[str, list[str]] = {}
+    for one in not_taken:
+        labels.setdefault(one.reason, []).append(one.label)
+    return [f"not taken, {reason}: {some(own)}" for reason, own in labels.items()]
