@@ -64,7 +64,7 @@ def _in_table(source: Path, wanted: Sequence[str]) -> Found:
 def _in_folder(source: Path, wanted: Sequence[str]) -> Found:
     candidates, not_taken = folders.look(source.resolve(), wanted)
     if not candidates:
-        raise _nothing(source, wanted)
+        raise OntogenyError("\n".join([_nothing(source, wanted), *_by_reason(not_taken)]))
     if trouble := several_clocks(candidates, wanted):
         raise OntogenyError("\n".join([f"{source} {trouble}", *_by_reason(not_taken)]))
     families, clock = list(dict.fromkeys(c.told.family for c in candidates)), candidates[0].told.clock or "step"
@@ -76,10 +76,10 @@ def _in_folder(source: Path, wanted: Sequence[str]) -> Found:
     return Found(in_order(source, placed), families, clock, not_taken, notes)
 
 
-def _nothing(source: Path, wanted: Sequence[str]) -> OntogenyError:
+def _nothing(source: Path, wanted: Sequence[str]) -> str:
     called = " or ".join(wanted) or "checkpoint-500, step1000 or chck_10M"
     inside = some(sorted(path.name for path in source.iterdir())) or "nothing"
-    return OntogenyError(
+    return (
         f"no checkpoints in {source}: expected folders with a config.json called {called} (or inside seed-0, seed-1 ...; for other "
         f"names: --names 'iter_{{step}}'), or a table of folder, step, words; it holds {inside}"
     )

@@ -52,8 +52,8 @@ def look(source: Path, wanted: Sequence[str] = ()) -> tuple[list[Candidate], lis
         told = _told(entries, wanted)
     reasons = {entry.path: _reason(entry, told, wanted) for entry in entries}
     taken = [_candidate(source, entry, told[entry.path.name]) for entry in entries if not reasons[entry.path]]
-    if not taken and _is_model(source):
-        taken = [_alone(source, wanted)]
+    if alone := [] if taken else _alone(source, wanted):
+        taken = alone
     else:
         with_some = {candidate.seed for candidate in taken}
         reasons |= {folder: EMPTY for seed, folder in seeds.items() if seed not in with_some}
@@ -109,10 +109,10 @@ def _candidate(source: Path, entry: _Entry, told: CheckpointName) -> Candidate:
     return Candidate(_label(source, entry.path), entry.path.resolve(), told, seed or 0)
 
 
-def _alone(source: Path, wanted: Sequence[str]) -> Candidate:
-    """A single model; where its name tells no moment, at step 1."""
-    told = understand([source.name], wanted).get(source.name) or CheckpointName(ALONE, step=1)
-    return Candidate(source.name, source.resolve(), told, told.seed or 0)
+def _alone(source: Path, wanted: Sequence[str]) -> list[Candidate]:
+    """A single model, if it is one; where its name tells no moment and none is asked for, at step 1."""
+    told = understand([source.name], wanted).get(source.name) or (None if wanted else CheckpointName(ALONE, step=1))
+    return [Candidate(source.name, source.resolve(), told, told.seed or 0)] if told and _is_model(source) else []
 
 
 def _is_model(path: Path) -> bool:

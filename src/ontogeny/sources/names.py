@@ -121,7 +121,7 @@ def _chosen(word: str) -> list[Scheme]:
         return [scheme for scheme in SCHEMES if scheme.family == word]
     try:
         tells = _expression(word).groupindex
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise OntogenyError(f"--names {word}: not a regular expression with {{step}}, {{words}} ... once each ({error})") from None
     if not CLOCKS.keys() & tells.keys():
         raise OntogenyError(f"--names {word}: no such names; {nearest(word, FAMILIES)}; or a pattern of your own: 'iter_{{step}}'")
