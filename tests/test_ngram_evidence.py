@@ -11,7 +11,8 @@ import pytest
 import tiny
 from ngrams.by_definition import Model, counts
 
-from ontogeny import adoption, store
+from ontogeny import store
+from ontogeny.commands import adoption
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
 from ontogeny.ngrams.kneser_ney import estimate

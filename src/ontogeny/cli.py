@@ -164,7 +164,7 @@ def open_(
     jobs: Readers = None,
 ) -> None:
     """Make a run around checkpoints that somebody else trained, then score, judge and report it."""
-    from ontogeny.adoption import adopt
+    from ontogeny.commands.adoption import adopt
     from ontogeny.display import Display
 
     here = adopt(folder, suite, suite_path, name, settings, root, Display(), names)

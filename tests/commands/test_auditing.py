@@ -145,7 +145,7 @@ def test_against_a_run_in_its_tokens_and_in_words(own_run, tmp_path):
 
 
 def test_a_run_around_checkpoints_of_somebody_else_has_no_text(finished_run, tmp_path):
-    from ontogeny import adoption
+    from ontogeny.commands import adoption
 
     run = adoption.adopt(finished_run / "seed-0" / "checkpoints", "micro-english", None, "theirs", [], tmp_path / "runs", QUIET)
     with pytest.raises(OntogenyError, match="ontogeny audit SUITE --corpus FOLDER"):

@@ -5,10 +5,12 @@ import shutil
 import pytest
 import tiny
 
-from ontogeny import adoption, store
+from ontogeny import store
+from ontogeny.commands import adoption
+from ontogeny.commands.overview import describe
 from ontogeny.display import QUIET
-from ontogeny.laboratory import Run, suite_part
-from ontogeny.overview import describe
+from ontogeny.laboratory import Run
+from ontogeny.readers.folders import suite_part
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
