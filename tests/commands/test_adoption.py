@@ -125,10 +125,3 @@ def test_a_run_is_never_begun_in_the_folder_of_what_is_opened(finished_run, tmp_
     with pytest.raises(OntogenyError, match=r"theirs is there already .* such as --set name=theirs-2"):
         adoption.adopt(theirs, SUITE, None, None, [], tmp_path, QUIET)
     assert sorted(p.name for p in theirs.iterdir()) == before
-
-
-def test_a_table_of_checkpoints_is_the_one_of_just_that_name(tmp_path):
-    folders(tmp_path, "a", "b")
-    (tmp_path / "t1.csv").write_text("folder,step\na,1\n")
-    (tmp_path / "t[1].csv").write_text("folder,step\nb,2\n")
-    assert found(tmp_path / "t[1].csv") == {0: [(2, None)]}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from ontogeny.report.gather import gather
+from ontogeny.report.ngram_figures import FIGURES, there
 from synthetic_evidence import add_evidence, evidence_of
 from synthetic_run import curves_of, make_run, paradigm_names, verdicts_of
 from test_page import charts_of, without_scripts
@@ -13,9 +15,7 @@ from test_page import charts_of, without_scripts
 from ontogeny.pages.axes import taken_apart
 from ontogeny.records import OntogenyError
 from ontogeny.report import figure
-from ontogeny.report.gather import gather
 from ontogeny.report.ngram_chapter import TABLES
-from ontogeny.report.ngram_figures import FIGURES, there
 from ontogeny.report.page import render, write_figures
 from ontogeny.store import RunFolder, write_table
 

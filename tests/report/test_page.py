@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from ontogeny.report.gather import gather
 from synthetic_run import STEPS, make_run, paradigm_names
 
 from ontogeny.pages.axes import taken_apart
@@ -14,7 +15,6 @@ from ontogeny.pages.embed import Charts, columns, script_safe
 from ontogeny.records import OntogenyError
 from ontogeny.report import figure, write_report
 from ontogeny.report.examples import examples, marked
-from ontogeny.report.gather import gather
 from ontogeny.report.page import render, write_figures
 from ontogeny.report.provenance import commands, flattened, tables
 from ontogeny.store import RunFolder, write_table
