@@ -280,7 +280,7 @@ def test_a_run_reads_the_two_together_and_the_network_alone(tmp_path):
     together, alone = (run.scores(suite).collect() for suite in ("micro-english", "micro-english-network-alone"))
     assert together["step"].unique().sort().to_list() == alone["step"].unique().sort().to_list() == [0, 6]
 
-    context, pairs = run.context, run.asked[0].pairs
+    context, pairs = run.intervention_context, run.asked[0].pairs
     sentences = ngram.Sentences(context.index(), plans.make(pairs, context.tokenizer, context.first, 16))
     bigrams = sentences.margins(sentences.logps(context.bigrams(), 2), 2)
     begun = together.filter(pl.col("step") == 0)
