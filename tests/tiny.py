@@ -44,9 +44,9 @@ def pairs(*sentences: tuple[str, str], paradigm: str = "toy") -> list[Pair]:
 
 def words(*texts: str):
     """A word tokenizer trained on these texts."""
-    from ontogeny.tokens.trained import Word
+    from ontogeny.tokens.trained import WordTokenizer
 
-    return Word().make(documents(*texts))
+    return WordTokenizer().make(documents(*texts))
 
 
 def opt(vocabulary: int, context: int = 16, seed: int = 0, **options):

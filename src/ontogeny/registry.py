@@ -26,7 +26,7 @@ TABLES: dict[str, dict[str, str]] = {
     "tokenizer": {
         "bpe": "ontogeny.tokens.trained:BPE",
         "unigram": "ontogeny.tokens.trained:Unigram",
-        "word": "ontogeny.tokens.trained:Word",
+        "word": "ontogeny.tokens.trained:WordTokenizer",
         "character": "ontogeny.tokens.trained:Character",
         "byte": "ontogeny.tokens.trained:Byte",
         "pretrained": "ontogeny.tokens.pretrained:Pretrained",

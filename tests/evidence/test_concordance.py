@@ -10,7 +10,7 @@ from ontogeny.evidence.concordance import LINES, START, Concordance
 from ontogeny.ngrams import build
 from ontogeny.records import Document
 from ontogeny.tokens import token_store
-from ontogeny.tokens.trained import BPE, Word
+from ontogeny.tokens.trained import BPE, WordTokenizer
 
 BOS = 2
 TEXT = [
@@ -30,12 +30,12 @@ def made(folder, tokenizer, documents=TEXT, width=12, bos=True):
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("words"), Word().make(TEXT))
+    return made(tmp_path_factory.mktemp("words"), WordTokenizer().make(TEXT))
 
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("narrow"), Word().make(TEXT), width=2)
+    return made(tmp_path_factory.mktemp("narrow"), WordTokenizer().make(TEXT), width=2)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_each_line_is_in_the_document_that_it_names(words, narrow, pieces, data)
 
 
 def test_a_stream_without_bos_keeps_to_the_document_that_an_ngram_begins_in(tmp_path):
-    bare = made(tmp_path, Word().make(TEXT), bos=False)
+    bare = made(tmp_path, WordTokenizer().make(TEXT), bos=False)
     first, second = ids(bare, ". dogs")
     rows = bare.behind([first, second], 1)
     assert places(rows) == [("the dog sees the cat", ".", "", "one.txt", 1)]

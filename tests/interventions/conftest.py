@@ -14,7 +14,7 @@ from ontogeny.records import Document
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.prepare import TokenisedText
-from ontogeny.tokens.trained import Word
+from ontogeny.tokens.trained import WordTokenizer
 from ontogeny.training import loop
 from ontogeny.training.engine import Engine
 from ontogeny.training.session import build
@@ -45,7 +45,7 @@ def context_of(tmp_path):
         documents = [d if isinstance(d, Document) else Document(d, "test", line) for line, d in enumerate(documents, 1)]
         recipe = recipe_with(**settings)
         folder = RunFolder(tmp_path / f"run-{next(runs)}")
-        tokenizer = Word().make(documents)
+        tokenizer = WordTokenizer().make(documents)
         key = store.content_key([document.text for document in documents], recipe.bos)
         text = token_store.write(folder.tokens, "train", documents, tokenizer, bos=recipe.bos, key=key)
         return InterventionContext(folder, recipe, tokenizer, text, text, lambda: list(pairs), warn)

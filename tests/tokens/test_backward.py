@@ -20,7 +20,7 @@ from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.prepare import prepare
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
-from ontogeny.tokens.trained import BPE, Byte, Character, Unigram, Word
+from ontogeny.tokens.trained import BPE, Byte, Character, Unigram, WordTokenizer
 
 LINES = ("the dog sees the cat", "a cat runs", "the cat sees a dog", "a dog runs and the cat sees the dog")
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ BOS = 2
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return Word(direction="backward").make(tiny.documents(*LINES))
+    return WordTokenizer(direction="backward").make(tiny.documents(*LINES))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_stream_has_each_document_from_its_end(tmp_path, tokenizer):
     assert written.documents["words"].tolist() == [0, 3]
 
 
-@pytest.mark.parametrize("kind", [BPE, Unigram, Word, Character, Byte])
+@pytest.mark.parametrize("kind", [BPE, Unigram, WordTokenizer, Character, Byte])
 def test_a_saved_tokenizer_is_still_backward(kind, tmp_path):
     options = {"vocab_size": 300, "exact": False} if kind in (BPE, Unigram) else {}
     forward, made = (kind(**options, direction=way).make(tiny.documents(*LINES)) for way in ("forward", "backward"))
@@ -59,12 +59,14 @@ def test_a_saved_tokenizer_is_still_backward(kind, tmp_path):
 
 
 def test_forward_goes_unsaid_so_that_runs_from_before_keep_their_keys(tmp_path):
-    assert Word().model_dump() == {"vocab_size": 8192, "exact": False, "kind": "word", "min_frequency": 1}
+    assert WordTokenizer().model_dump() == {"vocab_size": 8192, "exact": False, "kind": "word", "min_frequency": 1}
     assert (
-        store.content_key(Word(direction="forward")) == store.content_key(Word()) != store.content_key(Word(direction="backward"))
+        store.content_key(WordTokenizer(direction="forward"))
+        == store.content_key(WordTokenizer())
+        != store.content_key(WordTokenizer(direction="backward"))
     )
-    assert Word.model_validate(Word(direction="backward").model_dump()).direction == "backward"
-    Word().make(tiny.documents(*LINES)).save_pretrained(tmp_path)
+    assert WordTokenizer.model_validate(WordTokenizer(direction="backward").model_dump()).direction == "backward"
+    WordTokenizer().make(tiny.documents(*LINES)).save_pretrained(tmp_path)
     assert "direction" not in store.read_json(tmp_path / "tokenizer_config.json")
     with pytest.raises(OntogenyError, match=r"tokenizer\.direction input should be 'forward' or 'backward'"):
         tiny.recipe("tokenizer.direction=back")

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 from ontogeny.tokens.token_store import encode
-from ontogeny.tokens.trained import BPE, SPECIAL, Byte, Character, Unigram, Word, letters
+from ontogeny.tokens.trained import BPE, SPECIAL, Byte, Character, Unigram, WordTokenizer, letters
 
 TEXTS = ("the cat sat on the mat.", "the cats sit on the mats!", "Ünïcode — 猫 は 座る", "a\ttab and  two spaces")
 any_text = given(st.text(st.characters(exclude_categories=("Cs",))))
 relaxed = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-KINDS = [BPE(vocab_size=300), Unigram(vocab_size=264), Word(), Character(), Byte()]
+KINDS = [BPE(vocab_size=300), Unigram(vocab_size=264), WordTokenizer(), Character(), Byte()]
 BYTES = [kind for kind in KINDS if kind.kind in ("bpe", "unigram", "byte")]
 each = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 over_bytes = pytest.mark.parametrize("kind", BYTES, ids=lambda kind: kind.kind)
@@ -119,7 +119,7 @@ def test_a_vocabulary_larger_than_the_corpus_gives_is_an_error():
         Unigram().make(tiny.documents(*TEXTS))
     assert len(Unigram(vocab_size=265).make(tiny.documents(*TEXTS))) == 265
     with pytest.raises(OntogenyError, match="the corpus gives only"):
-        Word(vocab_size=5000, exact=True).make(tiny.documents(*TEXTS))
+        WordTokenizer(vocab_size=5000, exact=True).make(tiny.documents(*TEXTS))
 
 
 @pytest.mark.parametrize("kind", [BPE, Unigram])
@@ -216,7 +216,7 @@ def test_a_unigram_model_of_no_text_is_refused():
 
 
 def test_words_and_marks_are_tokens():
-    made = Word().make(tiny.documents("the cat sat .", "the cat sat."))
+    made = WordTokenizer().make(tiny.documents("the cat sat .", "the cat sat."))
     assert made.convert_ids_to_tokens(ids(made, "the cat sat.")) == ["the", "cat", "sat", "."]
     assert ids(made, "the cat sat.") == ids(made, "the  cat sat .")
     assert ids(made, "the dog")[1] == made.unk_token_id
@@ -224,8 +224,8 @@ def test_words_and_marks_are_tokens():
 
 def test_rare_words_are_unknown():
     documents = tiny.documents("a a a b b c", "a b d")
-    assert set(Word(vocab_size=6).make(documents).get_vocab()) == {*SPECIAL, "a", "b"}
-    assert set(Word(min_frequency=2).make(documents).get_vocab()) == {*SPECIAL, "a", "b"}
+    assert set(WordTokenizer(vocab_size=6).make(documents).get_vocab()) == {*SPECIAL, "a", "b"}
+    assert set(WordTokenizer(min_frequency=2).make(documents).get_vocab()) == {*SPECIAL, "a", "b"}
 
 
 def test_characters_are_tokens_spaces_and_line_ends_included():

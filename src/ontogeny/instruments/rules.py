@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from ontogeny.corpora.formal import Formal, Language, Source, Task, chances, drawn, known, source, spaced
-from ontogeny.corpora.formal.rules import Rule
+from ontogeny.corpora.formal.rules import StringRule
 from ontogeny.instruments.completion import completions
 from ontogeny.instruments.instrument import Column, Instrument, schema
 from ontogeny.instruments.rule_table import NO_LENGTH, rule_table, summary
@@ -206,7 +206,7 @@ def extrapolation(language: Language, within: Sequence[Completion], without: Seq
     }
 
 
-def _keeps(rule: Rule, string: str) -> bool:
+def _keeps(rule: StringRule, string: str) -> bool:
     return FOREIGN not in string and rule(string)
 
 

@@ -16,7 +16,7 @@ from ontogeny.tokens import token_store
 from ontogeny.tokens.prepare import Bar, counted, silent
 from ontogeny.tokens.pretrained import open_tokenizer
 from ontogeny.tokens.token_store import TokenStore
-from ontogeny.tokens.trained import Word
+from ontogeny.tokens.trained import WordTokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,7 +34,7 @@ def word_stream(
     stream, marker = folder / "stream", folder / "tokenizer" / "key.json"
     if not (marker.exists() and store.read_json(marker)["key"] == key):
         with bar("words of the training text") as progress:
-            tokenizer = Word(vocab_size=EVERY).make(counted(documents(), progress))
+            tokenizer = WordTokenizer(vocab_size=EVERY).make(counted(documents(), progress))
         with store.atomic(marker.parent, mark=marker.name) as temporary:
             tokenizer.save_pretrained(temporary)
             store.write_json(temporary / "key.json", {"key": key})

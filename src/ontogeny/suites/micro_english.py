@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ontogeny.corpora.micro_english import Grammar, micro_english, repetitive, spell
-from ontogeny.corpora.micro_english.derivation import Node, Nonterminal
+from ontogeny.corpora.micro_english.derivation import Node, State
 from ontogeny.corpora.micro_english.language import build
 from ontogeny.corpora.micro_english.paradigms import Frame, Paradigm, paradigms
 from ontogeny.recipe import Kind
@@ -230,8 +230,8 @@ def _different(frames: tuple[Frame, ...], grammar: Grammar, random: Random, know
             yield pair
 
 
-def _states(frames: tuple[Frame, ...], grammar: Grammar, lenient: bool) -> list[Nonterminal]:
-    states: list[Nonterminal] = []
+def _states(frames: tuple[Frame, ...], grammar: Grammar, lenient: bool) -> list[State]:
+    states: list[State] = []
     for frame in frames:
         try:
             states.append(grammar.frame(frame.good, frame.bad))

@@ -145,7 +145,7 @@ class Byte(Made):
         return wrap(tokenizer, self.direction)
 
 
-class Word(Trained):
+class WordTokenizer(Trained):
     """Words and punctuation marks; the rarest beyond `vocab_size` become <unk>, which is counted and said."""
 
     kind: Literal["word"] = "word"

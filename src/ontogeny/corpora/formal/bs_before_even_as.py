@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from ontogeny.corpora.formal.language import Language
-from ontogeny.corpora.formal.rules import Even, Order, Rule
+from ontogeny.corpora.formal.rules import Even, Order, StringRule
 
 
 class BsBeforeEvenAs(Language):
@@ -25,7 +25,7 @@ class BsBeforeEvenAs(Language):
     alphabet = "ab"
     rule1 = Even("a")
     rule2 = Order("ba", led=True)
-    variants: ClassVar[dict[str, Rule]] = {"rule1_after_b": Even("a", since="b")}
+    variants: ClassVar[dict[str, StringRule]] = {"rule1_after_b": Even("a", since="b")}
 
     def lengths(self, low: int, high: int) -> Sequence[int]:
         """Every length from 1."""

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from ontogeny.corpora.formal.language import Language
-from ontogeny.corpora.formal.rules import Rule, State
+from ontogeny.corpora.formal.rules import State, StringRule
 
 TOLERANCE = 1e-7  # probability of strings longer than those summed over
 
 
-def chance(rule: Rule, prompts: Sequence[str], alphabet: str) -> float:
+def chance(rule: StringRule, prompts: Sequence[str], alphabet: str) -> float:
     """Probability that a prompt (each as likely) and a guesser's completion keep the rule: a sum over all completions.
 
     The sum goes over the states of the rule's machine, length by length, and stops where what is left is below TOLERANCE.

@@ -12,7 +12,7 @@ from random import Random
 from typing import ClassVar
 
 from ontogeny.corpora.formal.language import Language
-from ontogeny.corpora.formal.rules import Rule, State
+from ontogeny.corpora.formal.rules import State, StringRule
 
 ANSWER = {"a": "A", "b": "B"}
 FILLERS = "fghij"
@@ -23,7 +23,7 @@ PREFIX = re.compile(f"([ab]([{FILLERS}]*([{''.join(BET)}][AB]?)?)?)?")
 
 
 @dataclass(frozen=True)
-class Answers(Rule):
+class Answers(StringRule):
     """The last symbol is the answer to the first.
 
     >>> Answers()("afpA"), Answers()("afpB"), Answers()("af")
@@ -37,12 +37,12 @@ class Answers(Rule):
         return state[0] or ANSWER.get(symbol, "?"), symbol
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return bool(state[1]) and bool(state[0] == state[1])
 
 
 @dataclass(frozen=True)
-class Bets(Rule):
+class Bets(StringRule):
     """No answer stands beside a cue that bets on the other one.
 
     >>> Bets()("afpA"), Bets()("afpB"), Bets()("afkB"), Bets()("A")
@@ -56,7 +56,7 @@ class Bets(Rule):
         return None if state and symbol in CUES and symbol != state else BET.get(symbol, "")
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return True
 
 
@@ -77,8 +77,8 @@ class Cue(Language):
 
     name: ClassVar[str] = "cue"
     alphabet: ClassVar[str] = "ab" + FILLERS + "".join(BET) + "AB"
-    rule1: ClassVar[Rule] = Answers()
-    rule2: ClassVar[Rule] = Bets()
+    rule1: ClassVar[StringRule] = Answers()
+    rule2: ClassVar[StringRule] = Bets()
 
     def lengths(self, low: int, high: int) -> Sequence[int]:
         """Every length from 3."""

@@ -8,7 +8,7 @@ from random import Random
 from typing import ClassVar
 
 from ontogeny.corpora.formal.language import Edit, Language, exchange
-from ontogeny.corpora.formal.rules import Matched, Nested, Rule
+from ontogeny.corpora.formal.rules import Matched, Nested, StringRule
 
 CLOSING = {"(": ")", "[": "]"}
 
@@ -61,7 +61,7 @@ class Dyck(Brackets):
     """
 
     name = "L4"
-    further: ClassVar[dict[str, Rule]] = {"nesting": Nested("()[]")}
+    further: ClassVar[dict[str, StringRule]] = {"nesting": Nested("()[]")}
     edits: ClassVar[dict[str, Edit]] = {**Brackets.edits, "nesting": exchange}
 
     def closable(self, owed: str) -> str:

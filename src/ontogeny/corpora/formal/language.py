@@ -8,7 +8,7 @@ from itertools import product
 from random import Random
 from typing import ClassVar
 
-from ontogeny.corpora.formal.rules import Rule
+from ontogeny.corpora.formal.rules import StringRule
 
 Edit = Callable[[str, Random, str], str]  # (string, random, alphabet) -> another string of its length
 
@@ -62,11 +62,11 @@ class Source(ABC):
 class Language(Source):
     """The strings that keep two rules."""
 
-    rule1: ClassVar[Rule]
-    rule2: ClassVar[Rule]
-    further: ClassVar[dict[str, Rule]] = {}
+    rule1: ClassVar[StringRule]
+    rule2: ClassVar[StringRule]
+    further: ClassVar[dict[str, StringRule]] = {}
     """Rules that members keep besides, by name."""
-    variants: ClassVar[dict[str, Rule]] = {}
+    variants: ClassVar[dict[str, StringRule]] = {}
     """Other readings of a rule, which are measured beside it on prompts that break rule 2: name of the reading to rule."""
     edits: ClassVar[dict[str, Edit]] = {"rule1": substitute, "rule2": exchange}
     """How a member is changed to break one rule and keep the other; what does not come out so is drawn again."""
@@ -75,7 +75,7 @@ class Language(Source):
     def completable(self, prompt: str) -> bool:
         """Whether a string of the language, of any length, begins with this prompt."""
 
-    def rules(self) -> dict[str, Rule]:
+    def rules(self) -> dict[str, StringRule]:
         """Every rule by name."""
         return {"rule1": self.rule1, "rule2": self.rule2, **self.further}
 

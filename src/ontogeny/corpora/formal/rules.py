@@ -12,7 +12,7 @@ from typing import Any
 State = Any  # hashable; None stands for a rule that is broken for good
 
 
-class Rule(ABC):
+class StringRule(ABC):
     """A rule over strings whose symbols are single characters."""
 
     start: State = 0
@@ -41,7 +41,7 @@ class Rule(ABC):
 
 
 @dataclass(frozen=True)
-class Even(Rule):
+class Even(StringRule):
     """An even number of a symbol; with `since`, only of those after the last such symbol.
 
     >>> Even("a")("baab"), Even("a")("aba"), Even("a", since="b")("abaa")
@@ -58,12 +58,12 @@ class Even(Rule):
         return state ^ 1 if symbol == self.symbol else state
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return bool(state == 0)
 
 
 @dataclass(frozen=True)
-class Begins(Rule):
+class Begins(StringRule):
     """A certain first symbol.
 
     >>> Begins("b")("ba"), Begins("b")("ab"), Begins("b")("")
@@ -77,12 +77,12 @@ class Begins(Rule):
         return 1 if state == 1 or symbol == self.symbol else None
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return bool(state == 1)
 
 
 @dataclass(frozen=True)
-class Order(Rule):
+class Order(StringRule):
     """Symbols stand in this order, each as often as it likes; with `led`, the first of them opens the string.
 
     >>> Order("ab")("aab"), Order("ab")("b"), Order("ab")(""), Order("ab")("aba")
@@ -103,12 +103,12 @@ class Order(Rule):
         return place
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return not self.led or bool(state >= 0)
 
 
 @dataclass(frozen=True)
-class Equal(Rule):
+class Equal(StringRule):
     """As many of each symbol.
 
     >>> Equal("ab")("ba"), Equal("abc")("ccbbaa"), Equal("abc")("ab"), Equal("ab")("")
@@ -129,12 +129,12 @@ class Equal(Rule):
         return tuple(count - least for count in counts)
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return not any(state)
 
 
 @dataclass(frozen=True)
-class Matched(Rule):
+class Matched(StringRule):
     """Every closing symbol closes an opening one, and none stays open; all other symbols are passed over.
 
     >>> Matched("[", "]")("[(])"), Matched("[", "]")("]["), Matched("(", ")")("[")
@@ -150,12 +150,12 @@ class Matched(Rule):
         return depth if depth >= 0 else None
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return bool(state == 0)
 
 
 @dataclass(frozen=True)
-class Nested(Rule):
+class Nested(StringRule):
     """Several kinds of brackets, each closed before what it stands in is closed.
 
     >>> Nested("()[]")("([])"), Nested("()[]")("([)]"), Nested("()[]")("(")
@@ -173,5 +173,5 @@ class Nested(Rule):
         return state[:-1] if state.endswith(symbol) else None
 
     def holds(self, state: State) -> bool:
-        """As Rule has it."""
+        """As StringRule has it."""
         return bool(state == "")

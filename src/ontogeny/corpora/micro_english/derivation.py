@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
-from ontogeny.corpora.micro_english.lexicon import Ground, Lexicon, WordForm
+from ontogeny.corpora.micro_english.lexicon import Ground, Lexicon, Word
 from ontogeny.records import OntogenyError
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A constituent of a derivation; a leaf is a WordForm."""
+    """A constituent of a derivation; a leaf is a Word."""
 
     category: str
     features: Ground
-    children: tuple[Node | WordForm, ...]
+    children: tuple[Node | Word, ...]
     rule: str = ""  # the name of the rule that made it, if it has one
 
-    def leaves(self) -> Iterator[WordForm]:
+    def leaves(self) -> Iterator[Word]:
         """The words from left to right, with their categories."""
         for child in self.children:
-            if isinstance(child, WordForm):
+            if isinstance(child, Word):
                 yield child
             else:
                 yield from child.leaves()
@@ -43,9 +43,9 @@ class Node:
 
     def brackets(self) -> str:
         """The tree on one line; a category of words stands without brackets: `[NP the dog]`."""
-        parts = (child.form if isinstance(child, WordForm) else child.brackets() for child in self.children)
+        parts = (child.form if isinstance(child, Word) else child.brackets() for child in self.children)
         text = " ".join(parts)
-        return text if len(self.children) == 1 and isinstance(self.children[0], WordForm) else f"[{self.category} {text}]"
+        return text if len(self.children) == 1 and isinstance(self.children[0], Word) else f"[{self.category} {text}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Repeat:
     features: Ground
 
 
-class Nonterminal:
+class State:
     """A category with its features, and the ways to expand it.  It is `growing` until these are known."""
 
     __slots__ = ("category", "cumulative", "expansions", "features", "growing")
@@ -88,7 +88,7 @@ class Nonterminal:
             before = reached
 
 
-class Choice(Nonterminal):
+class Choice(State):
     """One of several states; it leaves no trace in the derivation."""
 
     __slots__ = ()
@@ -98,29 +98,29 @@ class Choice(Nonterminal):
 class Expansion:
     """The right side of a rule without variables."""
 
-    parts: tuple[WordForm | Nonterminal | Repeat, ...]
+    parts: tuple[Word | State | Repeat, ...]
     rule: str = ""
 
 
-def grow(state: Nonterminal, lexicon: Lexicon, random: Random) -> Node:
+def grow(state: State, lexicon: Lexicon, random: Random) -> Node:
     """A derivation of the state."""
     while isinstance(state, Choice):
         (chosen,) = state.choose(random).parts
-        assert isinstance(chosen, Nonterminal)
+        assert isinstance(chosen, State)
         state = chosen
-    children: list[Node | WordForm] = []
+    children: list[Node | Word] = []
     expansion = state.choose(random)
     for part in expansion.parts:
-        if isinstance(part, Nonterminal):
+        if isinstance(part, State):
             children.append(grow(part, lexicon, random))
-        elif isinstance(part, WordForm):
+        elif isinstance(part, Word):
             children.append(part)
         else:
             children.append(repeated(children[part.place], part.features, lexicon))
     return Node(state.category, state.features, tuple(children), expansion.rule)
 
 
-def repeated(child: Node | WordForm, features: Ground, lexicon: Lexicon) -> Node | WordForm:
+def repeated(child: Node | Word, features: Ground, lexicon: Lexicon) -> Node | Word:
     """A constituent once more; with features, its single word in that form."""
     if not features:
         return child
@@ -128,14 +128,14 @@ def repeated(child: Node | WordForm, features: Ground, lexicon: Lexicon) -> Node
     return lexicon.inflect(word, features)
 
 
-def measure(states: Iterable[Nonterminal], rounds: int = 10_000, most: float = 1e6) -> dict[int, float]:
+def measure(states: Iterable[State], rounds: int = 10_000, most: float = 1e6) -> dict[int, float]:
     """Expected number of words of each state, by its id.
 
     Raises OntogenyError, with the category, where a derivation cannot end or is expected never to.
     """
     living = list(_with_choices(states))[::-1]  # what others are made of first, as far as may be
     parts = {
-        id(state): [(share, [id(p) for p in e.parts if isinstance(p, Nonterminal)], len(e.parts)) for share, e in state.shares()]
+        id(state): [(share, [id(p) for p in e.parts if isinstance(p, State)], len(e.parts)) for share, e in state.shares()]
         for state in living
     }
     words = {id(state): 0.0 for state in living}
@@ -155,11 +155,11 @@ def measure(states: Iterable[Nonterminal], rounds: int = 10_000, most: float = 1
     return words
 
 
-def _with_choices(states: Iterable[Nonterminal]) -> Iterator[Nonterminal]:
+def _with_choices(states: Iterable[State]) -> Iterator[State]:
     """The states and the choices in their expansions, each once, what others are made of first as far as may be."""
     seen: set[int] = set()
     for state in states:
-        for found in (state, *(p for e in state.expansions for p in e.parts if isinstance(p, Nonterminal))):
+        for found in (state, *(p for e in state.expansions for p in e.parts if isinstance(p, State))):
             if id(found) not in seen:
                 seen.add(id(found))
                 yield found

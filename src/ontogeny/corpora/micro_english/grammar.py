@@ -1,6 +1,6 @@
 """A weighted grammar with features; notation.py says how its rules are written.
 
-Rules are turned, when first needed, into expansions without variables: each category with its features (`Nonterminal`) then
+Rules are turned, when first needed, into expansions without variables: each category with its features (`State`) then
 knows every way to expand it and how likely each is, and growing a sentence is fast.
 """
 
@@ -13,8 +13,8 @@ from itertools import product
 from math import prod
 from random import Random
 
-from ontogeny.corpora.micro_english.derivation import Choice, Expansion, Node, Nonterminal, Repeat, grow, measure
-from ontogeny.corpora.micro_english.lexicon import FormError, Ground, Lexicon, WordForm
+from ontogeny.corpora.micro_english.derivation import Choice, Expansion, Node, Repeat, State, grow, measure
+from ontogeny.corpora.micro_english.lexicon import FormError, Ground, Lexicon, Word
 from ontogeny.corpora.micro_english.notation import Features, Part, Symbol, Value, ignoring, parse, symbol, weight
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
@@ -28,7 +28,7 @@ Share = Callable[[str, str | None], float]  # (knob, half of the words or None) 
 
 
 @dataclass(frozen=True, slots=True)
-class Production:
+class Rule:
     """One way to make a category."""
 
     left: Features
@@ -66,7 +66,7 @@ class Grammar:
         self.domains: dict[str, Mapping[str, float]] = {name: dict.fromkeys(values, 1.0) for name, values in lexicon.values.items()}
         self.domains.update(features)
         self._misleading: Share = misleading if callable(misleading) else lambda knob, half: misleading
-        self.rules: dict[str, list[Production]] = {}
+        self.rules: dict[str, list[Rule]] = {}
         for left, alternatives in rules.items():
             self.rules.setdefault(symbol(left).name, []).extend(_rules(left, alternatives, blind))
         self._check_names(without)
@@ -74,7 +74,7 @@ class Grammar:
             self._check((Symbol("", rule.left), *rule.right))
         self.rules = {name: [rule for rule in own if rule.name not in without or not rule.name] for name, own in self.rules.items()}
         self._blind = blind
-        self._states: dict[tuple[str, Ground], Nonterminal] = {}
+        self._states: dict[tuple[str, Ground], State] = {}
         self._fired: Counter[int] = Counter()
 
     @property
@@ -126,30 +126,30 @@ class Grammar:
         """A derivation of `category`."""
         return grow(self.state(category), self.lexicon, random)
 
-    def state(self, category: str) -> Nonterminal:
+    def state(self, category: str) -> State:
         """The category without features.  Raises OntogenyError if nothing can be made of it."""
         state = self._state(category, ())
         if not state.expansions:
             raise OntogenyError(f"grammar: nothing can be made of {category}: a rule of it never ends, or words are lacking")
         return state
 
-    def frame(self, *sentences: str) -> Nonterminal:
+    def frame(self, *sentences: str) -> State:
         """Sentences that share labels and variables, for `grow_frame`.  Raises OntogenyError if words are lacking."""
         parts = ignoring(tuple(part for sentence in sentences for part in (*parse(sentence), BREAK)), self._blind)
         self._check(parts)
-        state = Nonterminal("Frame", ())
-        state.weigh(self._expansions_of(Production((), parts, 1.0), {}, 1.0))
+        state = State("Frame", ())
+        state.weigh(self._expansions_of(Rule((), parts, 1.0), {}, 1.0))
         if not state.expansions:
             raise OntogenyError(f"the grammar has no words for {' | '.join(sentences)!r}")
         return state
 
-    def grow_frame(self, frame: Nonterminal, random: Random) -> list[Node] | None:
+    def grow_frame(self, frame: State, random: Random) -> list[Node] | None:
         """One derivation of each sentence of the frame; None where a word lacks a form that the frame repeats it in."""
         try:
             children = grow(frame, self.lexicon, random).children
         except FormError:
             return None
-        ends = [place for place, child in enumerate(children) if isinstance(child, WordForm) and child.form == BREAK]
+        ends = [place for place, child in enumerate(children) if isinstance(child, Word) and child.form == BREAK]
         starts = [0, *(end + 1 for end in ends[:-1])]
         return [Node("Sentence", (), children[start:end]) for start, end in zip(starts, ends, strict=True)]
 
@@ -169,10 +169,10 @@ class Grammar:
                     close = nearest(value, list(self._domain(name)))
                     raise OntogenyError(f"grammar: {name} has no value {value!r}; {close}")
 
-    def _state(self, category: str, features: Ground) -> Nonterminal:
+    def _state(self, category: str, features: Ground) -> State:
         key = category, features
         if key not in self._states:
-            state = self._states[key] = Nonterminal(category, features)
+            state = self._states[key] = State(category, features)
             state.weigh(self._expansions(category, features))
         return self._states[key]
 
@@ -187,13 +187,13 @@ class Grammar:
         weighed = [(rule, bound, self._weight(rule, category, values)) for rule, bound in matches if bound is not None]
         return [pair for rule, bound, weight in weighed if weight > 0 for pair in self._expansions_of(rule, bound, weight)]
 
-    def _weight(self, rule: Production, category: str, features: Mapping[str, str]) -> float:
+    def _weight(self, rule: Rule, category: str, features: Mapping[str, str]) -> float:
         if not rule.share:
             return rule.weight
         misleading = self._misleading(knob_of(category), features.get("half"))
         return rule.weight * (misleading if rule.share == "misleading" else 1 - misleading)
 
-    def _expansions_of(self, rule: Production, bound: Bindings, whole: float) -> list[tuple[float, Expansion]]:
+    def _expansions_of(self, rule: Rule, bound: Bindings, whole: float) -> list[tuple[float, Expansion]]:
         """The rule for each assignment of values to its open variables, save those that there are no words for."""
         assigned = [(weight, self._expansion(rule, bindings)) for weight, bindings in self._assignments(rule, bound)]
         possible = [(weight, expansion) for weight, expansion in assigned if expansion is not None and weight > 0]
@@ -201,7 +201,7 @@ class Grammar:
         total = sum(weight for weight, _ in possible)
         return [(whole * weight / total, expansion) for weight, expansion in possible]
 
-    def _assignments(self, rule: Production, bound: Bindings) -> Iterator[tuple[float, Bindings]]:
+    def _assignments(self, rule: Rule, bound: Bindings) -> Iterator[tuple[float, Bindings]]:
         wanted = [(name, value) for part in rule.right if isinstance(part, Symbol) for name, value in part.features]
         domains = self._open(wanted, bound)
         for row in product(*(domain.items() for domain in domains.values())):
@@ -229,13 +229,13 @@ class Grammar:
             raise OntogenyError(f"grammar: no feature {feature!r}; {nearest(feature, list(self.domains))}")
         return self.domains[feature]
 
-    def _expansion(self, rule: Production, bindings: Bindings) -> Expansion | None:
+    def _expansion(self, rule: Rule, bindings: Bindings) -> Expansion | None:
         """The right side without variables; None if words are lacking for some constituent of it."""
-        parts: list[WordForm | Nonterminal | Repeat] = []
+        parts: list[Word | State | Repeat] = []
         places: dict[str, int] = {}
         for part in rule.right:
             if isinstance(part, str):
-                parts.append(WordForm(part, "", part, 1.0, {}))
+                parts.append(Word(part, "", part, 1.0, {}))
             elif part.name in places:
                 parts.append(Repeat(places[part.name], self._variants(part, bindings)[0][1]))
             else:
@@ -247,7 +247,7 @@ class Grammar:
                 parts.append(state)
         return Expansion(tuple(parts), rule.name)
 
-    def _constituent(self, part: Symbol, bindings: Bindings) -> Nonterminal | None:
+    def _constituent(self, part: Symbol, bindings: Bindings) -> State | None:
         """The state of a constituent, a choice of states if its features leave one; None if words are lacking."""
         states = [(weight, self._state(part.name, ground)) for weight, ground in self._variants(part, bindings)]
         # A state that is still growing belongs to a rule further up: a recursive rule, which must have another way out.
@@ -285,16 +285,16 @@ def knob_of(category: str) -> str:
     return category[0].lower() + category[1:]
 
 
-def _rules(left: str, alternatives: Sequence[Mapping[str | float, str]], blind: Set[str]) -> list[Production]:
+def _rules(left: str, alternatives: Sequence[Mapping[str | float, str]], blind: Set[str]) -> list[Rule]:
     (head,) = ignoring((symbol(left),), blind)
     assert isinstance(head, Symbol)
     pairs = [pair for alternative in alternatives for pair in alternative.items()]
     return [_rule(head.features, key, ignoring(parse(right), blind)) for key, right in pairs]
 
 
-def _rule(left: Features, key: str | float, right: tuple[Part, ...]) -> Production:
+def _rule(left: Features, key: str | float, right: tuple[Part, ...]) -> Rule:
     number, share, name = weight(key)
-    return Production(left, right, number, share, name)
+    return Rule(left, right, number, share, name)
 
 
 def _match(left: Features, features: Mapping[str, str]) -> Bindings | None:

@@ -20,7 +20,7 @@ Ground = tuple[tuple[str, str], ...]  # features with their values, sorted by na
 
 
 @dataclass(frozen=True, slots=True)
-class WordForm:
+class Word:
     """One form of one word."""
 
     form: str
@@ -39,17 +39,17 @@ class Lexicon:
 
     def __init__(self, tables: Mapping[str, str]):
         """`tables` holds a table as text for each category; see lexicon.yaml."""
-        self.words: dict[str, tuple[WordForm, ...]] = {name: _table(name, text) for name, text in tables.items()}
+        self.words: dict[str, tuple[Word, ...]] = {name: _table(name, text) for name, text in tables.items()}
         self.values: dict[str, tuple[str, ...]] = _values(self.words)
         self._fit: dict[tuple[str, str, str], int] = {}
 
-    def fitting(self, category: str, features: Ground) -> tuple[WordForm, ...]:
+    def fitting(self, category: str, features: Ground) -> tuple[Word, ...]:
         """The words of a category that have these features."""
         words = self.words[category]
         fit = (1 << len(words)) - 1  # bit i: word i
         for name, value in features:
             fit &= self._bits(category, name, value)
-        found: list[WordForm] = []
+        found: list[Word] = []
         while fit:
             found.append(words[(fit & -fit).bit_length() - 1])
             fit &= fit - 1
@@ -68,7 +68,7 @@ class Lexicon:
         lexicon.words = {name: tuple(word for word in words if word.form in known) for name, words in self.words.items()}
         return lexicon
 
-    def inflect(self, word: WordForm, features: Ground) -> WordForm:
+    def inflect(self, word: Word, features: Ground) -> Word:
         """The form of the same word with these features in place of its own.  Raises FormError if it has none."""
         own = {name: next(iter(values)) for name, values in word.features.items() if len(values) == 1}
         wanted = tuple(sorted((own | dict(features)).items()))
@@ -79,9 +79,9 @@ class Lexicon:
         raise FormError(f"lexicon, {word.category}: {word.lexeme} has no form with {asked}")
 
 
-def _table(category: str, text: str) -> tuple[WordForm, ...]:
+def _table(category: str, text: str) -> tuple[Word, ...]:
     header, *rows = (line.split() for line in text.splitlines() if line.strip())
-    words: list[WordForm] = []
+    words: list[Word] = []
     for rank, row in enumerate(rows):
         if len(row) != len(header):
             raise OntogenyError(f"lexicon, {category}: {' '.join(row)!r} has {len(row)} cells, the heading {len(header)}")
@@ -92,7 +92,7 @@ def _table(category: str, text: str) -> tuple[WordForm, ...]:
     return tuple(words)
 
 
-def _forms(category: str, rank: int, cells: dict[str, str]) -> list[WordForm]:
+def _forms(category: str, rank: int, cells: dict[str, str]) -> list[Word]:
     columns = [name for name in cells if name == "word" or "=" in name]
     weight = float(cells.get("weight", 1 / (rank + 4)))
     shared = {
@@ -102,7 +102,7 @@ def _forms(category: str, rank: int, cells: dict[str, str]) -> list[WordForm]:
     if not lexeme:
         raise OntogenyError(f"lexicon, {category}: row {rank + 1} has no form at all")
     return [
-        WordForm(cells[name], category, lexeme, weight, shared | realised)
+        Word(cells[name], category, lexeme, weight, shared | realised)
         for name in columns
         if cells[name] != "-"
         for realised in _realised(name)
@@ -117,7 +117,7 @@ def _realised(column: str) -> list[dict[str, frozenset[str]]]:
     return [{name: frozenset({value}) for name, value in features} for features in pairs]
 
 
-def _values(words: Mapping[str, tuple[WordForm, ...]]) -> dict[str, tuple[str, ...]]:
+def _values(words: Mapping[str, tuple[Word, ...]]) -> dict[str, tuple[str, ...]]:
     values: dict[str, set[str]] = defaultdict(set)
     for word in (word for table in words.values() for word in table):
         for name, among in word.features.items():

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from functools import lru_cache
 
-from ontogeny.corpora.micro_english.derivation import Choice, Expansion, Node, Nonterminal, Repeat, repeated
+from ontogeny.corpora.micro_english.derivation import Choice, Expansion, Node, Repeat, State, repeated
 from ontogeny.corpora.micro_english.grammar import Grammar
 from ontogeny.corpora.micro_english.language import ASPECTS, blind_to, micro_english
-from ontogeny.corpora.micro_english.lexicon import FormError, WordForm
+from ontogeny.corpora.micro_english.lexicon import FormError, Word
 from ontogeny.corpora.micro_english.spelling import read
 from ontogeny.records import OntogenyError
 
@@ -44,7 +44,7 @@ class Recogniser:
         """Whether the grammar has a derivation of the text."""
         return self.parse(text, category) is not None
 
-    def usable(self, state: Nonterminal, word: str) -> list[Expansion]:
+    def usable(self, state: State, word: str) -> list[Expansion]:
         """The expansions that may begin with this word and whose rule may be used."""
         key = id(state), word
         if key not in self._usable:
@@ -56,11 +56,11 @@ class Recogniser:
             ]
         return self._usable[key]
 
-    def begins(self, part: WordForm | Nonterminal | Repeat) -> frozenset[str]:
+    def begins(self, part: Word | State | Repeat) -> frozenset[str]:
         """The words that a constituent may begin with.  Raises OntogenyError where a category begins with itself."""
-        if isinstance(part, WordForm):
+        if isinstance(part, Word):
             return frozenset((part.form,))
-        assert isinstance(part, Nonterminal)
+        assert isinstance(part, State)
         if id(part) not in self._firsts:
             self._firsts[id(part)] = None  # asked, not answered
             self._firsts[id(part)] = frozenset().union(*(self.begins(expansion.parts[0]) for expansion in part.expansions))
@@ -76,8 +76,8 @@ class Recogniser:
             self._demands[id(expansion)] = frozenset().union(*map(self._demanded, expansion.parts))
         return self._demands[id(expansion)]
 
-    def _demanded(self, part: WordForm | Nonterminal | Repeat) -> frozenset[str]:
-        if isinstance(part, WordForm):
+    def _demanded(self, part: Word | State | Repeat) -> frozenset[str]:
+        if isinstance(part, Word):
             return frozenset((part.form,))
         if isinstance(part, Repeat) or part.category in self.grammar.lexicon.words:
             return frozenset()
@@ -118,7 +118,7 @@ class _Chart:
         self.found: dict[tuple[int, int], Found] = {}
         self.possible: dict[int, bool] = {}
 
-    def spans(self, state: Nonterminal, start: int) -> Found:
+    def spans(self, state: State, start: int) -> Found:
         """Every end of this constituent if it begins at word `start`."""
         key = id(state), start
         if key not in self.found:
@@ -133,9 +133,9 @@ class _Chart:
         """Whether each part could be made of the text's words, were their order free: most cannot, and this is quick to see."""
         if not self.recogniser.demands(expansion) <= self.vocabulary:
             return False
-        return all(self._makeable(part) for part in expansion.parts if isinstance(part, Nonterminal))
+        return all(self._makeable(part) for part in expansion.parts if isinstance(part, State))
 
-    def _makeable(self, state: Nonterminal) -> bool:
+    def _makeable(self, state: State) -> bool:
         if id(state) not in self.possible:
             self.possible[id(state)] = True  # while it is asked: a category within itself decides nothing
             if state.category in self.recogniser.grammar.lexicon.words and not isinstance(state, Choice):
@@ -145,7 +145,7 @@ class _Chart:
         return self.possible[id(state)]
 
     @staticmethod
-    def _node(state: Nonterminal, expansion: Expansion, children: tuple[Node | WordForm, ...]) -> Node:
+    def _node(state: State, expansion: Expansion, children: tuple[Node | Word, ...]) -> Node:
         if isinstance(state, Choice):
             (child,) = children
             assert isinstance(child, Node)
@@ -153,8 +153,8 @@ class _Chart:
         return Node(state.category, state.features, children, expansion.rule)
 
     def _sequences(
-        self, expansion: Expansion, done: tuple[Node | WordForm, ...], start: int
-    ) -> Iterator[tuple[tuple[Node | WordForm, ...], int]]:
+        self, expansion: Expansion, done: tuple[Node | Word, ...], start: int
+    ) -> Iterator[tuple[tuple[Node | Word, ...], int]]:
         """Every way to go on from the children that are done."""
         if len(done) == len(expansion.parts):
             yield done, start
@@ -163,17 +163,17 @@ class _Chart:
             yield from self._sequences(expansion, (*done, child), end)
 
     def _children(
-        self, part: WordForm | Nonterminal | Repeat, done: tuple[Node | WordForm, ...], start: int
-    ) -> Iterator[tuple[Node | WordForm, int]]:
-        if isinstance(part, Nonterminal):
+        self, part: Word | State | Repeat, done: tuple[Node | Word, ...], start: int
+    ) -> Iterator[tuple[Node | Word, int]]:
+        if isinstance(part, State):
             yield from ((node, end) for end, node in self.spans(part, start).items())
             return
-        again = part if isinstance(part, WordForm) else self._again(done[part.place], part)
-        forms = [] if again is None else [again.form] if isinstance(again, WordForm) else again.words()
+        again = part if isinstance(part, Word) else self._again(done[part.place], part)
+        forms = [] if again is None else [again.form] if isinstance(again, Word) else again.words()
         if again is not None and self.words[start : start + len(forms)] == forms:
             yield again, start + len(forms)
 
-    def _again(self, child: Node | WordForm, part: Repeat) -> Node | WordForm | None:
+    def _again(self, child: Node | Word, part: Repeat) -> Node | Word | None:
         try:
             return repeated(child, part.features, self.recogniser.grammar.lexicon)
         except FormError:
