@@ -168,7 +168,8 @@ class Run(OpenedRun):
             chosen = [self._instrument(one) for one in instruments or self._known()]
             self.readings.check(chosen)
             troubles = read_all(self.readings, again, jobs, instruments=chosen)
-            self.folder.note(warnings=troubles)
+            known = self.folder.lineage().get("warnings", [])  # of what is not read now: they still hold
+            self.folder.note(warnings=list(dict.fromkeys([*known, *troubles])))
         if troubles:
             raise OntogenyError("\n".join(troubles))
 

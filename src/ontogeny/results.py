@@ -327,8 +327,14 @@ class Results:
         return notes
 
     def _readings_left_out(self) -> list[str]:
-        """Tables of instruments that do not belong to the others, and instruments that do not apply."""
+        """Tables that do not belong to the others, and instruments that do not apply, have not read or cannot be shown."""
         notes = [f"{tables.reason}." for tables in self.tables.values() if tables.reason]
+        for part in self.settings.get("instruments") or ():
+            kind = part.get("kind") if isinstance(part, Mapping) else part
+            if str(kind) not in self.tables and not self.curves.is_empty():
+                notes.append(
+                    f"{kind}, which the recipe lists, has not read this run: ontogeny read {self.folder.path} --with {kind}."
+                )
         for name, tables in self.tables.items():
             if tables.others:
                 notes.append(
