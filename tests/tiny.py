@@ -1,10 +1,12 @@
-"""The smallest recipe, model and tokenizer that can be trained and scored."""
+"""The smallest recipe, model and tokenizer that can be trained and scored, and readings as an instrument leaves them."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
 from ontogeny import recipe as recipes
+from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.recipe import Recipe
 from ontogeny.records import Document, Pair
@@ -59,6 +61,18 @@ def opt(vocabulary: int, context: int = 16, seed: int = 0, **options):
     size = {"hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 32}
     model = OPT(size="opt-1m", options={**size, "init_std": 0.3, **options}).build(vocabulary, context, 2, 1)
     return model.eval()
+
+
+def keep_reading(run, instrument, seed, step, weights="0" * 64, key="key", **values):
+    """Leaves what an instrument read of one checkpoint, a row, in a run's folder; `instrument`: a kind, settings, or one itself."""
+    import polars as pl
+
+    asked = recipes.instrument(instrument) if isinstance(instrument, str | dict) else instrument
+    settings = json.dumps(asked.model_dump(mode="json"), sort_keys=True)
+    frame = pl.DataFrame([values], {name: column.dtype for name, column in asked.columns.items()})
+    store.write_table(
+        run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""}
+    )
 
 
 def save(model, tokenizer, folder: Path) -> Path:

@@ -9,8 +9,8 @@ import polars as pl
 import tiny
 
 from ontogeny import recipe as recipes
+from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Thresholds
-from ontogeny.records import Reading
 from ontogeny.store import RunFolder, write_table
 from ontogeny.tokens import token_store
 from ontogeny.trajectories import Timeline, judge
@@ -53,7 +53,7 @@ def made(
     for seed in range(seeds):
         write_table(run.losses(seed), _losses(slow=seed == 0))
         for step in STEPS:
-            run.write_readings(seed, step, [Reading("loss", "dev", loss + 4 * (1 - step / STEPS[-1]))], "0" * 64)
+            tiny.keep_reading(run, DevLoss.of(here), seed, step, dev=loss + 4 * (1 - step / STEPS[-1]))
     run.note(
         kind="trained",
         created="2026-11-21T14:40:00+00:00",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import tiny
 
 from ontogeny.recipe import Thresholds
-from ontogeny.records import Reading
 from ontogeny.store import RunFolder, write_table
 from ontogeny.trajectories import Timeline, judge
 
@@ -184,7 +184,7 @@ def make_run(
             write_table(run.losses(seed), losses_of(seed))
             for step in steps:
                 loss = 3.5 + 5.2 * float(np.exp(-np.log1p(step) / 2.2))
-                run.write_readings(seed, step, [Reading("loss", "dev", loss)], "0" * 64)
+                tiny.keep_reading(run, "loss", seed, step, dev=loss)
     run.note(**(LINEAGE if training else {"created": LINEAGE["created"]}))
     if training:
         run.recipe.write_text(RECIPE, encoding="utf-8")

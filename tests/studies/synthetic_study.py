@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import tiny
 
 from ontogeny import recipe
 from ontogeny.recipe import Thresholds
-from ontogeny.records import Reading
 from ontogeny.store import RunFolder, write_json, write_table
 from ontogeny.studies.plan import Arm, ArmTemplate, Prediction, Study, StudyFile
 from ontogeny.trajectories import Timeline, curve, judge
@@ -142,7 +142,7 @@ def write_arm(run: RunFolder, one: Arm, seeds: tuple[int, ...], pairs: int, step
             clock |= {"tokens": pl.lit(step * 512, pl.Int64), "words": pl.lit(step * 400.0)}
             rows.append(curve(scores).with_columns(**clock))
             loss = 2.9 + 3 * float(np.exp(-step / 90)) + 0.02 * seed
-            run.write_readings(seed, step, [Reading("loss", "dev", loss)], "0")
+            tiny.keep_reading(run, "loss", seed, step, dev=loss)
         at = np.arange(1, max(steps) + 1)
         write_table(run.losses(seed), pl.DataFrame({"step": at, "tokens": at * 512, "words": at * 400.0, "seconds": 0.05}))
     curves = pl.concat(rows).with_columns(phenomenon=pl.lit("binding"), field=pl.lit("syntax")).sort("paradigm", "seed", "step")
