@@ -13,7 +13,8 @@ import tiny
 from filelock import FileLock
 
 from ontogeny import store
-from ontogeny.records import Checkpoint, OntogenyError, Pair, Reading
+from ontogeny.instruments.tables import tables_of
+from ontogeny.records import Checkpoint, OntogenyError, Pair
 from ontogeny.store import RunFolder
 
 
@@ -362,14 +363,18 @@ def test_a_broken_lineage_is_named(tmp_path, broken):
         RunFolder.existing(tmp_path).lineage()
 
 
-def test_readings_of_one_instrument_and_key_are_replaced(tmp_path):
+def test_readings_of_one_instrument_are_replaced_and_others_are_not(tmp_path):
     run = RunFolder(tmp_path)
-    run.write_readings(0, 4, [Reading("loss", "dev", 3.0), Reading("loss", "other", 1.0)], "w1")
-    run.write_readings(0, 4, [Reading("loss", "dev", 2.0)], "w2")
-    run.write_readings(1, 4, [Reading("loss", "dev", 5.0)], "w3")
-    assert run.reading("loss", "dev") == {(0, 4): 2.0, (1, 4): 5.0}
-    assert run.reading("loss", "other") == {(0, 4): 1.0}
-    assert store.table_metadata(run.readings(0, 4))["weights"] == "w2"
+    rules = {"kind": "rules", "language": "L3"}
+    tiny.keep_reading(run, rules, 0, 4, "w1", test_loss=1.0, ood_rule1=0.5)
+    tiny.keep_reading(run, "loss", 0, 4, "w1", dev=3.0)
+    tiny.keep_reading(run, "loss", 0, 4, "w2", dev=2.0)
+    tiny.keep_reading(run, "loss", 1, 4, "w3", dev=5.0)
+    assert tables_of(run, "loss").frame.collect().rows() == [(0, 4, 2.0), (1, 4, 5.0)]
+    assert tables_of(run, "rules").frame.select("seed", "step", "test_loss").collect().rows() == [(0, 4, 1.0)]
+    tiny.keep_reading(run, rules, 0, 4, "w2", test_loss=2.0)
+    assert tables_of(run, "rules").frame.select("test_loss", "ood_rule1").collect().rows() == [(2.0, None)]
+    assert [store.table_metadata(run.reading(name, 0, 4))["weights"] for name in ("loss", "rules")] == ["w2", "w2"]
 
 
 def test_a_folder_that_is_no_run_is_said_with_the_runs_beside_it(tmp_path):

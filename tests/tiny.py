@@ -70,9 +70,7 @@ def keep_reading(run, instrument, seed, step, weights="0" * 64, key="key", **val
     asked = recipes.instrument(instrument) if isinstance(instrument, str | dict) else instrument
     settings = json.dumps(asked.model_dump(mode="json"), sort_keys=True)
     frame = pl.DataFrame([values], {name: column.dtype for name, column in asked.columns.items()})
-    store.write_table(
-        run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""}
-    )
+    store.write_table(run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""})
 
 
 def save(model, tokenizer, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The ladder of n-grams: correlations with known answers, where a run stands closest, and when it leaves."""
+"""The ladder of n-grams: correlations with known answers, which rung a run stands on, and when it leaves."""
 
 import numpy as np
 import polars as pl
@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from ontogeny.evidence.imitation import ngram_margins
-from ontogeny.evidence.ladder import Ladder, closest, ladder, rungs
+from ontogeny.evidence.ladder import Ladder, ladder, rungs
+from ontogeny.instruments.ngram_margins import ngram_margins
 from ontogeny.records import OntogenyError
 
 KEY = ["paradigm", "pair"]
@@ -195,22 +195,3 @@ def test_seeds_and_levels_go_apart():
     assert rungs(frame, 10, level="word")["closest_order"].to_list() == [1, 1]
     with pytest.raises(OntogenyError, match="no level 'tokens'; did you mean 'token'"):
         rungs(frame, 10, level="tokens")
-
-
-def test_the_step_of_closest_imitation_both_ways():
-    rows = [
-        (0, 0, 2, 3.0, 2.0),
-        (0, 10, 2, 1.0, 1.5),
-        (0, 20, 2, 1.0, 1.0),
-        (0, 30, 2, 2.0, 1.2),
-        (1, 0, 2, 3.0, 4.0),
-        (0, 0, 1, 1.0, 1.0),
-    ]
-    frame = pl.DataFrame(rows, schema=["seed", "step", "order", "kl", "kl_reverse"], orient="row").reverse()
-    got = closest(frame.with_columns(level=pl.lit("token"), contexts=pl.lit(7)))
-    assert got.columns == ["seed", "level", "order", "step", "kl", "step_reverse", "kl_reverse"]
-    assert got.rows() == [
-        (0, "token", 1, 0, 1.0, 0, 1.0),
-        (0, "token", 2, 10, 1.0, 20, 1.0),
-        (1, "token", 2, 0, 3.0, 0, 4.0),
-    ]

@@ -1,12 +1,17 @@
 """Bigram reliance: regressions with known answers, against numpy's least squares, and what cannot be told apart."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny.evidence.imitation import RUNGS_OF_PREDICTORS, ngram_margins, reliance, reliance_at
+from ontogeny.instruments import reliance as room
+from ontogeny.instruments.instrument import checked
+from ontogeny.instruments.ngram_margins import ngram_margins
+from ontogeny.instruments.reliance import RUNGS_OF_PREDICTORS, Reliance, reliance_at
 from ontogeny.records import OntogenyError
 
 KEY = ["paradigm", "pair"]
@@ -159,22 +164,26 @@ def test_a_margin_that_does_not_vary_and_too_few_pairs_have_no_figures():
     assert figures(got, "p1", "b")["r2"] == pytest.approx(1)
 
 
-def test_along_training_every_checkpoint_has_its_rows():
+def test_along_training_every_checkpoint_has_its_rows(monkeypatch):
     pairs = world([20], np.random.default_rng(0))
-    tables = ((seed, step, scores_of(pairs, step * pl.col("b") + seed * pl.col("u"))) for seed in (0, 1) for step in (1, 2))
-    got = reliance(tables, margins_of(pairs))
-    assert got.columns == ["suite", "seed", "step", "paradigm", "predictor", "beta", "slope", "r2", "r2_alone", "r2_unique", "n"]
-    assert got.schema["seed"] == got.schema["step"] == got.schema["n"] == pl.Int64
-    b = got.filter(pl.col("predictor") == "b", pl.col("paradigm") == "p0")
-    assert b.select("suite", "seed", "step").rows() == [("toy", 0, 1), ("toy", 0, 2), ("toy", 1, 1), ("toy", 1, 2)]
-    assert b["slope"].to_list() == pytest.approx([1, 2, 1, 2])
+    monkeypatch.setattr(room, "_margins", lambda *asked: ngram_margins(margins_of(pairs), RUNGS_OF_PREDICTORS))
+    context = SimpleNamespace(suites=[SimpleNamespace(name="toy", key="k")], once=lambda key, make: make())
+    found = []
+    for seed, step in ((0, 1), (0, 2), (1, 1), (1, 2)):
+        scores = scores_of(pairs, step * pl.col("b") + seed * pl.col("u"))
+        subject = SimpleNamespace(context=context, scores={"toy": scores}.get)
+        found.append(checked(Reliance(), Reliance().read(subject)))
+    assert found[0].columns == ["suite", "paradigm", "predictor", "beta", "slope", "r2", "r2_alone", "r2_unique", "n"]
+    assert {got.schema["n"] for got in found} == {pl.Int64} and {name for got in found for name in got["suite"]} == {"toy"}
+    b = [got.filter(pl.col("predictor") == "b", pl.col("paradigm") == "p0")["slope"].to_list() for got in found]
+    assert b == [pytest.approx([slope]) for slope in (1, 2, 1, 2)]
 
 
 def test_what_does_not_belong_together_is_refused():
     pairs = world([20, 20], np.random.default_rng(0)).sort("pair")
-    margins, scores = margins_of(pairs), scores_of(pairs, pl.col("b"))
+    scores = scores_of(pairs, pl.col("b"))
     first = scores.sort(KEY).select(KEY).row(0)
-    ngrams = ngram_margins(margins, RUNGS_OF_PREDICTORS)
+    ngrams = ngram_margins(margins_of(pairs), RUNGS_OF_PREDICTORS)
     refused = [
         (scores.sort(KEY)[1:], f"1 pairs have n-gram margins and no scores, the first of them {first[0]}, pair {first[1]}:"),
         (pl.concat([scores, scores.head(1)]), "2 rows for paradigm"),
@@ -186,8 +195,6 @@ def test_what_does_not_belong_together_is_refused():
     for wrong, message in refused:
         with pytest.raises(OntogenyError, match=message):
             reliance_at(wrong, ngrams)
-    with pytest.raises(OntogenyError, match="no checkpoint's scores of toy were given"):
-        reliance([], margins)
 
 
 def test_n_gram_margins_that_cannot_be_used_are_refused():

@@ -3,14 +3,17 @@
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny.evidence import divergence as room
-from ontogeny.evidence.divergence import Contexts, Distributions, divergence, divergences, held_out, histories, network_logps
+from ontogeny.instruments import distance as room
+from ontogeny.instruments.distance import Contexts, Distance, Distributions, divergences, held_out, histories, network_logps
+from ontogeny.instruments.instrument import checked
+from ontogeny.pages.panel import Clock
 from ontogeny.records import OntogenyError
 from ontogeny.tokens import token_store
 
@@ -216,11 +219,13 @@ def test_n_grams_are_asked_once_where_there_is_room_and_once_a_checkpoint_where_
         distributions = Distributions({2: ngram}, contexts(INPUTS), kept)
         if kept == 0:
             ngram.asked = 0
-        got = divergence([(0, step, tiny.opt(12, seed=step)) for step in (0, 1, 2)], distributions, CPU)
+        context = SimpleNamespace(once=lambda key, make, kept=distributions: kept)
+        subjects = [SimpleNamespace(model=tiny.opt(12, seed=step), device=CPU, context=context) for step in (0, 1, 2)]
+        got = [checked(Distance(), Distance().read(subject)) for subject in subjects]
         assert ngram.asked == asked + (kept > 0)  # one more to learn the vocabulary
-    assert got.columns == ["seed", "step", "order", "level", "kl", "kl_reverse", "contexts"]
-    assert got.select("seed", "step", "order", "level", "contexts").rows() == [(0, step, 2, "token", 18) for step in (0, 1, 2)]
-    assert got["kl"].n_unique() == 3
+    assert got[0].columns == ["order", "kl", "kl_reverse", "contexts"]
+    assert [one.select("order", "contexts").rows() for one in got] == [[(2, 18)]] * 3
+    assert len({one["kl"][0] for one in got}) == 3
 
 
 def test_what_does_not_belong_together_is_refused():
@@ -242,3 +247,18 @@ def test_what_does_not_belong_together_is_refused():
             divergences(model, small, CPU)
     with pytest.raises(OntogenyError, match="not a finite number"):
         divergences(Fixed(*[np.nan] * 14), small, CPU)
+
+
+def test_the_step_of_closest_imitation_both_ways():
+    rows = [
+        (0, 0, 2, 3.0, 2.0),
+        (0, 10, 2, 1.0, 1.5),
+        (0, 20, 2, 1.0, 1.0),
+        (0, 30, 2, 2.0, 1.2),
+        (1, 0, 2, 3.0, 4.0),
+        (0, 0, 1, 1.0, 1.0),
+    ]
+    frame = pl.DataFrame(rows, schema=["seed", "step", "order", "kl", "kl_reverse"], orient="row").reverse()
+    got = Distance().fold(frame.with_columns(contexts=pl.lit(7)), Clock())["closest"]
+    assert got.columns == ["seed", "order", "step", "kl", "step_reverse", "kl_reverse"]
+    assert got.rows() == [(0, 1, 0, 1.0, 0, 1.0), (0, 2, 10, 1.0, 20, 1.0), (1, 2, 0, 3.0, 0, 4.0)]
