@@ -64,12 +64,17 @@ def opt(vocabulary: int, context: int = 16, seed: int = 0, **options):
 
 
 def keep_reading(run, instrument, seed, step, weights="0" * 64, key="key", **values):
-    """Leaves what an instrument read of one checkpoint, a row, in a run's folder; `instrument`: a kind, settings, or one itself."""
+    """Leaves what an instrument read of one checkpoint, its table by column, in a run's folder.
+
+    `instrument`: its kind, settings, or itself.
+    """
     import polars as pl
 
     asked = recipes.instrument(instrument) if isinstance(instrument, str | dict) else instrument
     settings = json.dumps(asked.model_dump(mode="json"), sort_keys=True)
-    frame = pl.DataFrame([values], {name: column.dtype for name, column in asked.columns.items()})
+    frame = pl.DataFrame(values).select(
+        (pl.col(name) if name in values else pl.lit(None).alias(name)).cast(column.dtype) for name, column in asked.columns.items()
+    )
     store.write_table(run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""})
 
 

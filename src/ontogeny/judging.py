@@ -12,6 +12,7 @@ import polars as pl
 from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.display import Display
+from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
 from ontogeny.results import Results, score_keys, seeds_alike
@@ -41,7 +42,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         if not seeds:
             continue
         found = curves_of(folder, suite, recipe)
-        time = Results(folder).timeline(found.filter(pl.col("seed").is_in(seeds)))
+        time = _results(folder).timeline(found.filter(pl.col("seed").is_in(seeds)))
         pairs_of = _Pairs(folder, suite, seeds)
         own = found.filter(pl.col("seed").is_in(seeds))
         with display.bar(f"verdicts on {suite}", own["paradigm"].n_unique(), "paradigms") as advance:
@@ -60,6 +61,14 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
     store.write_table(folder.sensitivity, pl.concat(variants))
     store.write_table(folder.verdicts, pl.concat(verdicts))
     return pl.concat(verdicts)
+
+
+def _results(folder: RunFolder) -> Results:
+    """A run, interpreted.  Raises OntogenyError where the dev loss cannot be read, which decides where *untrained* ends."""
+    results = Results(folder)
+    if said := results.broken.get(DevLoss.NAME):
+        raise OntogenyError(said)
+    return results
 
 
 def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:

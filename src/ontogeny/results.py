@@ -5,7 +5,8 @@ Judging, report, comparison, studies and the n-gram evidence ask here and look a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -32,11 +33,29 @@ PART = {"margins": pl.col("order") == 2}  # of tables with a row a pair and mode
 
 
 class Results:
-    """One run.  What it lacks is None or empty; what is there and broken is an OntogenyError that names the file."""
+    """One run.  What it lacks is None or empty; curves that are there and broken are an OntogenyError that names the file.
+
+    What else is broken is left out, so that the rest can be shown, and stands in `broken`.
+    """
 
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self._frames: dict[str, pl.DataFrame | None] = {}
+        self._broken: dict[str, str] = {}
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """What was looked at and could not be read, by name, with what is wrong."""
+        return self._broken if self.tables is not None else {}
+
+    @contextmanager
+    def leaving_out(self, name: str) -> Iterator[None]:
+        """Whatever goes wrong in the block leaves `name` out: what is said of it stands in `broken`."""
+        try:
+            yield
+        except Exception as error:  # tables may hold anything, and instruments of somebody else's raise anything
+            said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
+            self._broken[name] = f"{name} is left out: {said}"
 
     @property
     def name(self) -> str:
@@ -156,7 +175,8 @@ class Results:
     def clock(self) -> Clock:
         """What figures over training share.  Its windows are missing where the thresholds do not fit the training."""
         if self.curves.is_empty():
-            last = max((int(frame["step"].max()) for frame in (self.losses, self.dev) if frame is not None), default=0)  # type: ignore[arg-type]
+            there = (self.frame("losses"), self.frame("dev"))
+            last = max((int(frame["step"].max()) for frame in there if frame is not None), default=0)  # type: ignore[arg-type]
             return Clock(last=last, entropy=self.entropy)
         time = self.timeline(self.counted())
         spans, _ = self._spans
@@ -185,11 +205,17 @@ class Results:
     @cached_property
     def tables(self) -> dict[str, InstrumentTables]:
         """What each instrument read, lazily, by its name."""
-        found = {name: tables_of(self.folder, name) for name in names(self.folder)}
-        return {name: tables for name, tables in found.items() if tables is not None}
+        found: dict[str, InstrumentTables] = {}
+        for name in names(self.folder):
+            with self.leaving_out(name):
+                if (tables := tables_of(self.folder, name)) is not None:
+                    found[name] = tables
+        return found
 
     def table(self, name: str) -> pl.LazyFrame:
         """What an instrument read: seed, step and its columns.  Raises OntogenyError that says how it is made."""
+        if name in self.broken:
+            raise OntogenyError(f"{self.folder.path}: {self.broken[name]}")
         if name not in self.tables:
             known = [name for name in self.tables if name != DevLoss.NAME]
             hint = nearest(name, known) if known else "no instrument has read this run"
@@ -229,21 +255,19 @@ class Results:
         """The outcomes that need no index to be told: INSTRUMENT.COLUMN; the dev loss, which has a name of its own, is left out."""
         return [
             f"{one.name}.{name}"
-            for one in self.instruments()[0]
+            for one in self.instruments()
             if one.name != DevLoss.NAME and not {n for n, column in one.columns.items() if column.index} - {"suite", "paradigm"}
             for name, column in one.columns.items()
             if not column.index and column.dtype.is_numeric()
         ]
 
-    def instruments(self) -> tuple[list[Instrument], list[str]]:
-        """The instruments that read this run, with their settings; and why others cannot be shown."""
-        found, troubles = [], []
+    def instruments(self) -> list[Instrument]:
+        """The instruments that read this run, with their settings; what is wrong with others stands in `broken`."""
+        found: list[Instrument] = []
         for tables in self.tables.values():
-            try:
+            with self.leaving_out(tables.name):
                 found.append(tables.instrument)
-            except OntogenyError as error:
-                troubles.append(f"{tables.name}: {error}")
-        return found, troubles
+        return found
 
     # --- frames by name, for figures ------------------------------------------------------------------------------
 
@@ -251,7 +275,9 @@ class Results:
         """A frame by the name that panels know it by: curves, verdicts, losses, dev, a table of the n-gram evidence, an
         instrument's table, or one of its folds as INSTRUMENT.FOLD; None where there is none."""
         if name not in self._frames:
-            self._frames[name] = self._found(name)
+            self._frames[name] = None
+            with self.leaving_out(name):
+                self._frames[name] = self._found(name)
         return self._frames[name]
 
     def _found(self, name: str) -> pl.DataFrame | None:
@@ -314,7 +340,7 @@ class Results:
             )
         if (last := time.steps[-1]) < time.total:
             notes.append(f"Training has not been read to its end: the last checkpoint is step {last:,} of {time.total:,}.")
-        if self.verdicts is None:
+        if self.frame("verdicts") is None:
             alone = self.curves["step"].n_unique() == 1
             why = "one checkpoint is no trajectory" if alone else "they are made once every seed has been read"
             notes.append(f"There are no verdicts: {why}.")
@@ -341,7 +367,8 @@ class Results:
                     f"{name} read {count(len(tables.others), 'checkpoint')} with other settings, or of other text, than the rest, "
                     f"and they are left out: ontogeny read {self.folder.path} --with {name} reads them anew."
                 )
-        return [*notes, *self.instruments()[1]]
+        self.instruments()
+        return [*notes, *(f"{said}." for said in self.broken.values())]
 
 
 def spans(time: Timeline, thresholds: Thresholds) -> pl.DataFrame:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import tiny
 
+from ontogeny.instruments import WITH_EVIDENCE
 from ontogeny.store import RunFolder, write_table
 
 ORDERS = (1, 2, 3, 4, 5)
@@ -30,16 +32,19 @@ def evidence_of(curves: pl.DataFrame, verdicts: pl.DataFrame) -> dict[str, pl.Da
         "margins": margins_of(verdicts),
     }
     named = {name: table.select(pl.lit(suite).alias("suite"), pl.all()) for name, table in tables.items()}
-    return {**named, "divergence": divergence_of(curves), "closest": closest_of(curves)}
+    return {**named, "distance": distance_of(curves)}
 
 
-def add_evidence(run: RunFolder, *without: str) -> RunFolder:
-    """Writes the evidence of a run's first suite into its folder, but for the tables `without`."""
+def add_evidence(run: RunFolder) -> RunFolder:
+    """Writes the evidence of a run's first suite into its folder."""
     curves, verdicts = pl.read_parquet(run.curves), pl.read_parquet(run.verdicts)
     suite = curves["suite"][0]
     for name, table in evidence_of(curves.filter(suite=suite), verdicts.filter(suite=suite)).items():
-        if name not in without:
+        if name not in WITH_EVIDENCE:
             write_table(run.evidence(name), table)
+            continue
+        for (seed, step), part in table.group_by("seed", "step", maintain_order=True):
+            tiny.keep_reading(run, name, seed, step, **part.drop("seed", "step").to_dict(as_series=False))
     return run
 
 
@@ -83,21 +88,15 @@ def rungs_of(curves: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(found, schema=columns, orient="row")
 
 
-def divergence_of(curves: pl.DataFrame) -> pl.DataFrame:
+def distance_of(curves: pl.DataFrame) -> pl.DataFrame:
     seeds, steps, last = times(curves)
     found = []
     for seed, step, order in product(seeds, steps, ORDERS):
         share = np.log1p(step) / np.log1p(last)
         near = agreement(order, share)
         kl = 0.35 + 0.15 * order + 4.5 * (1 - near) * (1 - 0.5 * share) + 0.01 * seed
-        found.append((seed, step, order, "token", kl, 1.2 * kl, 2048))
-    return pl.DataFrame(found, schema=["seed", "step", "order", "level", "kl", "kl_reverse", "contexts"], orient="row")
-
-
-def closest_of(curves: pl.DataFrame) -> pl.DataFrame:
-    table = divergence_of(curves)
-    least = table.sort("kl").group_by("seed", "order", maintain_order=True).first()
-    return least.select("seed", "order", "step", "kl", pl.col("step").alias("step_reverse"), "kl_reverse")
+        found.append((seed, step, order, kl, 1.2 * kl, 2048))
+    return pl.DataFrame(found, schema=["seed", "step", "order", "kl", "kl_reverse", "contexts"], orient="row")
 
 
 def reliance_of(curves: pl.DataFrame) -> pl.DataFrame:

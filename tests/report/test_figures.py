@@ -8,12 +8,15 @@ import polars as pl
 import pytest
 from synthetic_run import curves_of, losses_of, paradigm_names, verdicts_of
 
-from ontogeny.pages.axes import span_rows, step_ticks, taken_apart
+from ontogeny.pages.axes import save, span_rows, step_ticks, taken_apart
+from ontogeny.pages.panel import Clock, chart
 from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
 from ontogeny.records import OntogenyError
-from ontogeny.report import figures
-from ontogeny.report.paradigm_map import window_of
-from ontogeny.report.training import thinned
+from ontogeny.report.accuracy import overall_accuracy, trajectory
+from ontogeny.report.likelihood import likelihood, likelihoods
+from ontogeny.report.panels import BUILT_IN
+from ontogeny.report.paradigm_map import accuracy_map, window_of
+from ontogeny.report.training import loss_curve, thinned
 
 SPANS = pl.DataFrame(
     {
@@ -33,7 +36,7 @@ def text(chart: Any) -> str:
 
 def test_the_map_has_a_cell_for_every_paradigm_and_checkpoint_and_every_verdict() -> None:
     verdicts = verdicts_of(CURVES)
-    _, tables = taken_apart(figures.accuracy_map(CURVES, verdicts, SPANS))
+    _, tables = taken_apart(accuracy_map(CURVES, verdicts, SPANS))
     assert {(row["paradigm"], row["step"]) for row in tables["cells"]} == set(
         CURVES.select("paradigm", "step").unique().iter_rows()
     )
@@ -54,63 +57,65 @@ def test_windows_of_steps() -> None:
 
 def test_a_trajectory_without_interval_length_or_seed_is_drawn() -> None:
     bare = ONE.filter(pl.col("seed") == 0).select("step", "accuracy")
-    _, tables = taken_apart(figures.trajectory(bare))
+    _, tables = taken_apart(trajectory(bare))
     assert set(tables["curve"][0]) == {"seed", "step", "accuracy"}
     wide = bare.with_columns(low=pl.col("accuracy") - 0.02, high=pl.col("accuracy") + 0.02)
-    _, tables = taken_apart(figures.trajectory(wide, SPANS, (0.447, 0.553)))
+    _, tables = taken_apart(trajectory(wide, SPANS, (0.447, 0.553)))
     assert {"low", "high"} <= set(tables["curve"][0])
     assert tables["band"] == [{"lo": 0.447, "hi": 0.553, "chance": 0.5}]
 
 
 def test_likelihood_has_both_sides_at_every_step() -> None:
-    _, tables = taken_apart(figures.likelihood(ONE))
+    _, tables = taken_apart(likelihood(ONE))
     assert len(tables["curve"]) == 2 * len(ONE)
     assert {row["sentences"] for row in tables["curve"]} == {"good", "bad"}
 
 
 def test_axes_say_their_units() -> None:
-    training = figures.training_curves(losses_of(0, 700), None, 6.1, SPANS)
+    panel = next(panel for panel in BUILT_IN if panel.name == "training")
+    training = chart(panel, {"losses": losses_of(0, 700)}, Clock(last=700, spans=SPANS, entropy=6.1))
+    assert "vconcat" in training.to_dict(validate=False)  # one above the other, on axes of steps that are alike
     assert "nats per token" in text(training) and "learning rate" in text(training)
     assert "unigram entropy" in text(training) and "end of warm-up" in text(training)
-    assert "(nats)" in text(figures.likelihood(ONE))
-    for chart in (training, figures.likelihood(ONE), figures.trajectory(ONE), figures.overall_accuracy(CURVES)):
-        assert "step (log scale)" in text(chart)
+    assert "(nats)" in text(likelihood(ONE))
+    for one in (training, likelihood(ONE), trajectory(ONE), overall_accuracy(CURVES)):
+        assert "step (log scale)" in text(one)
 
 
 def test_a_single_checkpoint_can_be_drawn(tmp_path: Path) -> None:
     last = CURVES.filter(pl.col("step") == 6600)
     zero = CURVES.filter(pl.col("step") == 0)
-    for name, chart in {"map": figures.accuracy_map(last), "zero": figures.overall_accuracy(zero, SPANS)}.items():
-        assert figures.save(chart, tmp_path / f"{name}.svg").stat().st_size > 1000
+    for name, one in {"map": accuracy_map(last), "zero": overall_accuracy(zero, SPANS)}.items():
+        assert save(one, tmp_path / f"{name}.svg").stat().st_size > 1000
 
 
 def test_missing_columns_and_rows_are_named() -> None:
     with pytest.raises(OntogenyError, match="needs a column 'accuracy'"):
-        figures.accuracy_map(CURVES.drop("accuracy"))
+        accuracy_map(CURVES.drop("accuracy"))
     with pytest.raises(OntogenyError, match="no rows"):
-        figures.overall_accuracy(CURVES.clear())
+        overall_accuracy(CURVES.clear())
     with pytest.raises(OntogenyError, match="logp_good"):
-        figures.likelihoods(CURVES.drop("logp_good"))
+        likelihoods(CURVES.drop("logp_good"))
     with pytest.raises(OntogenyError, match="nothing to draw"):
-        figures.loss_curve(None, None)
+        loss_curve(None, None)
 
 
 def test_files_of_every_kind(tmp_path: Path) -> None:
-    chart = figures.trajectory(ONE, SPANS, (0.447, 0.553), width=300)
-    png = figures.save(chart, tmp_path / "one.png", scale=1).read_bytes()
+    one = trajectory(ONE, SPANS, (0.447, 0.553), width=300)
+    png = save(one, tmp_path / "one.png", scale=1).read_bytes()
     assert png.startswith(b"\x89PNG") and len(png) > 2000
-    svg = figures.save(chart, tmp_path / "one.svg").read_text(encoding="utf-8")
+    svg = save(one, tmp_path / "one.svg").read_text(encoding="utf-8")
     assert svg.startswith("<svg") and "accuracy" in svg and "untrained" in svg
-    spec = json.loads(figures.save(chart, tmp_path / "one.json").read_text(encoding="utf-8"))
+    spec = json.loads(save(one, tmp_path / "one.json").read_text(encoding="utf-8"))
     assert len(spec["datasets"]["curve"]) == len(ONE)
-    page = figures.save(chart, tmp_path / "one.html").read_text(encoding="utf-8")
+    page = save(one, tmp_path / "one.html").read_text(encoding="utf-8")
     assert 'src="http' not in page
     with pytest.raises(OntogenyError, match=r"\.png, \.svg, \.html or \.json"):
-        figures.save(chart, tmp_path / "one.gif")
+        save(one, tmp_path / "one.gif")
 
 
 def test_small_multiples_name_every_paradigm(tmp_path: Path) -> None:
-    svg = figures.save(figures.likelihoods(CURVES), tmp_path / "l.svg").read_text(encoding="utf-8")
+    svg = save(likelihoods(CURVES), tmp_path / "l.svg").read_text(encoding="utf-8")
     assert all(name in svg for name in CURVES["paradigm"])
 
 

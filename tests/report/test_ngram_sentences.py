@@ -2,9 +2,12 @@
 
 import polars as pl
 
+from ontogeny.instruments import distance, reliance
+from ontogeny.pages.orders import peaks
+from ontogeny.pages.panel import Clock
 from ontogeny.report import ngram_sentences as say
 from ontogeny.report.foretelling import bigram_accuracies, corners, outcomes_of
-from ontogeny.report.ladder import left_steps, peaks, rung_cells
+from ontogeny.report.ladder import left_steps, rung_cells
 from ontogeny.report.ngram_accuracy import overall
 
 SPANS = pl.DataFrame({"window": ["untrained"], "start": [0.0], "end": [10.0]})
@@ -47,7 +50,9 @@ def test_peaks_pass_over_untrained_checkpoints_and_what_is_undefined() -> None:
 
 def test_the_distance_in_words() -> None:
     table = frame("seed step order level kl", (0, 10, 1, "token", 2.0), (0, 100, 1, "token", 3.0), (0, 10, 2, "token", 1.5))
-    assert "the unigram model's at step 10 (2.00) and the bigram model's at step 10 (1.50)" in say.distance_says(table, SPANS)
+    assert "the unigram model's at step 10 (2.00) and the bigram model's at step 10 (1.50)" in distance.says(
+        {"distance": table}, Clock(spans=SPANS)
+    )
 
 
 def test_rungs_in_words() -> None:
@@ -148,9 +153,10 @@ def test_the_best_predictor() -> None:
 
 def test_reliance_in_words() -> None:
     rows = [(0, 1, "", "b", 0.9, 0.8), (0, 10, "", "b", 0.5, 0.4), (0, 100, "", "b", 0.2, 0.1), (0, 10, "a", "b", 0.99, 0.99)]
-    said = say.reliance_says(frame("seed step paradigm predictor beta r2", *rows), SPANS)
+    table = frame("seed step paradigm predictor beta r2", *rows)
+    said = reliance.says({"reliance": table}, Clock(spans=SPANS))
     assert "weighs most at step 10, 0.50" in said and "At the last checkpoint it weighs 0.20." in said
-    assert said.endswith("account for 40 % of the differences between pairs there, and for 10 % at the end.")
+    assert "account for 40 % of the differences between pairs there, and for 10 % at the end." in said
 
 
 def test_the_ngram_models_own_learning() -> None:

@@ -17,6 +17,7 @@ from ontogeny.report import figure, write_report
 from ontogeny.report.examples import examples, marked
 from ontogeny.report.page import render, write_figures
 from ontogeny.report.provenance import commands, flattened, tables
+from ontogeny.results import Results
 from ontogeny.store import RunFolder, write_table
 
 
@@ -106,12 +107,12 @@ def test_the_page_says_what_happened_and_how_it_was_made(page: str) -> None:
 
 
 def test_the_same_run_gives_the_same_page(run: RunFolder, page: str) -> None:
-    assert render(gather(run)) == page
+    assert render(Results(run)) == page
 
 
 def test_a_run_without_verdicts_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path / "going-on", count=3, steps=STEPS[:12], verdicts=False)
-    text = unescape(without_scripts(render(gather(run))))
+    text = unescape(without_scripts(render(Results(run))))
     assert "There are no verdicts yet: blimp's 3 paradigms were read at 12 checkpoints" in text
     assert "the last checkpoint is step 660 of 6,600" in text
     assert '<table class="sortable">' not in text
@@ -119,18 +120,18 @@ def test_a_run_without_verdicts_says_so(tmp_path: Path) -> None:
 
 def test_a_table_of_accuracies_alone(tmp_path: Path) -> None:
     run = make_run(tmp_path / "table", count=3, likelihoods=False, training=False)
-    material = gather(run)
-    page = render(material)
+    results = Results(run)
+    page = render(results)
     assert len(charts_of(page)["charts"]) == 2 + 1 + 3
     assert "mean log-likelihood of" not in without_scripts(page)
     assert "No recipe is kept with this run." in page
-    assert {path.name for path in write_figures(material, tmp_path)} == {"map.svg", "map.png", "overall.svg"}
+    assert {path.name for path in write_figures(results, tmp_path)} == {"map.svg", "map.png", "overall.svg"}
 
 
 @pytest.mark.parametrize("step", [0, 6600])
 def test_a_single_checkpoint(tmp_path: Path, step: int) -> None:
     run = make_run(tmp_path / "one", count=2, seeds=1, steps=(step,), verdicts=False, training=False)
-    assert "read at 1 checkpoint" in render(gather(run))
+    assert "read at 1 checkpoint" in render(Results(run))
 
 
 def test_nothing_scored_yet(tmp_path: Path) -> None:
@@ -140,8 +141,8 @@ def test_nothing_scored_yet(tmp_path: Path) -> None:
 
 
 def test_two_suites_have_a_section_each(tmp_path: Path) -> None:
-    material = gather(make_run(tmp_path / "two", count=2, suites=("blimp", "own <suite>"), verdicts=False))
-    page = without_scripts(render(material))
+    results = Results(make_run(tmp_path / "two", count=2, suites=("blimp", "own <suite>"), verdicts=False))
+    page = without_scripts(render(results))
     assert "<h2>blimp</h2>" in page and "<h2>own &lt;suite&gt;</h2>" in page
 
 
@@ -149,7 +150,7 @@ def test_names_and_notes_cannot_break_out(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     run = make_run(tmp_path / "evil", paradigms=[(evil, evil), ("plain", "p")], verdicts=False)
     run.note(warnings=[f"look: {evil}"])
-    page = render(gather(run))
+    page = render(Results(run))
     assert evil not in page
     assert page.count("</script>") == 4
 
@@ -160,24 +161,24 @@ def test_broken_checkpoints_and_missing_seeds_are_seen(tmp_path: Path) -> None:
     (run.checkpoint(0, 4) / "model.safetensors").write_bytes(b"cut")
     curves = pl.read_parquet(run.curves)
     write_table(run.curves, curves.filter((pl.col("seed") == 0) | (pl.col("step") < 100)))
-    notes = " ".join(gather(run).notes)
+    notes = " ".join(Results(run).notes())
     assert "A checkpoint is broken" in notes and "has 3 bytes instead of 7" in notes
     assert "of 30 checkpoints, seed 1 has 8. Means are over the seeds that are there." in notes
 
 
 def test_a_model_that_never_learned_its_unigrams_is_called_untrained(tmp_path: Path) -> None:
     run = make_run(tmp_path / "untrained", count=2, verdicts=False)
-    run.note(timeline={"trained_from": 6601})
-    assert any("untrained at every checkpoint" in note for note in gather(run).notes)
+    run.note(tokens={"train": {"unigram_entropy": 3.5}})  # below its dev loss at every checkpoint
+    assert any("untrained at every checkpoint" in note for note in Results(run).notes())
 
 
 def test_windows_that_cannot_be_had_are_a_note(tmp_path: Path) -> None:
     run = make_run(tmp_path / "windows", count=2, verdicts=False)
     run.recipe.write_text("verdicts: {early: 0.5, late: 0.6}\n", encoding="utf-8")
-    material = gather(run)
-    assert material.spans is None
-    assert any("windows of training are not marked" in note for note in material.notes)
-    assert render(material)
+    results = Results(run)
+    assert results.clock.spans is None
+    assert any("windows of training are not marked" in note for note in results.notes())
+    assert render(results)
 
 
 def test_critical_words() -> None:
@@ -219,7 +220,7 @@ def test_figures_by_name(run: RunFolder) -> None:
 def test_the_null_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path / "null", count=2)
     run.note(nulls={"blimp": {"swaps": 200, "either": 3, "limit": 0.0382}})
-    assert "came out learned or entrenched in 3 of 200 tries (upper limit of the share: 0.038)." in render(gather(run))
+    assert "came out learned or entrenched in 3 of 200 tries (upper limit of the share: 0.038)." in render(Results(run))
 
 
 def test_lineage_as_tables(run: RunFolder) -> None:
@@ -232,4 +233,4 @@ def test_lineage_as_tables(run: RunFolder) -> None:
     ]
     titles = [table["title"] for table in tables({"odd_thing": {"a": 1}, "versions": {"b": "2"}, "created": "now"})]
     assert titles == ["Versions", "Odd thing", "Other"]
-    assert commands(gather(run)) == ["ontogeny run recipes/quickstart.yaml"]
+    assert commands(run.lineage()) == ["ontogeny run recipes/quickstart.yaml"]

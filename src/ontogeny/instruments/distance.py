@@ -34,6 +34,7 @@ Logps = NDArray[np.float32]
 HISTORY = 4  # tokens before the one that is predicted: what a 5-gram looks at
 NOTHING = -1  # in a history: there is no token here
 CHUNK = 2**24  # probabilities in memory at a time, 64 MB as float32
+TITLE = "distance of the predictions"
 KEPT = 2e8  # n-gram probabilities kept from checkpoint to checkpoint, 800 MB as float32
 
 
@@ -78,7 +79,7 @@ class Distance(Instrument):
                 name="distance",
                 title="the distance of predictions",
                 needs=("distance",),
-                draw=lambda frames, clock, **options: distance(frames["distance"], clock.spans, **options),
+                draw=lambda frames, clock, **options: {TITLE: distance(frames["distance"], clock.spans, **options)},
                 says=says,
                 key=orders_key("distance"),
                 chapter="n-grams",

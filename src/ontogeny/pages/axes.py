@@ -54,8 +54,8 @@ def filled(drawing: alt.Chart, tables: Tables) -> alt.Chart:
     return chart
 
 
-def beside(*panels: alt.Chart) -> alt.HConcatChart:
-    """Panels in a row; each keeps tables of its own."""
+def beside(*panels: alt.Chart, stacked: bool = False) -> alt.HConcatChart | alt.VConcatChart:
+    """Panels in a row, or one above the other; each keeps tables of its own."""
     tables: Tables = {}
     apart = []
     for place, panel in enumerate(panels):
@@ -66,7 +66,7 @@ def beside(*panels: alt.Chart) -> alt.HConcatChart:
             if isinstance(layer.data, alt.NamedData):
                 layer.data = alt.NamedData(name=f"{layer.data.name}{place}")
         apart.append(chart)
-    joined = alt.hconcat(*apart, spacing=24)
+    joined = alt.vconcat(*apart, spacing=12) if stacked else alt.hconcat(*apart, spacing=24)
     joined.datasets = tables
     return joined
 

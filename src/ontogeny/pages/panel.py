@@ -94,6 +94,8 @@ def chart(panel: Panel, frames: Frames, clock: Clock, **options: Any) -> Any:
     drawn = panel.draw(frames, clock, **options)
     if not isinstance(drawn, Mapping):
         return drawn
+    if panel.shape == "stack":
+        return beside(*drawn.values(), stacked=True)
     return beside(*(one.properties(title=title) for title, one in drawn.items()))
 
 
@@ -102,10 +104,12 @@ def shown(panel: Panel, frames: Frames, clock: Clock, charts: Charts, of: str = 
 
     What cannot be drawn is said in the figure's place (`failed`): no figure keeps the page from being written.
     """
-    if lacks(panel, frames) is not None or not panel.there(frames):
+    if lacks(panel, frames) is not None:
         return None
     about = {"name": panel.name, "title": panel.title, "shape": panel.shape, "half": panel.half}
     try:
+        if not panel.there(frames):
+            return None
         return about | {
             "failed": None,
             "charts": _charts(panel, frames, clock, charts, of),

@@ -38,11 +38,14 @@ def ngram_chapter(results: Results, suite: str, panels: Sequence[dict[str, Any]]
     tables = {name: of_suite(results, suite, name) for name in (*TABLES, "margins")}
     if all(table is None for name, table in tables.items() if name != "distance"):  # that is of no suite
         return {"there": False}
+    answer: list[tuple[str, str]] = []
+    with results.leaving_out("foretold"):
+        answer = say.answer(tables["foretold"], tables["contests"])
     missing = [said for name, said in TABLES.items() if tables[name] is None and not _does_not_apply(results, name)]
     return {
         "there": True,
         "missing": enumerated(missing),
-        "answer": say.answer(tables["foretold"], tables["contests"]),
+        "answer": answer,
         "panels": panels,
     }
 

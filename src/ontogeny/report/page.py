@@ -21,8 +21,8 @@ SCALE = 1.5  # resolution of PNG files
 def write_report(run: RunFolder) -> Path:
     """Writes a run's page, and its figures beside it, from what the run's folder holds.  Returns the page's path.
 
-    Works for runs that are unfinished or lack parts: the page says what is missing.
-    Raises OntogenyError for broken files.
+    Works for runs that are unfinished, lack parts or have broken ones: the page says what is missing, and why.
+    Raises OntogenyError for broken curves.
     """
     results = Results(run)
     page = render(results)
@@ -76,9 +76,11 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     for panel in panels_of(results):
         for place, suite in enumerate(results.suites if panel.per == "suite" else [None]):
             frames = results.frames(panel, suite)
-            if not panel.files or lacks(panel, frames) is not None or not panel.there(frames):
+            if not panel.files or lacks(panel, frames) is not None:
                 continue
             try:
+                if not panel.there(frames):
+                    continue
                 one = chart(panel, frames, results.clock)
             except Exception:  # the page says what it is
                 continue

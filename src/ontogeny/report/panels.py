@@ -15,7 +15,7 @@ from ontogeny import registry
 from ontogeny.instruments import WITH_EVIDENCE
 from ontogeny.pages.axes import known, last_step, seeded
 from ontogeny.pages.orders import at_token_level, orders_key
-from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, chart
+from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, chart, lacks
 from ontogeny.records import OntogenyError
 from ontogeny.report import accuracy, foretelling, likelihood, training
 from ontogeny.report import ladder as ladders
@@ -32,10 +32,14 @@ SMALL = 150  # pixels, the height of a paradigm's figures
 
 def panels_of(results: Results) -> list[Panel]:
     """Every figure that a run can have, in the order of the page."""
-    read, _ = results.instruments()
+    read = results.instruments()
     there = {one.name for one in read}
-    listed = [one for name in WITH_EVIDENCE if name not in there for one in [registry.load("instrument", name)()]]
-    return [*BUILT_IN, *(panel for instrument in (*read, *listed) for panel in instrument.panels())]
+    listed = [registry.load("instrument", name)() for name in WITH_EVIDENCE if name not in there]
+    found = list(BUILT_IN)
+    for instrument in (*read, *listed):
+        with results.leaving_out(instrument.name):
+            found += instrument.panels()
+    return found
 
 
 def figure(
@@ -51,14 +55,20 @@ def figure(
     if (panel := panels.get(name)) is None:
         raise OntogenyError(f"no figure is called {name!r}; {registry.nearest(name, list(panels))}")
     if panel.per == "run":
-        return chart(panel, results.frames(panel), results.clock, **options)
+        return _drawn(results, panel, results.frames(panel), options)
     suite = _chosen("suite", suite, results.suites)
     if panel.per == "paradigm":
         known_here = results.curves.filter(pl.col("suite") == suite)["paradigm"].unique(maintain_order=True).to_list()
         if paradigm is None:
             raise OntogenyError(f"the figure {name!r} is of one paradigm: say which, as in paradigm={known_here[0]!r}")
         paradigm = _chosen("paradigm", paradigm, known_here)
-    return chart(panel, results.frames(panel, suite, paradigm), results.clock, **options)
+    return _drawn(results, panel, results.frames(panel, suite, paradigm), options)
+
+
+def _drawn(results: Results, panel: Panel, frames: Frames, options: dict[str, Any]) -> alt.Chart:
+    if (said := results.broken.get(lacks(panel, frames) or "")) is not None:
+        raise OntogenyError(said)
+    return chart(panel, frames, results.clock, **options)
 
 
 def _chosen(what: str, name: str | None, known: list[str]) -> str:
@@ -156,8 +166,12 @@ def _training_says(frames: Frames, clock: Clock) -> str:
 
 def _bigrams(frames: Frames, clock: Clock, **options: Any) -> Drawn:
     drawn = foretelling.outcomes(frames)
-    if drawn is None or drawn.is_empty():
-        raise OntogenyError("the tables of margins and of curves have no paradigm in common; `ontogeny evidence RUN` makes them")
+    if drawn is None:
+        raise OntogenyError(
+            "this run has no table margins, which the figure 'bigrams' is drawn from; ontogeny evidence RUN makes it"
+        )
+    if drawn.is_empty():
+        raise OntogenyError("the tables of margins and of curves have no paradigm in common; ontogeny evidence RUN makes them anew")
     return foretelling.bigrams(drawn, foretelling.counts_of(frames, drawn), **options)
 
 

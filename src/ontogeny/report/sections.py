@@ -168,7 +168,9 @@ def _phenomena(
     judged = {} if verdicts is None else {row["paradigm"]: row for row in verdicts.to_dicts()}
     of_paradigm = [panel for panel in panels if panel.per == "paradigm"]
     frames = {panel.name: _by_paradigm(results.frames(panel, suite)) for panel in of_paradigm}
-    pairs = results.pairs(suite)
+    pairs = None
+    with results.leaving_out(f"the table of pairs of {suite}"):
+        pairs = results.pairs(suite)
     sentences_of = {} if pairs is None else {name: part for (name,), part in pairs.group_by("paradigm", maintain_order=True)}
     groups: dict[str, list[dict[str, Any]]] = {}
     for paradigm, phenomenon in _order(curves).items():
@@ -189,9 +191,11 @@ def _phenomena(
 
 
 def _by_paradigm(frames: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, pl.DataFrame]]:
-    """Frames cut to each paradigm, all at once."""
+    """Frames cut to each paradigm, all at once; those that are of no paradigm are not there."""
     found: dict[str, dict[str, pl.DataFrame]] = {}
     for name, frame in frames.items():
+        if "paradigm" not in frame.columns:
+            continue
         for (paradigm,), part in frame.group_by("paradigm", maintain_order=True):
             found.setdefault(str(paradigm), {})[name] = part
     return found

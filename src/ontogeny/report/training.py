@@ -12,7 +12,6 @@ from ontogeny.pages.axes import (
     WIDTH,
     Width,
     filled,
-    known,
     last_step,
     need,
     rows,
@@ -25,24 +24,6 @@ from ontogeny.pages.axes import (
 )
 
 POINTS = 240  # drawn for each seed, whatever the number of steps
-
-
-def training_curves(
-    losses: pl.DataFrame | None,
-    dev: pl.DataFrame | None = None,
-    entropy: float | None = None,
-    spans: pl.DataFrame | None = None,
-    *,
-    width: int = WIDTH,
-) -> alt.Chart:
-    """Loss above and learning rate below, over log steps; see `loss_curve` and `rate_curve`."""
-    panels = [loss_curve(losses, dev, entropy, spans, width=width)]
-    if losses is not None and known(losses, "learning_rate"):
-        panels.append(rate_curve(losses, spans, width=width))
-    tables = {name: rows for panel in panels for name, rows in panel.datasets.items()}
-    for panel in panels:
-        panel.datasets = alt.Undefined
-    return filled(alt.vconcat(*panels, spacing=12), tables)
 
 
 def loss_curve(
