@@ -16,6 +16,7 @@ from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.laboratory import Run, side_by_side
 from ontogeny.records import OntogenyError
+from ontogeny.results import Results
 from ontogeny.store import RunFolder
 
 SUITE = "micro-english"
@@ -48,7 +49,7 @@ def test_a_run_holds_all_that_is_promised(finished_run):
     for file in (run.recipe, run.verdicts, run.curves, run.sensitivity, run.report, run.pairs(SUITE), run.tokens / "train.bin"):
         assert file.stat().st_size > 0
     assert list(finished_run.rglob("*.tmp")) == []
-    assert set(run.reading("loss", "dev")) == {(seed, step) for seed in (0, 1) for step in tiny.TRAINED}
+    assert set(Results(run).dev_losses()) == {(seed, step) for seed in (0, 1) for step in tiny.TRAINED}
 
 
 def test_its_lineage_says_how_it_was_made(finished_run):
@@ -184,14 +185,14 @@ def test_a_checkpoint_that_was_cut_is_named_and_its_scores_are_kept(own_run):
     assert stamps(own_run, "scores/") == before
     assert len(here.display.warnings) == 1
     assert str(file) in here.display.warnings[0]
-    assert "its scores are kept, --again 8 would make them anew" in here.display.warnings[0]
+    assert "what was read of it is kept, --again 8 would read it anew" in here.display.warnings[0]
 
 
 def test_a_checkpoint_that_was_cut_is_not_scored_and_all_others_are(own_run):
     file = cut(own_run, 8)
     shutil.rmtree(own_run / "seed-0" / "scores")
     here = begin(own_run)
-    with pytest.raises(OntogenyError, match=r"bytes instead of .* it is not scored") as caught:
+    with pytest.raises(OntogenyError, match=r"bytes instead of .* it is not read") as caught:
         here.score()
     assert str(file) in str(caught.value)
     assert RunFolder(own_run).scored(0, SUITE) == [step for step in tiny.TRAINED if step != 8]
@@ -201,7 +202,7 @@ def test_a_checkpoint_that_was_cut_is_not_scored_and_all_others_are(own_run):
 def test_scores_on_other_pairs_are_not_judged_with_the_new_ones(own_run):
     cut(own_run, 8)
     here = begin(own_run, "scoring.pairs_per_paradigm=4")
-    with pytest.raises(OntogenyError, match="it is not scored"):
+    with pytest.raises(OntogenyError, match="it is not read"):
         here.score()
     with pytest.raises(OntogenyError, match=r"step-00000008\.parquet was scored on other pairs"):
         here.judge()

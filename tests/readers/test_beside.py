@@ -13,6 +13,7 @@ from ontogeny.laboratory import Run
 from ontogeny.readers import ReadingMode, beside, live, plan, process
 from ontogeny.readers.beside import Beside
 from ontogeny.recipe import Recipe
+from ontogeny.results import Results
 from ontogeny.store import RunFolder
 
 SUITE = "micro-english"
@@ -31,14 +32,14 @@ def unread(own_run):
     run = RunFolder(own_run)
     for step in UNREAD:
         run.scores(1, SUITE, step).unlink()
-        run.readings(1, step).unlink()
+        run.reading("loss", 1, step).unlink()
     return Run(own_run, tiny.Heard())
 
 
 def tables(folder):
     run = RunFolder(folder)
     scores = {step: store.read_table(run.scores(1, SUITE, step)) for step in run.scored(1, SUITE)}
-    return scores, run.reading("loss", "dev")
+    return scores, Results(run).dev_losses()
 
 
 def same(ours, theirs):

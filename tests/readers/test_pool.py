@@ -12,6 +12,7 @@ from ontogeny import store
 from ontogeny.laboratory import Run
 from ontogeny.readers import pool, process
 from ontogeny.records import OntogenyError
+from ontogeny.results import Results
 from ontogeny.store import RunFolder
 
 SUITE = "micro-english"
@@ -26,7 +27,7 @@ def stand_in(monkeypatch):
 def test_processes_side_by_side_write_the_tables_of_one(own_run, finished_run):
     for seed, step in [(0, 1), (0, 2), (0, 8), (1, 0), (1, 24)]:
         RunFolder(own_run).scores(seed, SUITE, step).unlink()
-        RunFolder(own_run).readings(seed, step).unlink()
+        RunFolder(own_run).reading("loss", seed, step).unlink()
     display = tiny.Heard()
     Run(own_run, display).score(jobs=2)
     ours, theirs = RunFolder(own_run), RunFolder(finished_run)
@@ -36,7 +37,7 @@ def test_processes_side_by_side_write_the_tables_of_one(own_run, finished_run):
             one, other = (run.scores(seed, SUITE, step) for run in (ours, theirs))
             assert store.read_table(one).equals(store.read_table(other))
             assert store.table_metadata(one) == store.table_metadata(other)
-    assert ours.reading("loss", "dev") == theirs.reading("loss", "dev")
+    assert Results(ours).dev_losses() == Results(theirs).dev_losses() and len(Results(ours).dev_losses()) == 14
     assert display.said[0].startswith("reading 4 checkpoints with 2 processes of ")
     assert "of memory each" in display.said[0]
     assert display.warnings == []
@@ -92,7 +93,7 @@ def test_a_trouble_is_said_and_all_others_are_read(own_run, stand_in):
     file = own_run / "seed-0" / "checkpoints" / store.step_name(1) / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-10])
     display = tiny.Heard()
-    with pytest.raises(OntogenyError, match="it is not scored"):
+    with pytest.raises(OntogenyError, match="it is not read"):
         Run(own_run, display).score(jobs=2)  # the first is read here, the others by stand-ins
     assert len(display.warnings) == 1
     assert str(file) in display.warnings[0]

@@ -68,4 +68,4 @@ def test_what_a_person_can_mend_is_a_trouble(own_run):
     file.write_bytes(file.read_bytes()[:-10])
     run.scores(0, "micro-english", 8).unlink()
     asked = {"run": str(own_run), "seed": 0, "step": 8, "again": False}
-    assert "it is not scored" in process.answer(asked, READS, tiny.Heard(), None)["trouble"]
+    assert "it is not read" in process.answer(asked, READS, tiny.Heard(), None)["trouble"]

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from ontogeny.report.gather import gather
-from ontogeny.report.ngram_figures import FIGURES, there
 from synthetic_evidence import add_evidence, evidence_of
 from synthetic_run import curves_of, make_run, paradigm_names, verdicts_of
 from test_page import charts_of, without_scripts

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from ontogeny.report.gather import gather
 from synthetic_run import STEPS, make_run, paradigm_names
 
 from ontogeny.pages.axes import taken_apart

@@ -235,7 +235,7 @@ def test_a_runs_scores_name_the_weights_that_were_scored(finished_run):
             found = store.table_metadata(run.scores(seed, "micro-english", step))
             assert found["weights"] == store.file_hash(run.checkpoint(seed, step) / "model.safetensors")
             assert (found["seed"], found["step"]) == (str(seed), str(step))
-            assert store.table_metadata(run.readings(seed, step))["weights"] == found["weights"]
+            assert store.table_metadata(run.reading("loss", seed, step))["weights"] == found["weights"]
             hashes.add(found["weights"])
     assert len(hashes) == 2 * len(tiny.TRAINED)
 

@@ -11,7 +11,7 @@ from ontogeny import recipe, store
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.report.sections import _unknown
 from ontogeny.scoring import plan
-from ontogeny.scoring.reading import CheckpointReader, ask
+from ontogeny.scoring.reading import CheckpointReader, OpenedCheckpoint, ask
 from ontogeny.store import RunFolder
 from ontogeny.suites.table import Table
 
@@ -98,8 +98,10 @@ def test_a_table_of_other_pairs_or_a_broken_one_is_refused(tmp_path, asked, chec
 def read_by(tmp_path, suite, folder, *settings):
     """Reads a checkpoint with a reader of its own."""
     run = RunFolder(tmp_path / "run")
-    reader = CheckpointReader(run, observation(tmp_path / "own.csv", *settings), [suite], torch.device("cpu"), None)
-    reader.read(0, Checkpoint(8, folder), [suite], lambda title, n: nullcontext(lambda sentences: None))
+    cpu = torch.device("cpu")
+    reader = CheckpointReader(run, observation(tmp_path / "own.csv", *settings), [suite], cpu, None)
+    opened = OpenedCheckpoint(folder, cpu)
+    reader.read(0, Checkpoint(8, folder), opened, [suite], lambda title, n: nullcontext(lambda sentences: None))
     return run
 
 
