@@ -73,8 +73,8 @@ def runnable(page):
 def without_pages():
     """The page and its pictures take most of a tiny run's time; tests/report and the runs of other tests write them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ontogeny.report.page.write_figures", lambda material, folder: [])
-        patch.setattr("ontogeny.report.page.render", lambda material: material.name)
+        patch.setattr("ontogeny.report.page.write_figures", lambda results, folder: [])
+        patch.setattr("ontogeny.report.page.render", lambda results: results.name)
         yield
 
 

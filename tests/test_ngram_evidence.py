@@ -10,10 +10,12 @@ import polars as pl
 import pytest
 import tiny
 from ngrams.by_definition import Model, counts
+from safetensors.torch import load_file, save_file
 
 from ontogeny import store
 from ontogeny.commands import adoption
 from ontogeny.display import Display
+from ontogeny.instruments import WITH_EVIDENCE
 from ontogeny.laboratory import Run
 from ontogeny.ngrams.kneser_ney import estimate
 from ontogeny.records import OntogenyError
@@ -22,11 +24,11 @@ from ontogeny.training import order as data_order
 
 SUITE, ORDER, BOS = "micro-english", 3, 2
 TABLES = {
-    *("margins", "ngram_curves", "reliance", "ladder", "rungs", "divergence", "closest"),
+    *("margins", "ngram_curves", "ladder", "rungs"),
     *("cases", "foretold", "predictions", "contests", "tables", "matched"),
 }
 NONE_OBSERVED = {"predictions", "tables"}  # ten pairs are too few for a verdict: these have no row
-OF_SCORES = TABLES - {"margins", "ngram_curves"}
+OF_SCORES = TABLES - {"margins", "ngram_curves"} | set(WITH_EVIDENCE)
 OF_CURVES = {"cases", "foretold", "predictions", "contests", "tables", "matched"}
 
 
@@ -54,13 +56,20 @@ def own(examined, tmp_path):
 
 
 def stamps(folder, part="evidence"):
-    return {file.stem: (file.stat().st_mtime_ns, file.stat().st_ino) for file in (folder / part).rglob("*") if file.is_file()}
+    return {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in (folder / part).rglob("*") if file.is_file()}
 
 
 def made_anew(folder, order=ORDER):
-    before = stamps(folder)
+    """Tables of the evidence, and instruments that have read any checkpoint."""
+    parts = ("evidence", "seed-0/readings", "seed-1/readings")
+    before = {part: stamps(folder, part) for part in parts}
     Run(folder).examine(order)
-    return {name for name, stamp in stamps(folder).items() if before.get(name) != stamp}
+    found = {file for part in parts for file, stamp in stamps(folder, part).items() if before[part].get(file) != stamp}
+    return {file.stem if file.parent.name == "evidence" else file.parent.name for file in found}
+
+
+def table(run, name):
+    return run.reading(name).collect() if name in WITH_EVIDENCE else run.evidence(name)
 
 
 # --- brute force --------------------------------------------------------------------------------------------------
@@ -109,14 +118,16 @@ def test_every_table_is_there_and_is_the_runs(examined):
     run = Run(examined)
     assert {file.stem for file in (examined / "evidence").iterdir()} == TABLES
     paradigms, moments = set(pairs_of(run)["paradigm"]), {(seed, step) for seed in (0, 1) for step in tiny.TRAINED}
-    for name in ("reliance", "ladder", "divergence", "ngram_curves"):
-        assert set(run.evidence(name).select("seed", "step").iter_rows()) == moments
-    for name in TABLES - {"divergence", "closest"} - NONE_OBSERVED:
-        assert run.evidence(name)["suite"].unique().to_list() == [SUITE]
+    for name in ("reliance", "ladder", "distance", "ngram_curves"):
+        assert set(table(run, name).select("seed", "step").iter_rows()) == moments
+    for name in TABLES - NONE_OBSERVED | {"reliance"}:
+        assert table(run, name)["suite"].unique().to_list() == [SUITE]
     for name in ("margins", "reliance", "ladder", "ngram_curves", "cases", "matched"):
-        assert set(run.evidence(name)["paradigm"]) - {""} == paradigms
-    for name in ("margins", "ladder", "divergence", "closest", "ngram_curves"):
-        assert set(run.evidence(name)["order"]) == {1, 2, 3}
+        assert set(table(run, name)["paradigm"]) - {""} == paradigms
+    for name in ("margins", "ladder", "distance", "ngram_curves"):
+        assert set(table(run, name)["order"]) == {1, 2, 3}
+    closest = run.fold("distance")["closest"]
+    assert closest.select("seed", "order").rows() == [(seed, order) for seed in (0, 1) for order in (1, 2, 3)]
     assert set(run.evidence("margins")["level"]) == {"token", "word"}
     assert run.folder.lineage()["ngrams"]["word"]["order"] == run.folder.lineage()["ngrams"]["token"]["order"] == ORDER
 
@@ -130,7 +141,7 @@ def test_the_second_time_nothing_is_made(own):
 @pytest.mark.parametrize("level", ["token", "word"])
 def test_margins_are_sums_of_logarithms(examined, level):
     run = Run(examined)
-    counted = run.ngram_evidence.count(ORDER, [level])[level]
+    counted = run.ngram_evidence.counts.levels(ORDER, [level])[level]
     pairs = some_pairs_of(run)
     for order in (1, 2):
         p = by_definition(counted.text.ids.tolist(), len(counted.tokenizer), order)
@@ -175,12 +186,14 @@ def test_before_training_an_ngram_learner_knows_lengths_alone(examined):
 
 
 def test_other_weights_change_what_stands_on_scores_alone(own):
-    path = RunFolder(own).scores(0, SUITE, 24)
-    frame, facts = store.read_table(path), store.table_metadata(path)
-    store.write_table(path, frame.with_columns(logp_good=pl.col("logp_bad") + 1), facts | {"weights": "other"})
-    before = Run(own).evidence("reliance")
+    folder = RunFolder(own).checkpoint(0, 24)
+    weights = load_file(folder / store.WEIGHTS)
+    save_file({name: 2 * tensor for name, tensor in weights.items()}, folder / store.WEIGHTS, {"format": "pt"})
+    store.seal(folder)
+    Run(own).score(again=[24])
+    before = table(Run(own), "reliance")
     assert made_anew(own) == OF_SCORES
-    after = Run(own).evidence("reliance")
+    after = table(Run(own), "reliance")
     changed = after.filter(~pl.struct(pl.all()).is_in(before.select(pl.struct(pl.all())).to_series().implode()))
     assert set(changed.select("seed", "step").iter_rows()) == {(0, 24)}
     assert made_anew(own) == set()
@@ -203,8 +216,9 @@ def test_other_thresholds_change_what_stands_on_verdicts(own):
 
 def test_a_higher_order_makes_every_table_and_a_lower_one_counts_nothing(own):
     indices = stamps(own, "ngrams")
-    assert made_anew(own, 2) == TABLES
-    assert set(Run(own).evidence("margins")["order"]) == {1, 2}
+    assert made_anew(own, 2) == TABLES | {"distance"}  # reliance is on bigrams, whatever else is counted
+    for name in ("margins", "distance"):
+        assert set(table(Run(own), name)["order"]) == {1, 2}
     assert stamps(own, "ngrams") == indices
 
 
@@ -212,7 +226,7 @@ def test_counts_of_another_text_are_made_anew(own):
     file = own / "ngrams" / "token" / "index" / "index.json"
     facts = store.read_json(file)
     store.write_json(file, facts | {"key": "of another text"})
-    assert not Run(own).ngram_evidence.counted_before("token", ORDER)
+    assert not Run(own).ngram_evidence.counts.before("token", ORDER)
     Run(own).count(ORDER)
     assert store.read_json(file) == facts
 
@@ -260,7 +274,7 @@ def test_a_suite_that_joined_later_waits_for_its_verdicts_and_is_explained_befor
     run.score()
     run.judge()
     run.examine(ORDER)
-    assert set(run.evidence("cases")["suite"]) == set(run.evidence("reliance")["suite"]) == {SUITE, "own"}
+    assert set(run.evidence("cases")["suite"]) == set(table(run, "reliance")["suite"]) == {SUITE, "own"}
     assert run.why("mine").verdict is not None
 
 
@@ -306,10 +320,12 @@ def test_a_seed_that_lags_behind_waits(own):
 
 
 def test_tables_are_had_by_name(examined, finished_run):
-    with pytest.raises(OntogenyError, match="has no table of evidence called 'reliances'; did you mean 'reliance'"):
-        Run(examined).evidence("reliances")
-    with pytest.raises(OntogenyError, match=r"known: cases, closest, .*tables"):
+    with pytest.raises(OntogenyError, match="has no table of evidence called 'ladders'; did you mean 'ladder'"):
+        Run(examined).evidence("ladders")
+    with pytest.raises(OntogenyError, match=r"known: cases, contests, .*tables"):
         Run(examined).evidence("x")
+    with pytest.raises(OntogenyError, match=r"reliances has not read .* --with reliances \(did you mean 'reliance'\?\)"):
+        Run(examined).reading("reliances")
     with pytest.raises(OntogenyError, match="no table of evidence called 'margins'; run: ontogeny evidence"):
         Run(finished_run).evidence("margins")
 
