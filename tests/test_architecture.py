@@ -34,6 +34,7 @@ FLOORS = (
     ("pages", "training", "ngrams"),
     ("suites",),
     ("corpora", "tokens", "architectures", "grids", "sources"),
+    ("foreign",),
     ("recipe", "store", "display", "machine"),
     ("registry",),
     ("records",),

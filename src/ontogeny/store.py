@@ -352,6 +352,8 @@ def sealed_weights(folder: Path) -> str | None:
 
 def weights_hash(folder: Path) -> str:
     """SHA-256 over the weights files of a Hugging Face folder: one file's own hash, or the hash of the shards' hashes."""
+    if not folder.is_dir():
+        raise missing(folder, "model")
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     if not files:
         raise OntogenyError(f"{folder} holds no weights: expected {WEIGHTS}, its shards, or pytorch_model.bin")

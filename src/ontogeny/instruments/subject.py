@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ontogeny import store
+from ontogeny.foreign import class_named
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.records import Checkpoint, OntogenyError, Pair
 from ontogeny.scoring import settled
 from ontogeny.scoring.masked import named_masked
-from ontogeny.scoring.reading import OpenedCheckpoint, class_named, context_of
+from ontogeny.scoring.reading import OpenedCheckpoint, context_of
 
 if TYPE_CHECKING:
     import torch

@@ -59,7 +59,10 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
 
     keep_memory()
     with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
-        frame, plan, weights = score_folder(folder, asked, find_device(device), Scoring().batch_tokens, bos, progress)
+        most, where = Scoring().batch_tokens, find_device(device)
+        frame, plan, weights = score_folder(
+            folder, asked, where, most, bos, progress, lambda text: display.warn(f"{folder}: {text}")
+        )
     facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": store.score_key(asked.key, bos)}
     store.write_table(out, frame, facts)
     found = curve(frame).with_columns(seed=0, step=0)

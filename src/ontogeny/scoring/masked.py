@@ -74,13 +74,14 @@ def ends(tokenizer: PreTrainedTokenizerBase, bos: bool) -> tuple[int | None, int
 
 
 def room(model: Any, context: int) -> int:
-    """The `context` of a plan for a model that takes `context` tokens: all of a sentence is input, and what follows it too.
+    """The `context` of a plan for a model that takes `context` tokens: all of a sentence is input, and what follows it too."""
+    return min(context, getattr(model.config, "max_position_embeddings", context) - passed_over(model)) - 2
 
-    The RoBERTas number their positions from one past the padding's.
-    """
+
+def passed_over(model: Any) -> int:
+    """Positions that no token has: the RoBERTas number theirs from one past the padding's."""
     tables = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
-    taken = max((table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None), default=0)
-    return min(context, getattr(model.config, "max_position_embeddings", context) - taken) - 2
+    return max((table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None), default=0)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 
-from ontogeny import store
+from ontogeny import foreign, store
 from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
 from ontogeny.scoring import causal, masked, plan, settled
@@ -79,9 +79,10 @@ class OpenedCheckpoint:
     Raises OntogenyError that names the folder for what cannot be opened.
     """
 
-    def __init__(self, folder: Path, device: torch.device):
+    def __init__(self, folder: Path, device: torch.device, say: Callable[[str], None] = lambda text: None):
         self.folder = folder
         self.device = device
+        self.say = say  # what a person should know of it
 
     @cached_property
     def weights(self) -> str:
@@ -91,7 +92,7 @@ class OpenedCheckpoint:
     @cached_property
     def model(self) -> Any:
         """The model, float32, on the device."""
-        return open_model(self.folder).to(self.device)
+        return open_model(self.folder, self.say).to(self.device)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -256,11 +257,17 @@ def _kept_tokens(path: Path, asked: SuitePairs) -> plan.Tokenised:
 
 
 def score_folder(
-    folder: Path, asked: SuitePairs, device: torch.device, batch_tokens: int, bos: bool, progress: causal.Progress
+    folder: Path,
+    asked: SuitePairs,
+    device: torch.device,
+    batch_tokens: int,
+    bos: bool,
+    progress: causal.Progress,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[pl.DataFrame, plan.Plan, str]:
     """Scores of any folder that `from_pretrained` opens, the plan that made them, and the hash of its weights."""
     weights = store.weights_hash(folder)
-    model, tokenizer = part_of(open_model(folder).to(device), asked, folder), open_tokenizer(folder)
+    model, tokenizer = part_of(open_model(folder, say).to(device), asked, folder), open_tokenizer(folder)
     first, context = frame(model, tokenizer, bos, None)
     todo = plan.make(asked.pairs, tokenizer, first, context)
     how = Scoring(batch_tokens=batch_tokens)
@@ -274,49 +281,19 @@ def frame(model: Any, tokenizer: PreTrainedTokenizerBase, bos: bool, trained: in
     return (token_store.bos_id(tokenizer) if bos else None), context_of(model, trained)
 
 
-def open_model(folder: Path) -> Any:
-    """A causal or masked language model from a local folder, in float32, never from the hub.
-
-    Raises OntogenyError naming the folder.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
-    from transformers.utils import logging
-
+def open_model(folder: Path, say: Callable[[str], None] = lambda text: None) -> Any:
+    """A causal or masked language model from a local folder, in float32, ours made fast.  Raises OntogenyError as the door does."""
     from ontogeny.architectures import auto
     from ontogeny.architectures.models.mamba import quicken
 
-    logging.disable_progress_bar()  # one bar a run, ours
-    if not (folder / "config.json").exists():
-        raise OntogenyError(f"{folder} is not a model's folder: it has no config.json")
     auto.register()
-    masks = masked.named_masked(class_named(folder))
-    opener, kind = (AutoModelForMaskedLM, "masked") if masks else (AutoModelForCausalLM, "causal")
-    try:
-        model, found = opener.from_pretrained(folder, dtype=torch.float32, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise OntogenyError(f"{folder} cannot be opened as a {kind} language model ({first})") from error
-    if lacking := sorted(found["missing_keys"]):
-        raise OntogenyError(
-            f"{folder} is no whole {kind} language model: {len(lacking)} of its tensors, such as {lacking[0]}, are not in "
-            "its files and would be random numbers"
-        )
-    return quicken(model.eval())
-
-
-def class_named(folder: Path) -> str:
-    """The class of a folder's model, as its config names it; empty where it names none, or there is no config."""
-    config = folder / "config.json"
-    names = (store.read_json(config).get("architectures") if config.exists() else None) or [""]
-    return str(names[0])
+    return quicken(foreign.open_model(folder, masked.named_masked(foreign.class_named(folder)), say))
 
 
 def context_of(model: Any, trained: int | None) -> int:
     """Most input tokens a model takes: what it was trained with where that is known, else what its config says."""
-    config = model.config
-    most = next((int(v) for n in ("max_position_embeddings", "n_positions", "n_ctx") if (v := getattr(config, n, None))), 2**31)
+    said = [getattr(model.config, name, None) for name in ("max_position_embeddings", "n_positions", "n_ctx")]
+    most = next((int(longest) for longest in said if longest and longest > 0), 2**31) - masked.passed_over(model)
     return min(most, trained) if trained else most
 
 
@@ -339,18 +316,18 @@ def _scorer(
 
     def score(part: plan.Plan) -> causal.Scored:
         try:
+            foreign.check_tokens(model, part.sentences)
             if masked.is_masked(model):
                 return masked.read(model, part, tokenizer, device, bos, how.batch_tokens, progress, how.masked)
             return causal.read_by(chosen(), part, device, how.batch_tokens, progress)
         except OntogenyError as error:
             raise OntogenyError(f"{folder}: {error}") from error
+        except Exception as error:  # a model of somebody else's may raise anything
+            raise OntogenyError(f"{folder}: the model fails on these sentences ({foreign.cause(error)})") from error
 
     return score
 
 
-TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges*", "special_tokens_map*", "added_tokens*", "*.model")
-
-
 def _tokenizer_key(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
-    files = sorted({file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)})
-    return store.content_key({file.name: store.file_hash(file) for file in files} or tokenizer.get_vocab())
+    files = {file.name: store.file_hash(file) for file in foreign.tokenizer_files(folder)}
+    return store.content_key(files or tokenizer.get_vocab())
