@@ -172,7 +172,7 @@ def test_a_folder_without_a_vocabulary_gives_no_blank_tokenizer(tmp_path, kind, 
     if settings:
         (tmp_path / settings).write_text("{}")
     for opened in (open_tokenizer, lambda path: Pretrained(name=str(path)).make([])):
-        with pytest.raises(OntogenyError, match=r"no tokenizer\.json and no vocabulary"):
+        with pytest.raises(OntogenyError, match=r"holds no tokenizer .* it has no vocabulary; put the files"):
             opened(tmp_path)
 
 

@@ -199,6 +199,38 @@ def test_a_checkpoint_that_was_cut_is_not_scored_and_all_others_are(own_run):
     assert RunFolder(own_run).lineage()["warnings"] == str(caught.value).splitlines()
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_checkpoint_with_a_changed_byte_is_not_scored(own_run, name):
+    file = tiny.flip(RunFolder(own_run).checkpoint(0, 8) / name)
+    shutil.rmtree(own_run / "seed-0" / "scores")
+    shutil.rmtree(own_run / "seed-0" / "readings")
+    with pytest.raises(OntogenyError, match=rf"{file} is not what was written: bytes of it have changed; .* it is not read"):
+        begin(own_run).score()
+    assert RunFolder(own_run).scored(0, SUITE) == [step for step in tiny.TRAINED if step != 8]
+    assert {row for row in RunFolder(own_run).reading("loss", "dev") if row[0] == 0} == {
+        (0, step) for step in tiny.TRAINED if step != 8
+    }
+
+
+def test_a_tokenizer_with_a_changed_byte_is_not_trained_with(own_run):
+    file = RunFolder(own_run).tokenizer / "tokenizer.json"
+    file.write_text(file.read_text().replace("dog", "dig"))
+    with pytest.raises(OntogenyError, match=rf"{file} is not what was written: .*; delete .*/tokenizer and it is made again"):
+        begin(own_run, "seeds=[0, 1, 2]").train()
+    shutil.rmtree(file.parent)
+    begin(own_run, "seeds=[0, 1, 2]").train()
+
+
+@pytest.mark.parametrize("name", ["train.bin", "train.idx", "dev.bin"])
+def test_tokens_with_a_changed_byte_are_not_trained_on(own_run, name):
+    file = tiny.flip(RunFolder(own_run).tokens / name)
+    with pytest.raises(OntogenyError, match=rf"{file} is not what was written: .*; delete it and it is made again"):
+        begin(own_run, "seeds=[0, 1, 2]").train()
+    file.unlink()
+    begin(own_run, "seeds=[0, 1, 2]").train()
+    assert store.file_hash(file) == RunFolder(own_run).lineage()["tokens"][name.split(".")[0]]["hashes"][name]
+
+
 def test_scores_on_other_pairs_are_not_judged_with_the_new_ones(own_run):
     cut(own_run, 8)
     here = begin(own_run, "scoring.pairs_per_paradigm=4")

@@ -269,6 +269,43 @@ def test_a_checkpoint_that_was_cut_or_lost_files_is_faulty(tmp_path):
     assert not run.has_checkpoint(0, 3)
 
 
+def test_a_checkpoint_with_a_changed_byte_is_not_sound(tmp_path):
+    run = RunFolder(tmp_path)
+
+    def save(place):
+        for name in ("model-1.safetensors", "model-2.safetensors", "config.json"):
+            (place / name).write_bytes(name.encode())
+
+    for step, name in enumerate(("model-1.safetensors", "model-2.safetensors", "config.json", "ontogeny.json")):
+        run.write_checkpoint(0, step, save)
+        folder = run.checkpoint(0, step)
+        assert store.sound(folder) == store.weights_hash(folder)
+        file = tiny.flip(folder / name)
+        with pytest.raises(OntogenyError, match=rf"{name} is not what was written: bytes of it have changed; .* not read"):
+            store.sound(folder)
+        assert (store.fault(folder) is None) == file.name.startswith("model")  # weights are hashed when they are opened
+
+
+def test_a_checkpoint_of_an_older_version_is_known_by_its_weights_alone(tmp_path):
+    folder = write(RunFolder(tmp_path), 0, 5)
+    done = json.loads((folder / "DONE").read_text())
+    del done["hashes"]
+    (folder / "DONE").write_text(json.dumps(done))
+    tiny.flip(folder / "ontogeny.json")
+    assert store.sound(folder) == done["weights"]
+    tiny.flip(folder / "model.safetensors")
+    with pytest.raises(OntogenyError, match=r"model\.safetensors is not what was written"):
+        store.sound(folder)
+
+
+def test_a_done_that_is_not_ours_says_nothing(tmp_path):
+    folder = write(RunFolder(tmp_path), 0, 5)
+    for other in (b"", b"\xff", b"[]", b'{"weights": 5, "sizes": {}}'):
+        (folder / "DONE").write_bytes(other)
+        assert store.changed(folder, "any") is None
+        assert "DONE cannot be read" in store.fault(folder)
+
+
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path):
     run = RunFolder(tmp_path)
 

@@ -84,6 +84,14 @@ def save(model, tokenizer, folder: Path) -> Path:
     return folder
 
 
+def flip(file: Path, at: int = -1) -> Path:
+    """Another bit in one byte of a file, which keeps its size."""
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+    return file
+
+
 class Heard(Display):
     """A quiet display that remembers what it would have said."""
 

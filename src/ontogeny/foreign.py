@@ -65,29 +65,24 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
     if not folder.is_dir():
         where = "run again where there is a network, or name a folder: --set tokenizer.kind=pretrained --set tokenizer.name=FOLDER"
         with opening(name, f"no tokenizer {name!r}: it is not a folder here, and the hub could not give it", where):
-            return _whole(AutoTokenizer.from_pretrained(str(name), revision=revision, trust_remote_code=False))
+            return _tried(AutoTokenizer.from_pretrained(str(name), revision=revision, trust_remote_code=False), False)
     check_pointers(_files(folder, *SETTINGS, *TOKENIZER))
-    bare = not _files(folder, *VOCABULARY)
-    with opening(folder, NO_TOKENIZER.format(folder) if bare else f"{folder} holds no tokenizer that transformers can open"):
-        tokenizer = _whole(AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
-        wanted = type(tokenizer).vocab_files_names.values()  # none where bytes or characters are the tokens
-        if bare and wanted and not _files(folder, *wanted):
-            raise OntogenyError(NO_TOKENIZER.format(folder))
-    return tokenizer
+    none = "" if _files(folder, *VOCABULARY) else NONE
+    with opening(folder, f"{folder} holds no tokenizer that transformers can open{none}"):
+        own = (folder / "tokenizer.json").exists()
+        return _tried(AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), own)
 
 
-NO_TOKENIZER = (
-    "{} holds no tokenizer that transformers can open: no tokenizer.json and no vocabulary; put the files of the tokenizer that "
-    "the model was trained with into it"
+NONE = (
+    ": it has no vocabulary; put the files of the tokenizer that the model was trained with into it (tokenizer.json and all others)"
 )
 
 
-def _whole(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The tokenizer, if it can be used and has tokens that are not special: the word mark alone is none."""
-    special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), "▁"}
+def _tried(tokenizer: PreTrainedTokenizerBase, own: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer, if it can be used and has a tokenizer.json or tokens that are not special (the word mark is none)."""
     tokenizer(["a b"], add_special_tokens=False)
-    if not set(tokenizer.get_vocab()) - special:
-        raise OntogenyError(NO_TOKENIZER.format(tokenizer.name_or_path))
+    if not own and not set(tokenizer.get_vocab()) - {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), "▁"}:
+        raise OntogenyError(f"{tokenizer.name_or_path} holds no tokenizer that transformers can open{NONE}")
     return tokenizer
 
 

@@ -92,15 +92,19 @@ class Run(OpenedRun):
 
         Raises OntogenyError if the processes that torchrun started cannot share a batch.
         """
+        from ontogeny.tokens.prepare import check
         from ontogeny.training import parallel
         from ontogeny.training.setting_out import announce, try_ways
 
         ranks = parallel.here()
         ranks.check(self._own())
+        check(self.folder, self.text)
         self.folder.note(reading=plan(self._own(), jobs * ranks.beside).lineage())
         fresh = "engine" not in self.folder.lineage()
         announce(self.folder, self._own(), self.text, self.training_plan(jobs), jobs, self.display)
         treatment = self.treatment(self._own().seeds[0])
+        for stream in self.streams:
+            stream.text.checked()
         if fresh and ranks.size == 1:
             try_ways(self.folder, self._own(), self.text, self.training_plan(), treatment, self.display)
 

@@ -21,7 +21,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
@@ -90,6 +90,20 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise OntogenyError(f"{path} does not exist") from None
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """Each file's hash, by its name."""
+    return {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def altered(folder: Path, hashes: Mapping[str, str]) -> str | None:
+    """What to say of the first file that has not the hash it was written with; None if all have."""
+    return next((_altered(folder / name) for name, was in hashes.items() if file_hash(folder / name) != was), None)
+
+
+def _altered(file: Path) -> str:
+    return f"{file} is not what was written: bytes of it have changed"
 
 
 # --- atomic writes ------------------------------------------------------------------------------------------------
@@ -324,41 +338,82 @@ def step_name(step: int) -> str:
 
 
 def seal(folder: Path) -> str:
-    """Writes DONE: the size of every file and the weights' hash.  Returns that hash."""
-    weights = weights_hash(folder)
-    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file() and file.name != DONE}
-    write_json(folder / DONE, {"weights": weights, "sizes": sizes})
+    """Writes DONE: the weights' hash, and the size and hash of every file.  Returns the weights' hash."""
+    hashes = {name: was for name, was in hashes_of(folder).items() if name != DONE}
+    weights = _together([hashes[file.name] for file in weights_files(folder)])
+    sizes = {name: (folder / name).stat().st_size for name in hashes}
+    write_json(folder / DONE, {"weights": weights, "sizes": sizes, "hashes": hashes})
+    return weights
+
+
+def sound(folder: Path) -> str:
+    """The hash of a checkpoint's weights; if it was sealed, once all of it is known to be what was written.
+
+    Raises OntogenyError that names the file that is not.
+    """
+    wrong = fault(folder) if _sealed(folder) else None
+    weights = "" if wrong else weights_hash(folder)
+    if wrong := wrong or changed(folder, weights):
+        raise OntogenyError(f"{wrong}; copy it from where it is sound, or go on without it; it is not read")
     return weights
 
 
 def fault(folder: Path) -> str | None:
-    """What is wrong with a sealed checkpoint (a file gone or of another size), or None."""
+    """What is wrong with a sealed checkpoint (a file gone, of another size, or but for the weights of other content), or None."""
     if not (folder / DONE).exists():
         return f"{folder} has no DONE marker: it was not written to its end"
-    for name, size in read_json(folder / DONE)["sizes"].items():
+    if not (sealed := _sealed(folder)):
+        return f"{folder / DONE} cannot be read: it does not say what the checkpoint holds"
+    for name, size in sealed["sizes"].items():
         file = folder / name
         if not file.exists():
             return f"{file} is missing"
         if file.stat().st_size != size:
             return f"{file} has {file.stat().st_size} bytes instead of {size}: it was cut or changed after it was written"
-    return None
+    weights = {file.name for file in weights_files(folder)}  # large, and hashed when they are about to be opened
+    return altered(folder, {name: was for name, was in sealed["hashes"].items() if name not in weights})
+
+
+def changed(folder: Path, weights: str) -> str | None:
+    """What to say of a sealed checkpoint whose weights have another hash now than when they were written; None if they have not."""
+    sealed = _sealed(folder)
+    if not sealed or sealed["weights"] == weights:
+        return None
+    return altered(folder, sealed["hashes"]) or _altered(weights_files(folder)[0])
+
+
+def _sealed(folder: Path) -> dict[str, Any]:
+    """What DONE says: `weights`, `sizes` and, empty from older versions, `hashes`; nothing where it is not there, or not ours."""
+    try:
+        found = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    ours = isinstance(found, dict) and isinstance(found.get("weights"), str) and isinstance(found.get("sizes"), dict)
+    return {"hashes": {}} | found if ours else {}
 
 
 def sealed_weights(folder: Path) -> str | None:
     """The weights' hash that a checkpoint of our own was sealed with; None for any other folder."""
-    done = folder / DONE
-    return str(read_json(done)["weights"]) if done.exists() else None
+    return _sealed(folder).get("weights")
 
 
 def weights_hash(folder: Path) -> str:
     """SHA-256 over the weights files of a Hugging Face folder: one file's own hash, or the hash of the shards' hashes."""
+    return _together([file_hash(file) for file in weights_files(folder)])
+
+
+def _together(hashes: list[str]) -> str:
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """The files of a folder's weights.  Raises OntogenyError if there are none."""
     if not folder.is_dir():
         raise missing(folder, "model")
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     if not files:
         raise OntogenyError(f"{folder} holds no weights: expected {WEIGHTS}, its shards, or pytorch_model.bin")
-    hashes = [file_hash(file) for file in files]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return files
 
 
 # --- the run's folder ---------------------------------------------------------------------------------------------

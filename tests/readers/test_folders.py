@@ -46,6 +46,13 @@ def test_one_that_cannot_be_opened_is_named_and_the_others_are_scored(finished_r
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["step-00000008.parquet"]
 
 
+def test_a_run_s_checkpoint_that_was_changed_since_is_said(finished_run, table, tmp_path):
+    folder = shutil.copytree(RunFolder(finished_run).checkpoint(0, 8), tmp_path / "model")
+    file, heard = tiny.flip(folder / "model.safetensors"), tiny.Heard()
+    score_folders([folder], "table", table, tmp_path / "out", device="cpu", display=heard)
+    assert heard.warnings == [f"! {folder}: {file} is not what was written: bytes of it have changed"]
+
+
 def test_names_tell_folders_apart():
     assert names_of([Path("/a/one"), Path("/a/two")]) == ["one", "two"]
     assert names_of([Path("/a/x/one"), Path("/b/x/one")]) == ["a-x-one", "b-x-one"]

@@ -57,6 +57,22 @@ def test_the_stream_is_bos_document_bos_document(written, tokenizer):
     assert facts["sources"] == ["test"]
 
 
+@pytest.mark.parametrize("name", ["train.bin", "train.idx"])
+def test_a_changed_byte_is_found_when_it_is_asked_for(tmp_path, written, name):
+    ids = np.where(written.ids == 3, 4, written.ids)
+    for found in (written, token_store.derive(tmp_path / "other", "train", written, ids, key="o", unknown=3)):
+        assert found.checked() is found
+        tiny.flip(found.path.with_name(name))
+        with pytest.raises(OntogenyError, match=rf"{name} is not what was written: bytes of it have changed; delete it"):
+            TokenStore(found.path.parent, "train").checked()
+
+
+def test_a_store_of_an_older_version_has_no_hashes_and_is_taken(tmp_path, written):
+    store.write_json(tmp_path / "train.json", {name: fact for name, fact in written.facts.items() if name != "hashes"})
+    tiny.flip(written.path)
+    assert len(TokenStore(tmp_path, "train").checked()) == len(written)
+
+
 def test_without_bos_documents_follow_one_another(tmp_path, tokenizer):
     written = token_store.write(tmp_path, "train", tiny.documents("a b", "c"), tokenizer, bos=False, key="k")
     assert tokenizer.decode(written.ids.tolist()) == "a b c"

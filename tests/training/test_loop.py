@@ -206,6 +206,37 @@ def test_a_state_of_other_settings_or_a_broken_one_is_refused(text, tmp_path):
         state.restore(tmp_path / "state", "key")
 
 
+def test_a_state_with_a_changed_byte_is_refused(text, tmp_path):
+    path = tmp_path / "state"
+    state = begin(text, Training(**SETTINGS))
+    state.save(path, "key")
+    written = path.read_bytes()
+    header = int.from_bytes(written[:8], "little")
+    places = [*range(8 + header, len(written), 997), len(written) - 1, written.index(b'"tokens":"0"') + len(b'"tokens":"')]
+    for place in places:
+        path.write_bytes(written)
+        tiny.flip(path, place)
+        with pytest.raises(OntogenyError, match="state is not what was written: bytes of it have changed"):
+            state.restore(path, "key")
+    path.write_bytes(written)
+    state.restore(path, "key")
+
+
+def test_a_state_of_an_older_version_has_no_checksum_and_is_taken(text, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    state = begin(text, Training(**SETTINGS))
+    state.save(tmp_path / "state", "key")
+    with safe_open(tmp_path / "state", "pt") as file:
+        facts = {name: value for name, value in file.metadata().items() if name != "checksum"}
+    save_file(load_file(tmp_path / "state"), tmp_path / "old", facts)
+    state.restore(tmp_path / "old", "key")
+    save_file(load_file(tmp_path / "state"), tmp_path / "bare")
+    with pytest.raises(OntogenyError, match="bare cannot be read"):
+        state.restore(tmp_path / "bare", "key")
+
+
 KILLED = """
 import os, signal, sys
 from ontogeny import store

@@ -78,12 +78,12 @@ class ReadingContext:
         return found[name]
 
     def text(self, split: str = "dev") -> TokenStore:
-        """The run's own text as tokens: train or dev.  Raises OntogenyError as `trained` does."""
+        """The run's own text as tokens: train or dev.  Raises OntogenyError as `trained` does, or if it was changed."""
         if split not in SPLITS:
             raise OntogenyError(f"a run's text is train or dev, not {split!r}")
         assert self.trained
-        store_: TokenStore = getattr(self._text(), split)
-        return store_
+        found: TokenStore = self.once(("text", split), lambda: getattr(self._text(), split).checked())
+        return found
 
     @cached_property
     def counts(self) -> TextCounts:

@@ -80,7 +80,7 @@ class TextCounts:
         if self.before(level, order):
             return Counted(level, Index(folder, text.ids, key), text, tokenizer)
         with self.display.bar(f"n-grams of {level}s, n = 1 to {order}", len(text), "positions") as progress:
-            index = build(folder, text.ids, len(tokenizer), text.facts["bos"], key, order=order, progress=progress)
+            index = build(folder, text.checked().ids, len(tokenizer), text.facts["bos"], key, order=order, progress=progress)
         self.folder.note(ngrams={level: index.facts | {"bytes": index.size}})
         return Counted(level, index, text, tokenizer)
 

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ontogeny import store
 from ontogeny.records import Document
 from ontogeny.tokens import token_store
-from ontogeny.tokens.prepare import Bar, counted, silent
-from ontogeny.tokens.pretrained import open_tokenizer
+from ontogeny.tokens.prepare import Bar, counted, open_or_make, silent
 from ontogeny.tokens.token_store import TokenStore
 from ontogeny.tokens.trained import WordTokenizer
 
@@ -31,14 +29,13 @@ def word_stream(
 
     Raises OntogenyError for an empty text.
     """
-    stream, marker = folder / "stream", folder / "tokenizer" / "key.json"
-    if not (marker.exists() and store.read_json(marker)["key"] == key):
+    stream = folder / "stream"
+
+    def make() -> PreTrainedTokenizerBase:
         with bar("words of the training text") as progress:
-            tokenizer = WordTokenizer(vocab_size=EVERY).make(counted(documents(), progress))
-        with store.atomic(marker.parent, mark=marker.name) as temporary:
-            tokenizer.save_pretrained(temporary)
-            store.write_json(temporary / "key.json", {"key": key})
-    opened = open_tokenizer(marker.parent)
+            return WordTokenizer(vocab_size=EVERY).make(counted(documents(), progress))
+
+    opened = open_or_make(folder / "tokenizer", key, make)
 
     def write() -> TokenStore:
         with bar("word stream of the training text") as progress:

@@ -86,12 +86,13 @@ class OpenedCheckpoint:
 
     @cached_property
     def weights(self) -> str:
-        """The hash of its weights."""
-        return store.weights_hash(self.folder)
+        """The hash of its weights, known to be those that were written where that can be known."""
+        return store.sound(self.folder)
 
     @cached_property
     def model(self) -> Any:
         """The model, float32, on the device."""
+        assert self.weights  # held against what was written, before it is opened
         return open_model(self.folder, self.say).to(self.device)
 
     @cached_property
@@ -266,12 +267,20 @@ def score_folder(
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[pl.DataFrame, plan.Plan, str]:
     """Scores of any folder that `from_pretrained` opens, the plan that made them, and the hash of its weights."""
-    weights = store.weights_hash(folder)
+    weights = hash_of(folder, say)
     model, tokenizer = part_of(open_model(folder, say).to(device), asked, folder), open_tokenizer(folder)
     first, context = frame(model, tokenizer, bos, None)
     todo = plan.make(asked.pairs, tokenizer, first, context)
     how = Scoring(batch_tokens=batch_tokens)
     return _scorer(model, todo, tokenizer, device, how, bos, progress, folder)(todo).frame, todo, weights
+
+
+def hash_of(folder: Path, say: Callable[[str], None]) -> str:
+    """The hash of the weights of a folder that belongs to no run; `say` is told if it was a run's and has been changed since."""
+    weights = store.weights_hash(folder)
+    if told := store.changed(folder, weights):
+        say(told)
+    return weights
 
 
 def frame(model: Any, tokenizer: PreTrainedTokenizerBase, bos: bool, trained: int | None) -> tuple[int | None, int]:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ontogeny import store
@@ -80,18 +81,36 @@ def splits(recipe: Recipe) -> tuple[Callable[[], Iterator[Document]], Callable[[
 def _tokenizer(
     folder: RunFolder, recipe: Recipe, key: str, documents: Callable[[], Iterable[Document]], bar: Bar
 ) -> PreTrainedTokenizerBase:
-    marker = folder.tokenizer / "key.json"
-    if marker.exists() and store.read_json(marker)["key"] == key:
-        return open_tokenizer(folder.tokenizer)
     part: Any = recipe.tokenizer
-    with bar("tokenizer") as progress:
-        tokenizer: PreTrainedTokenizerBase = part.make(counted(documents(), progress))
-    with store.atomic(folder.tokenizer, mark=marker.name) as temporary:
-        tokenizer.save_pretrained(temporary)
-        store.write_json(temporary / "key.json", {"key": key})
-    if not len(tokenizer):
-        raise OntogenyError("the tokenizer has no tokens")
-    return open_tokenizer(folder.tokenizer)
+
+    def make() -> PreTrainedTokenizerBase:
+        with bar("tokenizer") as progress:
+            tokenizer: PreTrainedTokenizerBase = part.make(counted(documents(), progress))
+        if not len(tokenizer):
+            raise OntogenyError("the tokenizer has no tokens")
+        return tokenizer
+
+    return open_or_make(folder.tokenizer, key, make)
+
+
+def open_or_make(folder: Path, key: str, make: Callable[[], PreTrainedTokenizerBase]) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder if it is there with this content key, else what `make` gives, which is kept there."""
+    marker = folder / "key.json"
+    if not (marker.exists() and store.read_json(marker)["key"] == key):
+        made = make()
+        with store.atomic(folder, mark=marker.name) as temporary:
+            made.save_pretrained(temporary)
+            store.write_json(temporary / marker.name, {"key": key, "hashes": store.hashes_of(temporary)})
+    return open_tokenizer(folder)
+
+
+def check(folder: RunFolder, text: TokenisedText) -> None:
+    """Raises OntogenyError if a file of the tokenizer or the tokens was changed since it was written; reads them whole."""
+    known = store.read_json(folder.tokenizer / "key.json")
+    if told := store.altered(folder.tokenizer, known.get("hashes", {})):
+        raise OntogenyError(f"{told}; delete {folder.tokenizer} and it is made again")
+    text.train.checked()
+    text.dev.checked()
 
 
 def counted(documents: Iterable[Document], progress: token_store.Progress) -> Iterator[Document]:

@@ -4,7 +4,7 @@ With a backward tokenizer each document stands there from its last token to its 
 
 train.bin     token ids, uint16 or uint32, little-endian
 train.idx     one row a document: where it starts, words before it, which source and line it came from
-train.json    counts, dtype, sources, content key, unigram entropy; written last, so a store with it is whole
+train.json    counts, dtype, sources, content key, unigram entropy, the files' hashes; written last, so a store with it is whole
 """
 
 from __future__ import annotations
@@ -38,6 +38,15 @@ class TokenStore:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def checked(self) -> TokenStore:
+        """The same, once its files are known to hold what was written; reads them whole.  Older stores do not say and are taken.
+
+        Raises OntogenyError that names the file that was changed.
+        """
+        if told := store.altered(self.path.parent, self.facts.get("hashes", {})):
+            raise OntogenyError(f"{told}; delete it and it is made again")
+        return self
 
     def blocks(self, context: int) -> int:
         """How many blocks of `context` predictions the stream holds; a rest shorter than that is not trained on."""
@@ -132,6 +141,7 @@ def write(
         "unknown": int(counts[tokenizer.unk_token_id]) if tokenizer.unk_token_id not in (None, first) else 0,
         "unigram_entropy": entropy(counts),
         "sources": list(sources),
+        "hashes": _hashes(folder, name),
     }
     store.write_json(folder / f"{name}.json", facts)
     return TokenStore(folder, name)
@@ -164,9 +174,14 @@ def derive(
         "documents": len(rows),
         "unknown": int(counts[unknown]) if unknown not in (None, text.facts["bos"]) else 0,
         "unigram_entropy": entropy(counts),
+        "hashes": _hashes(folder, name),
     }
     store.write_json(folder / f"{name}.json", facts)
     return TokenStore(folder, name)
+
+
+def _hashes(folder: Path, name: str) -> dict[str, str]:
+    return {file: store.file_hash(folder / file) for file in (f"{name}.bin", f"{name}.idx")}
 
 
 def open_or_write(folder: Path, name: str, key: str, make: Callable[[], TokenStore]) -> TokenStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,27 +58,22 @@ class TrainingState:
         """Writes the file whole; `key` ties it to the settings it was trained with."""
         from safetensors.torch import save_file
 
-        tensors = {f"model.{name}": value.contiguous() for name, value in _own_tensors(self.model).items()}
+        tensors = {f"model.{name}": value for name, value in _own_tensors(self.model).items()}
         for name, parameter in self.model.named_parameters():
             for part, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"optimiser.{part}.{name}"] = value.contiguous()
+                tensors[f"optimiser.{part}.{name}"] = value
         for number, change in enumerate(self.changes):
-            tensors |= {f"change.{number}.{name}": value.contiguous() for name, value in change.tensors().items()}
+            tensors |= {f"change.{number}.{name}": value for name, value in change.tensors().items()}
         tensors["history"] = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(COLUMNS))
+        tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        numbers = {"step": self.step, "tokens": self.tokens, "words": self.words}
+        facts = {name: json.dumps(value) for name, value in numbers.items()} | {"key": key}
         with store.atomic(path) as temporary:
-            facts = {"step": self.step, "tokens": self.tokens, "words": self.words}
-            save_file(tensors, temporary, {name: json.dumps(value) for name, value in facts.items()} | {"key": key})
+            save_file(tensors, temporary, facts | {"checksum": _checksum(tensors, facts)})
 
     def restore(self, path: Path, key: str) -> None:
-        """Takes everything from the file.  Raises OntogenyError if it is broken or belongs to other settings."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                facts = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except (SafetensorError, OSError) as error:
-            raise OntogenyError(f"{path} cannot be read ({error}); delete it to train this seed from the start") from error
+        """Takes everything from the file.  Raises OntogenyError if it is broken, was changed or belongs to other settings."""
+        facts, tensors = _read(path)
         if facts["key"] != key:
             raise OntogenyError(f"{path} belongs to a training with other settings; give this run another name")
         self.model.load_state_dict(_under("model.", tensors), strict=False)
@@ -91,6 +87,32 @@ class TrainingState:
                 }
         self.history = [tuple(row) for row in tensors["history"].tolist()]
         self.step, self.tokens, self.words = (json.loads(facts[name]) for name in ("step", "tokens", "words"))
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """What a file of state says and holds.  One that an older version wrote has no checksum and is taken as it is."""
+    from safetensors import SafetensorError, safe_open
+
+    again = f"delete {path.parent.parent} to train this seed from the start"
+    try:
+        with safe_open(path, "pt") as file:
+            facts: dict[str, str] = dict(file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, TypeError) as error:
+        raise OntogenyError(f"{path} cannot be read ({error}); {again}") from error
+    written = facts.pop("checksum", None)
+    if not {"key", "step", "tokens", "words"} <= set(facts) or (written and written != _checksum(tensors, facts)):
+        raise OntogenyError(f"{path} is not what was written: bytes of it have changed; copy it from where it is sound, or {again}")
+    return facts, tensors
+
+
+def _checksum(tensors: dict[str, torch.Tensor], facts: dict[str, str]) -> str:
+    """SHA-256 of every tensor, by name, and of what is said beside them."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
