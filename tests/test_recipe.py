@@ -1,6 +1,7 @@
 """Recipes: read back as written, every mistake named with its line, settings laid over."""
 
 import pytest
+import tiny
 
 from ontogeny import recipe
 from ontogeny.recipe import Recipe
@@ -186,3 +187,53 @@ def test_a_part_cannot_be_changed():
 @pytest.mark.parametrize("part", [Recipe, recipe.Training, recipe.Schedule, recipe.Scoring, recipe.Thresholds])
 def test_every_setting_says_what_it_means(part):
     assert [name for name, field in part.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seeds=[true]",
+        "seeds=[1.0]",
+        "seeds=['1']",
+        "seeds=[9223372036854775808]",
+        "training.batch=2.5",
+        "training.batch=true",
+        "training.steps=1e2",
+        "training.learning_rate=true",
+        "training.betas=[0.9, 1.0]",
+        "training.betas=[-0.1, 0.9]",
+        "verdicts.seed=true",
+        "corpus.words=2000.0",
+        "suites.0.pairs_per_paradigm=true",
+    ],
+)
+def test_what_is_no_number_of_its_kind_is_not_taken_for_one(setting):
+    name = setting.split("=")[0]
+    with pytest.raises(OntogenyError, match=rf"{name}(\.\d)? input should be .*\(got "):
+        tiny.recipe(setting)
+
+
+def test_whole_numbers_may_stand_for_others_and_bases_and_underscores_are_numbers():
+    found = tiny.recipe("training.learning_rate=1", "training.dev_tokens=10_000", "seeds=[0x10]")
+    assert (found.training.learning_rate, found.training.dev_tokens, found.seeds) == (1.0, 10_000, (16,))
+
+
+@pytest.mark.parametrize(("warmup", "meant"), [("0.5", True), ("1", True), ("2.0", True), ("1.5", False), ("100.01", False)])
+def test_a_warm_up_is_a_share_or_a_whole_number_of_steps(warmup, meant):
+    if meant:
+        assert tiny.recipe(f"training.warmup={warmup}").training.warmup == float(warmup)
+    else:
+        with pytest.raises(OntogenyError, match="a number of steps is whole, and a share of all steps is below 1"):
+            tiny.recipe(f"training.warmup={warmup}")
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "2024-01-01", "[.nan]", "{deep: [2024-01-01]}", "{1: 2}"])
+def test_options_that_would_be_written_down_as_something_else_are_refused(value):
+    with pytest.raises(OntogenyError, match=r"recipe:\d+: model\.options has init_std: .*; a recipe keeps texts, finite numbers"):
+        tiny.recipe(f"model.options.init_std={value}")
+
+
+def test_what_options_hold_is_read_back_the_same():
+    kept = {"a": [1, 2.5, None, True], "b": "text", "c": {"d": [[]]}}
+    found = tiny.recipe(f"model.options={kept}".replace("None", "null").replace("True", "true"))
+    assert recipe.parse(recipe.dump(found)).model.options == kept

@@ -12,11 +12,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     SerializeAsAny,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import CoreSchema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -24,12 +26,24 @@ from ontogeny import registry
 from ontogeny.records import OntogenyError
 
 
+def _with_strict_numbers(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        inner = {name: _with_strict_numbers(part) for name, part in schema.items()}
+        return inner | {"strict": True} if schema.get("type") in ("int", "float") else inner
+    return type(schema)(map(_with_strict_numbers, schema)) if isinstance(schema, list | tuple) else schema
+
+
 class Part(BaseModel):
-    """A frozen, strict piece of a recipe: an unknown field is an error, never ignored."""
+    """A frozen, strict piece of a recipe: an unknown field is an error, never ignored; true, 1.5 and "1" are no whole numbers."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True, allow_inf_nan=False
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        found: CoreSchema = _with_strict_numbers(handler(source))
+        return found
 
 
 class Kind(Part):
@@ -94,7 +108,7 @@ class Training(Part):
     """AdamW's; not applied to biases and norms unless `decay_all`."""
     decay_all: bool = False
     """Decay every parameter, as plain `AdamW(model.parameters())` does."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     """AdamW's."""
     clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 turns clipping off."""
@@ -118,6 +132,13 @@ class Training(Part):
     """How often the state for going on after a kill is written between checkpoints."""
     dev_tokens: int = Field(131_072, ge=1)
     """Tokens of held-out text that each checkpoint's dev loss is measured on."""
+
+    @field_validator("warmup")
+    @classmethod
+    def _warmup_is_meant(cls, warmup: int | float) -> int | float:
+        if warmup > 1 and warmup % 1:
+            raise ValueError(f"is {warmup}: a number of steps is whole, and a share of all steps is below 1")
+        return warmup
 
 
 class Schedule(Part):
@@ -243,7 +264,7 @@ class Observation(Part):
 class Recipe(Observation):
     """A run, from text to verdicts."""
 
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field((0,), min_length=1)
     """One model is trained for each; a seed decides initialisation, dropout and data order."""
     corpus: CorpusPart
     """The training text."""

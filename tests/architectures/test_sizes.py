@@ -117,3 +117,28 @@ def test_a_recipe_names_each(tmp_path):
     for kind in (*KINDS, "bigram"):
         found = recipe.parse(tiny.RECIPE, settings=[f"model.kind={kind}"])
         assert (found.model.kind, recipe.parse(recipe.dump(found)).model) == (kind, found.model)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("num_hidden_layers", -1, "it is a size, 1 or more"),
+        ("num_hidden_layers", 0, "it is a size, 1 or more"),
+        ("num_hidden_layers", True, "it is a whole number"),
+        ("num_hidden_layers", 2.5, "it is a whole number"),
+        ("dropout", True, "it is a number"),
+        ("dropout", 2, "it is a probability, from 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["opt", "lstm"])
+def test_an_option_of_another_kind_is_refused_when_the_recipe_is_read(kind, name, value, told):
+    with pytest.raises(ValueError, match=rf"has {name}: {value}; {told}"):
+        registry.load("architecture", kind)(size=f"{kind}-1m", options={name: value})
+
+
+def test_an_option_that_no_size_sets_is_held_against_the_config_s_own():
+    with pytest.raises(OntogenyError, match=r"model\.options\.layerdrop is True; it is a number"):
+        build("opt", "opt-1m", layerdrop=True)
+    with pytest.raises(OntogenyError, match=r"model\.options\.vocab_size is 0; it is a size, 1 or more"):
+        build("opt", "opt-1m", vocab_size=0)
+    assert build("opt", "opt-1m", pad_token_id=0).config.pad_token_id == 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from ontogeny import registry
 from ontogeny.recipe import Kind
@@ -23,6 +24,17 @@ class Sized(Kind):
     """A named size."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Any field of the model's config, laid over the size."""
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_kept(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        known = {name: value for size in cls.sizes.values() for name, value in size.items()}
+        for name, value in options.items():
+            if not _plain(value):
+                raise ValueError(f"has {name}: {value}; a recipe keeps texts, finite numbers, true, false, null, and lists of them")
+            if told := unlike(value, known.get(name), name):
+                raise ValueError(f"has {name}: {value}; {told}")
+        return options
 
     sizes: ClassVar[Sizes]
     positions: ClassVar[str | None] = "max_position_embeddings"  # the config's word for the longest sequence; None: there is none
@@ -56,10 +68,12 @@ class Sized(Kind):
 
     def settings(self, config: type[Any], vocabulary: int, context: int, bos: int | None, pad: int | None) -> dict[str, Any]:
         """The config's fields: the tokenizer's, then the size's, then the options.  Raises OntogenyError as `build` does."""
-        known = [name for name in config().to_dict() if not name.startswith("_")]
-        for name in self.options:
+        known = {name: value for name, value in config().to_dict().items() if not name.startswith("_")}
+        for name, value in self.options.items():
             if name not in known:
-                raise OntogenyError(f"model.options.{name} is no field of {config.__name__}; {registry.nearest(name, known)}")
+                raise OntogenyError(f"model.options.{name} is no field of {config.__name__}; {registry.nearest(name, list(known))}")
+            if told := unlike(value, known[name], name):
+                raise OntogenyError(f"model.options.{name} is {value}; {told}")
         ours = {"vocab_size": self.rows(vocabulary)} | ({self.positions: context} if self.positions else {})
         found = {**ours, **self.special(bos, pad), **self.sizes[self.size], **self.options}
         check_vocabulary(found["vocab_size"], self.rows(vocabulary))
@@ -69,6 +83,27 @@ class Sized(Kind):
                 f"but training.context is {context} tokens; make the first at least as large"
             )
         return found
+
+
+def _plain(value: Any) -> bool:
+    """True for what a recipe is written down as and read back the same."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _plain(inner) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def unlike(value: Any, usual: Any, name: str) -> str | None:
+    """What to say of an option that is of another kind than its usual value, or a size or probability that cannot be; else None."""
+    if isinstance(usual, bool) or not isinstance(usual, int | float):
+        return "it is true or false" if isinstance(usual, bool) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or (isinstance(usual, int) and isinstance(value, float)):
+        return "it is a whole number" if isinstance(usual, int) else "it is a number"
+    if "drop" in name and isinstance(value, int | float) and not 0 <= value <= 1:
+        return "it is a probability, from 0 to 1"
+    size = isinstance(usual, int) and usual > 0 and not name.endswith("_token_id")
+    return "it is a size, 1 or more" if size and isinstance(value, int) and value < 1 else None
 
 
 def check_vocabulary(rows: int, vocabulary: int) -> None:
