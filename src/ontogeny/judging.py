@@ -165,10 +165,12 @@ def judge_table(source: Path, settings: Sequence[str], out: Path | None, display
     for setting in settings:
         recipes.override(raw, setting)
     total = raw.pop("total_steps", None)
+    if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+        raise OntogenyError(f"--set total_steps={total}: it is a whole number of steps")
     if unknown := [name for name in raw if name != "verdicts"]:
         raise OntogenyError(f"--set {unknown[0]}: a table takes verdicts.NAME and total_steps only")
     thresholds = recipes.build(Thresholds, raw["verdicts"], "--set verdicts")
-    curves, prefix = without_common_prefix(read_accuracy_table(source))
+    curves, prefix = without_common_prefix(read_accuracy_table(source, say=display.say))
     if prefix:
         display.say(f"{source}: all paradigms begin with {prefix!r}, which is left out")
     time = timeline_of(curves, total)

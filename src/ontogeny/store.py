@@ -21,7 +21,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
@@ -286,11 +286,15 @@ def keep_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str]) -> Non
         write_table(path, frame, metadata)
 
 
-def read_csv(path: Path, separator: str = ",") -> pl.DataFrame:
-    """A CSV file by its name as it stands.  Raises what polars raises: such tables are somebody else's."""
+def read_csv(path: Path, separator: str = ",", texts: Sequence[str] = ()) -> pl.DataFrame:
+    """A CSV file by its name as it stands; `texts`: columns that are no numbers, whatever they look like.
+
+    Raises what polars raises: such tables are somebody else's.
+    """
     import polars as pl
 
-    return pl.read_csv(path.absolute(), separator=separator, infer_schema_length=None, glob=False)
+    kinds = dict.fromkeys(texts, pl.String)
+    return pl.read_csv(path.absolute(), separator=separator, schema_overrides=kinds, infer_schema_length=None, glob=False)
 
 
 def read_table(path: Path) -> pl.DataFrame:

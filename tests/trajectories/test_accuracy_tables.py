@@ -93,3 +93,67 @@ def test_a_table_is_the_one_of_just_that_name(write, kind, name):
     write(frame(), f"acc1.{kind}")
     own = write(frame().with_columns(accuracy=pl.lit(0.75)), f"{name}.{kind}")
     assert read_accuracy_table(own)["accuracy"].unique().to_list() == [0.75]
+
+
+def with_n(**columns):
+    return frame().with_columns(n=pl.lit(100)).with_columns(**columns)
+
+
+@pytest.mark.parametrize("name", ["N", " n", "Suite", "phenomena", "marginn"])
+def test_a_column_that_may_be_a_known_one_misspelt_is_an_error(write, name):
+    with pytest.raises(OntogenyError, match=rf"table.csv has a column '{name}', which is none that is read; did you mean '\w+'"):
+        read_accuracy_table(write(frame().with_columns(pl.lit(5).alias(name))))
+
+
+def test_a_column_that_is_there_twice_is_an_error(tmp_path):
+    (tmp_path / "t.csv").write_text("paradigm,step,seed,accuracy,accuracy\na,1,0,.5,.6\n")
+    with pytest.raises(OntogenyError, match="did you mean 'accuracy'"):
+        read_accuracy_table(tmp_path / "t.csv")
+
+
+def test_what_is_not_read_and_what_is_taken_for_granted_is_said(write):
+    said = []
+    read_accuracy_table(write(frame().with_columns(model=pl.lit("m"), accuracy_sd=pl.lit(0.1))), say=said.append)
+    assert said == [
+        "table.csv: columns that are not read: model, accuracy_sd",
+        "table.csv has no column 'n': each paradigm is taken to have 1,000 pairs",
+    ]
+    read_accuracy_table(write(with_n()), say=said.append)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        *((name, value, "not whole") for name in ("seed", "step", "n") for value in (1.5, float("nan"), float("inf"))),
+        *((name, True, "is not all numbers .Boolean") for name in ("seed", "step", "n", "accuracy")),
+        *((name, "ten", "is not all numbers") for name in ("seed", "step", "n", "accuracy", "margin")),
+        *((name, 1e300, r"has 1e\+300 in row 1; it is") for name in ("seed", "step", "n")),
+        ("seed", -1, "has -1 in row 1; it is 0 to"),
+        ("step", -5, "has -5 in row 1; it is 0 to"),
+        ("n", 0, "has 0 in row 1; it is 1 to"),
+        ("paradigm", None, "'paradigm' is empty in 18 rows"),
+        ("paradigm", " ", "'paradigm' is empty in 18 rows"),
+        ("accuracy", float("nan"), "not from 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_a_value_that_is_none_is_an_error(write, name, column, value, message):
+    with pytest.raises(OntogenyError, match=message):
+        read_accuracy_table(write(with_n(**{column: pl.lit(value)}), name))
+
+
+def test_paradigms_are_read_as_text(write):
+    number = pl.col("paradigm").replace_strict({"blimp_a_1": 1, "blimp_a_2": 2, "blimp_b": 3})
+    for table, name in ((with_n(paradigm=number), "t.csv"), (with_n(paradigm=number), "t.parquet")):
+        assert sorted(read_accuracy_table(write(table, name))["paradigm"].unique()) == ["1", "2", "3"]
+    got = read_accuracy_table(write(with_n(paradigm=number.cast(pl.String).str.zfill(2)), "t.CSV"))
+    assert without_common_prefix(got)[0]["paradigm"].unique().sort().to_list() == ["01", "02", "03"]
+    got = read_accuracy_table(write(with_n(paradigm=pl.col("paradigm").cast(pl.Categorical)), "c.parquet"))
+    assert judge(got, timeline_of(got))["paradigm"].to_list() == ["blimp_a_1", "blimp_a_2", "blimp_b"]
+
+
+def test_two_suites_are_named(write):
+    both = pl.concat([with_n(suite=pl.lit(suite)) for suite in ("x", "y")])
+    with pytest.raises(OntogenyError, match="holds several suites: x, y; one suite at a time"):
+        read_accuracy_table(write(both))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -30,19 +30,19 @@ def warn_of(run: Run, sources: Sequence[Path], step: int | None = None, alpha: f
     if not any(run.folder.scored(seed, suite) for seed in run.folder.seeds()):
         raise OntogenyError(f"{run.folder.path} has no scores on {suite} yet; run: ontogeny score {run.folder.path}")
     curves = curves_of(run.folder, suite, run.recipe)
-    calibration = calibrate([finished(source, suite) for source in sources])
+    calibration = calibrate([finished(source, suite, run.display.say) for source in sources])
     at = int(curves["step"].to_numpy().max()) if step is None else step
     return warn(curves, Results(run.folder).timeline(curves), calibration, at, alpha, run.recipe.verdicts)
 
 
-def finished(source: Path, suite: str | None = None) -> Finished:
+def finished(source: Path, suite: str | None = None, say: Callable[[str], None] = lambda text: None) -> Finished:
     """A run that has ended, or a table of accuracies, to calibrate on: its name, its curves, its clock, its thresholds.
 
-    Of a run the curves are those of `suite`, of its first if left out.  Raises OntogenyError for a run that has not ended, or that
-    was not read on that suite.
+    Of a run the curves are those of `suite`, of its first if left out; `say` is told what is not read of a table.  Raises
+    OntogenyError for a run that has not ended, or that was not read on that suite.
     """
     if not source.is_dir():
-        curves, _ = without_common_prefix(read_accuracy_table(source))
+        curves, _ = without_common_prefix(read_accuracy_table(source, say=say))
         return source.stem, curves, timeline_of(curves, None), Thresholds()
     run = Run(source)
     curves = store.read_table(run.folder.curves) if run.folder.curves.exists() else pl.DataFrame()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 import polars as pl
@@ -11,36 +12,47 @@ from ontogeny.records import OntogenyError
 from ontogeny.store import read_csv, scan_table
 from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need
 
+TEXTS = ("paradigm", "suite", "field", "phenomenon", "metric")
+COUNTS = {"seed": 0, "step": 0, "n": 1}  # whole numbers, and the least that each can be
+KNOWN = (*TEXTS, *COUNTS, *MEASURES, "score")
+LARGEST = 2**53  # beyond it floats, as which tables may hold them, do not tell whole numbers apart
+CLOSE = 0.8  # likeness of a column's name to a known one from which it is taken for a slip
+
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": read_csv,
-    ".tsv": lambda path: read_csv(path, separator="\t"),
+    ".csv": lambda path: read_csv(path, texts=TEXTS),
+    ".tsv": lambda path: read_csv(path, "\t", TEXTS),
     ".parquet": lambda path: scan_table(path).collect(),
 }
-KEPT = ("suite", "field", "phenomenon")
+KEPT = ("field", "phenomenon")
 
 
-def read_accuracy_table(path: Path | str, n: int = 1000) -> pl.DataFrame:
+def read_accuracy_table(path: Path | str, n: int = 1000, say: Callable[[str], None] = lambda text: None) -> pl.DataFrame:
     """A table of curves (suite, seed, step and `curve`'s columns) from a csv, tsv or parquet file.
 
     The file has columns paradigm, step, seed and accuracy, or `score` with `metric` "acc" (rows of other metrics are no
     accuracies and are left out).  Accuracies are shares, 0 to 1.  The pairs of a paradigm come from a column `n`, else
     from the argument.  Columns suite, field and phenomenon are kept (suite is else the file's name); what the file does
-    not say, such as margins, is null.  Raises OntogenyError for an unreadable or unknown kind of file, missing columns,
-    doubled rows, accuracies outside 0 to 1, and seeds that differ in their checkpoints.
+    not say, such as margins, is null.  `say` is told which columns are not read, and where `n` is the argument.  Raises
+    OntogenyError for an unreadable or unknown kind of file, missing columns, columns whose names are close to those of
+    missing ones, values that are none, doubled rows, accuracies outside 0 to 1, and seeds that differ in their checkpoints.
     """
     path = Path(path)
     frame = _with_accuracy(_read(path), path)
     need(frame, ("paradigm", "step", "seed", "accuracy"), f"the rows of {path.name}")
+    _check_names(frame, path, say)
     if "n" not in frame.columns:
+        say(f"{path.name} has no column 'n': each paradigm is taken to have {n:,} pairs")
         frame = frame.with_columns(n=pl.lit(n, pl.Int64))
     if "suite" not in frame.columns:
         frame = frame.with_columns(suite=pl.lit(path.stem))
     frame = _typed(frame, path)
+    if len(suites := frame["suite"].unique().sort()) > 1:
+        raise OntogenyError(f"{path.name} holds several suites: {', '.join(suites)}; one suite at a time: keep the rows of one")
     check_accuracies(frame)
     check_doubled(frame, ["paradigm", "seed", "step"])
     grid(frame)
     absent = [pl.lit(None, pl.Float64).alias(name) for name in MEASURES if name not in frame.columns]
-    columns = ["suite", "seed", "step", "paradigm", "n", *MEASURES, *(k for k in KEPT[1:] if k in frame.columns)]
+    columns = ["suite", "seed", "step", "paradigm", "n", *MEASURES, *(k for k in KEPT if k in frame.columns)]
     return frame.with_columns(absent).select(columns).sort("seed", "step", "paradigm")
 
 
@@ -57,12 +69,13 @@ def without_common_prefix(curves: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    if path.suffix not in READERS:
+    kind = path.suffix.lower()
+    if kind not in READERS:
         raise OntogenyError(f"{path.name}: accuracy tables are {', '.join(READERS)} files")
     if not path.is_file():
         raise OntogenyError(f"there is no file {path}")
     try:
-        frame = READERS[path.suffix](path)
+        frame = READERS[kind](path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise OntogenyError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
     if frame.is_empty():
@@ -75,24 +88,53 @@ def _with_accuracy(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
         return frame
     if "metric" not in frame.columns:
         raise OntogenyError(f"{path.name} has scores but no column 'metric' that says which are accuracies ('acc')")
-    kept = frame.filter(pl.col("metric") == "acc").rename({"score": "accuracy"})
+    metrics = frame["metric"].cast(pl.String)
+    kept = frame.filter(metrics == "acc").rename({"score": "accuracy"})
     if kept.is_empty():
         raise OntogenyError(
-            f"{path.name} has no rows whose metric is 'acc'; metrics: {', '.join(sorted(frame['metric'].unique()))}"
+            f"{path.name} has no rows whose metric is 'acc'; metrics: {', '.join(sorted(set(metrics.drop_nulls())))}"
         )
     return kept
 
 
+def _check_names(frame: pl.DataFrame, path: Path, say: Callable[[str], None]) -> None:
+    """Raises OntogenyError for a column that may be a known one misspelt; says which others are not read."""
+    others = [name for name in frame.columns if name not in KNOWN]
+    for name in others:
+        plain = name.strip().casefold().partition("_duplicated_")[0]  # polars' name for a column that is there twice
+        missing = [known for known in KNOWN if known not in frame.columns]
+        if likely := [plain] if plain in KNOWN else get_close_matches(plain, missing, n=1, cutoff=CLOSE):
+            raise OntogenyError(f"{path.name} has a column {name!r}, which is none that is read; did you mean {likely[0]!r}?")
+    if others:
+        say(f"{path.name}: columns that are not read: {', '.join(others)}")
+
+
 def _typed(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Whole numbers for seed, step and n, floats for accuracy; raises OntogenyError for a column that is not."""
-    for name, kind in {"seed": pl.Int64, "step": pl.Int64, "n": pl.Int64, "accuracy": pl.Float64}.items():
-        try:
-            numbers = frame[name].cast(pl.Float64)
-        except pl.exceptions.PolarsError as error:
-            raise OntogenyError(f"{path.name}: column {name!r} is not all numbers") from error
-        if numbers.null_count():
-            raise OntogenyError(f"{path.name}: column {name!r} is empty in {numbers.null_count()} rows")
-        if kind == pl.Int64 and not (numbers == numbers.round()).all():
-            raise OntogenyError(f"{path.name}: column {name!r} has numbers that are not whole")
-        frame = frame.with_columns(numbers.cast(kind))
-    return frame
+    """Texts, whole numbers for seed, step and n, floats for what is measured; raises OntogenyError for a value that is none."""
+    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in TEXTS if name in frame.columns)
+    if empty := int((frame["paradigm"].fill_null("").str.strip_chars() == "").sum()):
+        raise OntogenyError(f"{path.name}: column 'paradigm' is empty in {empty} rows")
+    counts = [_whole(_numbers(frame[name], path), path) for name in COUNTS]
+    return frame.with_columns(*counts, *(_numbers(frame[name], path) for name in MEASURES if name in frame.columns))
+
+
+def _numbers(column: pl.Series, path: Path) -> pl.Series:
+    where = f"{path.name}: column {column.name!r}"
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
+        raise OntogenyError(f"{where} is not all numbers ({column.dtype})")
+    try:
+        numbers = column.cast(pl.Float64)
+    except pl.exceptions.PolarsError as error:
+        raise OntogenyError(f"{where} is not all numbers ({str(error).splitlines()[0]})") from error
+    if column.name not in MEASURES and numbers.null_count():
+        raise OntogenyError(f"{where} is empty in {numbers.null_count()} rows")
+    return numbers
+
+
+def _whole(numbers: pl.Series, path: Path) -> pl.Series:
+    where, least = f"{path.name}: column {numbers.name!r}", COUNTS[numbers.name]
+    if not (numbers.is_finite() & (numbers == numbers.round())).all():
+        raise OntogenyError(f"{where} has numbers that are not whole")
+    if len(wrong := (~numbers.is_between(least, LARGEST)).arg_true()):
+        raise OntogenyError(f"{where} has {numbers[int(wrong[0])]:.16g} in row {wrong[0] + 1}; it is {least} to {LARGEST:,}")
+    return numbers.cast(pl.Int64)
