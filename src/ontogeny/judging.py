@@ -59,7 +59,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         raise OntogenyError(f"{folder.path} has no scores to judge; run: ontogeny score {folder.path}")
     store.write_table(folder.curves, pl.concat(curves))
     store.write_table(folder.sensitivity, pl.concat(variants))
-    store.write_table(folder.verdicts, pl.concat(verdicts))
+    store.write_table(folder.verdicts, pl.concat(verdicts), {"made_of": made_of(folder, recipe)})
     return pl.concat(verdicts)
 
 
@@ -69,6 +69,22 @@ def _results(folder: RunFolder) -> Results:
     if said := results.broken.get(DevLoss.NAME):
         raise OntogenyError(said)
     return results
+
+
+def made_of(folder: RunFolder, recipe: Observation) -> str:
+    """The content key of what verdicts are made of: every table of scores, the pairs, the clock, the thresholds."""
+    files = []
+    for suite in (cast(Suite, part).name for part in recipe.suites):
+        files.append(folder.pairs(suite))
+        files += [folder.scores(seed, suite, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
+    files += [folder.reading(DevLoss.NAME, seed, c.step) for seed in folder.seeds() for c in folder.checkpoints(seed)]
+    hashes = [(str(file.relative_to(folder.path)), store.file_hash(file)) for file in files if file.exists()]
+    return store.content_key(hashes, folder.lineage().get("training"), recipe.verdicts)
+
+
+def judged(folder: RunFolder, recipe: Observation) -> bool:
+    """True if the verdicts that are there were made of what is there now."""
+    return folder.verdicts.exists() and store.table_metadata(folder.verdicts).get("made_of") == made_of(folder, recipe)
 
 
 def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:

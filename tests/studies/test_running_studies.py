@@ -1,5 +1,7 @@
 """A study from its file to its page: what is missing is run, once; a seed that was lost is made again; what fails is named."""
 
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from ontogeny import store
 from ontogeny.cli import app
+from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies import commands, running, study_file
@@ -138,6 +141,23 @@ def test_a_seed_that_was_lost_is_the_only_one_made_again(place, study, done, in_
     after = written(place / "runs" / "little")
     assert store.read_table(lost).equals(table)
     assert {path for path in after if after[path] != before.get(path)} == {lost}
+
+
+def test_an_arm_is_judged_anew_by_what_is_in_its_files_not_by_when(place, study, done, tmp_path, monkeypatch):
+    root = shutil.copytree(place / "runs", tmp_path / "runs")
+    judged = []
+    monkeypatch.setattr(Run, "judge", lambda run: judged.append(run.folder.name))
+    for path in (root / "little").rglob("*.parquet"):
+        os.utime(path, (2e9, 2e9) if "seed-" in str(path) else (1e9, 1e9))  # a clock that was set back, or files that were copied
+    running.judge_arms(study, root / "little")
+    assert judged == []
+    arm = RunFolder(running.path_of(root / "little", study.arm("dropped")))
+    scores = arm.scores(1, "micro-english", 4)
+    facts, table = store.table_metadata(scores), store.read_table(scores)
+    store.write_table(scores, table.with_columns(logp_good=pl.col("logp_bad"), logp_bad=pl.col("logp_good")), facts)
+    os.utime(scores, (1, 1))
+    running.judge_arms(study, root / "little")
+    assert judged == ["dropped"]
 
 
 def test_a_report_of_part_of_a_study_says_what_is_not_there(place, study, tmp_path):

@@ -61,21 +61,21 @@ def judge_arms(study: Study, folder: Path, display: Display = QUIET) -> None:
     with display.bar("arms judged", len(study.arms)) as advance:
         for arm in study.arms:
             own = RunFolder(path_of(folder, arm))
-            if _has_news(own, arm):
-                try:
+            try:
+                if _has_news(own, arm):
                     Run(own.path).judge()
-                except OntogenyError as error:
-                    display.warn(f"{arm.name} stays as it was judged last: {error}")
+            except OntogenyError as error:
+                display.warn(f"{arm.name} stays as it was judged last: {error}")
             advance(1)
 
 
 def _has_news(run: RunFolder, arm: Arm) -> bool:
     """True if an arm has scores that its verdicts, if there are any, were not made of."""
+    from ontogeny.judging import judged
+
     names = [suite.name for suite in arm.recipe.suites]  # type: ignore[attr-defined]
-    scores = [run.scores(seed, name, step) for seed in run.seeds() for name in names for step in run.scored(seed, name)]
-    if not scores or not run.verdicts.exists():
-        return bool(scores)
-    return max(path.stat().st_mtime_ns for path in scores) > run.verdicts.stat().st_mtime_ns
+    scored = any(run.scored(seed, name) for seed in run.seeds() for name in names)
+    return scored and not judged(run, Run(run.path).recipe)
 
 
 def path_of(folder: Path, arm: Arm) -> Path:
