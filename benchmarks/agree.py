@@ -128,7 +128,7 @@ def ours(folder: Path, given: Inputs, how: Ours) -> Scores:
     """Through the code that a run scores with."""
     import torch
 
-    from ontogeny.scoring import causal, plan
+    from ontogeny.scoring import pairs, plan
     from ontogeny.scoring.reading import context_of, open_model
     from ontogeny.tokens.pretrained import open_tokenizer
     from ontogeny.tokens.token_store import bos_id
@@ -136,7 +136,7 @@ def ours(folder: Path, given: Inputs, how: Ours) -> Scores:
     model, tokenizer = open_model(folder), open_tokenizer(folder)
     first = bos_id(tokenizer) if how.bos else None
     todo = plan.make(inputs.as_pairs(given.load_pairs()), tokenizer, first, context_of(model, None), how.leading_space)
-    frame = causal.score(model, todo, torch.device("cpu"))
+    frame = pairs.score(model, todo, torch.device("cpu"))
     sums = frame.select("logp_good", "logp_bad").to_numpy()
     return sums / frame.select("tokens_good", "tokens_bad").to_numpy() if how.per_token else sums
 

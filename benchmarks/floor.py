@@ -41,7 +41,7 @@ def measure(asked: argparse.Namespace, given: inputs.Inputs) -> Result:
     model, tokenizer = open_model(given.checkpoints[0]), open_tokenizer(given.checkpoints[0])
     width, layers, ffn = (int(getattr(model.config, name)) for name in ("hidden_size", "num_hidden_layers", "ffn_dim"))
     todo = plan.make(inputs.as_pairs(given.load_pairs()), tokenizer, bos_id(tokenizer), context_of(model, None))
-    forest = todo.forest(readout.TREE)
+    forest = todo.sentences.forest(readout.TREE)
     nodes, reads = len(forest.tokens), int(forest.read.sum())
     parts = operations(nodes, reads, width, layers, ffn, len(tokenizer), readout.TREE)
     rates = [products(width, out) for out in (width, ffn, TILE)]

@@ -40,11 +40,11 @@ def measure(model: torch.nn.Module, todo: plan.Plan, rounds: int) -> None:
     for _ in range(rounds + 1):  # the first is to warm up
         for name, way in ways.items():
             began = time.process_time()
-            found[name], _ = readout.token_logps(way, todo, torch.device("cpu"), BATCH_TOKENS)
+            found[name], _ = readout.token_logps(way, todo.sentences, torch.device("cpu"), BATCH_TOKENS)
             seconds[name].append(time.process_time() - began)
     plain = list(ways)[-1]
     for name, way in ways.items():
-        forest = todo.forest(way.tree)
+        forest = todo.sentences.forest(way.tree(todo.sentences.context, BATCH_TOKENS))
         off, nodes = np.abs(found[name] - found[plain]).max(), len(forest.tokens)
         print(f"{name:36} {min(seconds[name][1:]):7.2f} s  {nodes:9,} nodes  {forest.read.sum():9,} read  {off:.1e} off")
 

@@ -21,7 +21,8 @@ from ontogeny import store
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Scoring
 from ontogeny.records import Pair
-from ontogeny.scoring import causal, plan, readout
+from ontogeny.scoring import pairs as scores
+from ontogeny.scoring import plan, readout
 from ontogeny.scoring.reading import context_of, open_model
 from ontogeny.tokens.pretrained import open_tokenizer
 from ontogeny.tokens.token_store import bos_id
@@ -46,7 +47,7 @@ def scorer(job: Job) -> Callable[[Path], tuple[NDArray[np.float64], Facts]]:
             first = bos_id(tokenizer) if job.bos else None
             todo = plan.make(pairs, tokenizer, first, context_of(model, None), job.leading_space)
         with clocked(model) as inside:
-            scored = causal.read(model, todo, device, batch_tokens, precision=job.precision)
+            scored = scores.read(model, todo, device, batch_tokens, precision=job.precision)
         seconds = time.perf_counter() - began
         if todo.too_long:
             raise RuntimeError(f"{len(todo.too_long)} pairs are longer than the model's context: nothing to compare")

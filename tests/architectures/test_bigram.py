@@ -10,8 +10,9 @@ from ontogeny.architectures.models.bigram import from_table
 from ontogeny.ngrams.index import build as build_index
 from ontogeny.ngrams.kneser_ney import KneserNey
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, plan
-from ontogeny.scoring.ngram import Sentences
+from ontogeny.scoring import pairs as of_pairs
+from ontogeny.scoring import plan
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.tokens import token_store
 
 LINES = ("the dog sees the cat", "the cat sees the dog", "a dog runs", "a cat runs and the dog sees the cat") * 3
@@ -50,8 +51,8 @@ def test_it_gives_the_probabilities_of_kneser_ney(counted):
 def test_it_has_the_bigrams_margins(counted, tokenizer):
     """A network's scores and a count model's, by code that shares nothing."""
     todo = plan.make(tiny.pairs(*PAIRS), tokenizer, 2, 16)
-    scored = causal.read(from_ngrams(counted, 16, 2, 1), todo, CPU)
-    sentences = Sentences(counted.index, todo)
+    scored = of_pairs.read(from_ngrams(counted, 16, 2, 1), todo, CPU)
+    sentences = WalkedPairs(counted.index, todo)
     logps = sentences.tokens_of(sentences.logps(counted, 2))
     for side, index in (("good", todo.good), ("bad", todo.bad)):
         assert scored.frame[f"logp_{side}"].to_list() == pytest.approx([logps[i].sum() for i in index], abs=1e-5)

@@ -11,7 +11,8 @@ from transformers import AutoModel, AutoModelForCausalLM
 from ontogeny import registry
 from ontogeny.architectures import auto
 from ontogeny.recipe import Training
-from ontogeny.scoring import causal, masked, plan
+from ontogeny.scoring import pairs as of_pairs
+from ontogeny.scoring import plan
 from ontogeny.scoring.reading import SuitePairs, frame, open_model, score_folder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.rows import rows_of
@@ -173,8 +174,8 @@ def test_it_is_saved_opened_and_scored_the_same_in_any_batch(name, text, tokeniz
 
     def read(model, batch_tokens):
         if name == "bert":
-            return masked.read(model, todo, tokenizer, CPU, batch_tokens=batch_tokens)
-        return causal.read(model, todo, CPU, batch_tokens)
+            return of_pairs.read_masked(model, todo, tokenizer, CPU, batch_tokens=batch_tokens)
+        return of_pairs.read(model, todo, CPU, batch_tokens)
 
     ours, one, many = read(model, 1024), read(opened, 1), read(opened, 1024)
     for side in ("logp_good", "logp_bad"):
@@ -188,7 +189,7 @@ def test_only_those_that_follow_a_mask_are_read_by_trees(name, tokenizer):
     """Also before training, when all of them say almost the same of everything."""
     todo = plan.make(pairs(), tokenizer, 2, CONTEXT)
     for model in (build(name, len(tokenizer)), sharpen(build(name, len(tokenizer)))):
-        scored = causal.read(model, todo, CPU)
+        scored = of_pairs.read(model, todo, CPU)
         assert scored.facts["way"].startswith("trees" if name in TREES else "carried" if name in CARRIED else "sentences")
         with torch.no_grad():
             for side in ("good", "bad"):

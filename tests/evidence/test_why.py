@@ -15,7 +15,7 @@ from ontogeny.ngrams.kneser_ney import Discounts
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.report import why_terminal
 from ontogeny.report.why_page import render
-from ontogeny.scoring import ngram, plan
+from ontogeny.scoring import ngram_pairs, plan
 from ontogeny.tokens import token_store
 
 BOS, ORDER = 2, 3
@@ -207,8 +207,8 @@ sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".joi
 @given(st.lists(st.tuples(sentences, sentences), min_size=1, max_size=4), st.integers(1, ORDER))
 def test_contributions_add_up_to_the_mean_margin(model, concordance, pairs, order):
     found = explained(model, concordance, *pairs, order=order, lines=1)
-    todo = ngram.Sentences(model.index, plan.make(tiny.pairs(*pairs), concordance.tokenizer, BOS, 100))
-    margins = ngram.margins(model, todo, [order])["margin"]
+    todo = ngram_pairs.WalkedPairs(model.index, plan.make(tiny.pairs(*pairs), concordance.tokenizer, BOS, 100))
+    margins = ngram_pairs.margins(model, todo, [order])["margin"]
     assert found.mean_margin == pytest.approx(margins.mean(), abs=1e-12)
     assert found.ngram_accuracy == pytest.approx(((margins.sign() + 1) / 2).mean())
     assert found.deciding["contribution"].sum() == pytest.approx(found.mean_margin, abs=1e-9)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ontogeny.ngrams.kneser_ney import estimate
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import ngram
+from ontogeny.scoring import ngram_pairs
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.tokens import token_store
 
 TEXTS = ["the dog runs", "a dog sees the cat", "the cat runs", "the dogs run", "a cat sees a dog", "dogs run"]
@@ -81,8 +82,8 @@ def test_margins_of_any_text_are_the_definition(context_of, texts, sentences, bo
 
 def test_margins_are_those_that_scoring_gives(context_of):
     context = context_of(TEXTS, PAIRS)
-    sentences = ngram.Sentences(context.index(), context.plan(["agreement"]))
-    scores = ngram.score(context.bigrams(), 2, sentences)
+    sentences = WalkedPairs(context.index(), context.plan(["agreement"]))
+    scores = ngram_pairs.score(context.bigrams(), 2, sentences)
     assert context.margin("agreement") == pytest.approx((scores["logp_good"] - scores["logp_bad"]).mean())
 
 

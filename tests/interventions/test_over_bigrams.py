@@ -21,8 +21,10 @@ from ontogeny.interventions.over_bigrams import sparse, text_of
 from ontogeny.interventions.streams import Stream
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, ngram, readout
+from ontogeny.scoring import pairs as of_pairs
 from ontogeny.scoring import plan as plans
+from ontogeny.scoring import readout
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.scoring.reading import ask, context_of, open_model, score_folder
 from ontogeny.store import RunFolder
 from ontogeny.tokens.rows import Blocks
@@ -122,11 +124,11 @@ def test_rows_beyond_the_tokenizer_never_occur(context):
 @pytest.mark.parametrize("options", [{}, {"tie_word_embeddings": False}, {"vocab_size": 64}], ids=["tied", "untied", "rounded up"])
 def test_step_0_has_the_margins_of_the_bigrams(context, options):
     model, plan = begun(context, **options), context.plan(["toy"])
-    sentences = ngram.Sentences(context.index(), plan)
+    sentences = WalkedPairs(context.index(), plan)
     expected = sentences.margins(sentences.logps(context.bigrams(), 2), 2)
     assert np.ptp(expected) > 1
-    assert margins(causal.score(model, plan, CPU)) == pytest.approx(expected, abs=1e-5)
-    assert context.margin("toy") == pytest.approx(margins(causal.score(model, plan, CPU)).mean(), abs=1e-5)
+    assert margins(of_pairs.score(model, plan, CPU)) == pytest.approx(expected, abs=1e-5)
+    assert context.margin("toy") == pytest.approx(margins(of_pairs.score(model, plan, CPU)).mean(), abs=1e-5)
 
 
 def test_logits_are_the_sum_of_both_experts(context):
@@ -157,16 +159,16 @@ def test_the_network_keeps_its_weights_and_loses_its_head(context):
 def test_every_way_of_reading_gives_the_same_numbers(context):
     """Sentences packed as trees too: a bigram's history is the token that a prediction is made at, wherever that stands."""
     model, plan = awake(begun(context)), context.plan(["toy"])
-    plain, _ = readout.token_logps(list(readout.ways(model))[-1], plan, CPU)
+    plain, _ = readout.token_logps(list(readout.ways(model))[-1], plan.sentences, CPU)
     assert [way.body for way in readout.ways(model)] == [False, False]  # a head alone would leave the bigrams out
-    assert readout.choose(model, plan, CPU).trees
+    assert readout.choose(model, plan.sentences, CPU).trees
     for way in readout.ways(model):
-        assert readout.token_logps(way, plan, CPU)[0] == pytest.approx(plain, abs=1e-5)
+        assert readout.token_logps(way, plan.sentences, CPU)[0] == pytest.approx(plain, abs=1e-5)
     one_by_one = [
         float(model(input_ids=torch.tensor([s[:-1]])).logits[0].log_softmax(-1)[range(len(s) - 1), s[1:]].sum())
         for s in plan.sentences
     ]
-    frame = causal.score(model, plan, CPU)
+    frame = of_pairs.score(model, plan, CPU)
     assert frame["logp_good"].to_numpy() == pytest.approx(np.array(one_by_one)[plan.good], abs=1e-5)
 
 
@@ -281,7 +283,7 @@ def test_a_run_reads_the_two_together_and_the_network_alone(tmp_path):
     assert together["step"].unique().sort().to_list() == alone["step"].unique().sort().to_list() == [0, 6]
 
     context, pairs = run.intervention_context, run.asked[0].pairs
-    sentences = ngram.Sentences(context.index(), plans.make(pairs, context.tokenizer, context.first, 16))
+    sentences = WalkedPairs(context.index(), plans.make(pairs, context.tokenizer, context.first, 16))
     bigrams = sentences.margins(sentences.logps(context.bigrams(), 2), 2)
     begun = together.filter(pl.col("step") == 0)
     assert begun["pair"].to_list() == [pair.pair for pair in pairs]
@@ -289,7 +291,7 @@ def test_a_run_reads_the_two_together_and_the_network_alone(tmp_path):
 
     last = alone.filter(pl.col("step") == 6)
     network = open_model(run.folder.checkpoint(0, 6)).network
-    direct = causal.score(
+    direct = of_pairs.score(
         network, run.readings.reader.plan(run.asked[1], context.tokenizer, run.folder.checkpoint(0, 6), network), CPU
     )
     assert margins(last) == pytest.approx(margins(direct), abs=1e-5)

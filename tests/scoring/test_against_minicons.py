@@ -4,7 +4,8 @@ import pytest
 import tiny
 import torch
 
-from ontogeny.scoring import causal, plan
+from ontogeny.scoring import pairs as of_pairs
+from ontogeny.scoring import plan
 from ontogeny.scoring.reading import open_model
 from ontogeny.store import RunFolder
 from ontogeny.suites.blimp import BLiMP
@@ -16,7 +17,7 @@ scorer = pytest.importorskip("minicons.scorer", reason="minicons is not installe
 
 
 def assert_agree(model, tokenizer, pairs):
-    ours = causal.score(model, plan.make(pairs, tokenizer, tokenizer.bos_token_id, 64), torch.device("cpu"))
+    ours = of_pairs.score(model, plan.make(pairs, tokenizer, tokenizer.bos_token_id, 64), torch.device("cpu"))
     peer = scorer.IncrementalLMScorer(model, "cpu", tokenizer=tokenizer)
     for side in ("good", "bad"):
         texts = [getattr(pair, side) for pair in pairs]

@@ -12,7 +12,8 @@ from ontogeny.architectures.lstm import LSTM
 from ontogeny.architectures.mamba import Mamba
 from ontogeny.architectures.models.state import RecurrentState
 from ontogeny.architectures.xlstm import XLSTM
-from ontogeny.scoring import carried, causal, plan, readout
+from ontogeny.scoring import carried, plan, readout
+from ontogeny.scoring import pairs as of_pairs
 from ontogeny.scoring.forest import grow
 
 CPU = torch.device("cpu")
@@ -78,7 +79,7 @@ def test_carried_states_give_the_numbers_of_sentences_by_themselves(name, first,
     monkeypatch.setattr(body, "shares", True, raising=False)  # also where it does not pay
     expected = by_hand(model, todo)
     assert np.ptp(expected) > 1  # a model with opinions
-    way = readout.choose(model, todo, CPU)
+    way = readout.choose(model, todo.sentences, CPU)
     assert str(way) == "carried states, hidden states"
     for nodes in (30, 32768):
         monkeypatch.setattr(readout, "NODES", nodes)
@@ -91,7 +92,7 @@ def test_transformers_own_mamba_has_no_state_to_go_on_from():
     torch.manual_seed(0)
     model = MambaForCausalLM(MambaConfig(vocab_size=V, hidden_size=16, num_hidden_layers=2, state_size=4)).eval()
     assert carried.carrier(model) is None
-    assert str(readout.choose(model, made(), CPU)) == "sentences, hidden states"
+    assert str(readout.choose(model, made().sentences, CPU)) == "sentences, hidden states"
 
 
 class Forgetful(LSTM):
@@ -110,7 +111,7 @@ def test_a_model_that_goes_on_wrongly_is_read_by_sentences(monkeypatch):
     monkeypatch.setitem(KINDS, "lstm", Forgetful)
     model, todo = build("lstm"), made()
     assert carried.carrier(model) is not None
-    assert str(readout.choose(model, todo, CPU)) == "sentences, hidden states"
+    assert str(readout.choose(model, todo.sentences, CPU)) == "sentences, hidden states"
 
 
 def test_a_pair_that_shares_nothing_and_one_that_is_all_shared():
@@ -120,8 +121,8 @@ def test_a_pair_that_shares_nothing_and_one_that_is_all_shared():
     tokenizer = tiny.words("a b c d e")
     todo = plan.make(tiny.pairs(("a b", "a b c"), ("d e", "e d")), tokenizer, 2, CONTEXT)
     model = build("lstm")
-    found = causal.read(model, todo, CPU)
+    found = of_pairs.read(model, todo, CPU)
     assert found.facts["way"].startswith("carried")
     assert found.frame["logp_good"].to_numpy() == pytest.approx(
-        causal.frame_of(todo, by_hand(model, todo))["logp_good"].to_numpy(), abs=1e-5
+        of_pairs.frame_of(todo, by_hand(model, todo))["logp_good"].to_numpy(), abs=1e-5
     )

@@ -11,7 +11,8 @@ from transformers import OPTForCausalLM, OPTModel
 
 from ontogeny import store
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, distributions, plan, readout
+from ontogeny.scoring import distributions, plan, readout
+from ontogeny.scoring import pairs as of_pairs
 from ontogeny.scoring.reading import ask, context_of, open_model, score_folder
 from ontogeny.store import RunFolder
 from ontogeny.suites.micro_english import MicroEnglishPairs
@@ -40,7 +41,7 @@ def model(tokenizer):
 
 
 def scores(model, tokenizer, pairs=PAIRS, first=2, batch_tokens=2048):
-    return causal.score(model, plan.make(pairs, tokenizer, first, 16), CPU, batch_tokens)
+    return of_pairs.score(model, plan.make(pairs, tokenizer, first, 16), CPU, batch_tokens)
 
 
 def by_hand(model, tokenizer, text, first=2):
@@ -92,7 +93,7 @@ def test_many_sentences_change_no_score(tokenizer, model):
     texts = [" ".join(random.choices(vocabulary, k=8)) for _ in range(1000)]
     pairs = tiny.pairs(*zip(texts[::2], texts[1::2], strict=True))
     frame = scores(model, tokenizer, pairs, batch_tokens=100_000)
-    forest = plan.make(pairs, tokenizer, 2, 16).forest(readout.TREE)
+    forest = plan.make(pairs, tokenizer, 2, 16).sentences.forest(readout.TREE)
     assert len(forest.batch(next(forest.groups(100_000, equal=False))).nodes) > 2 * distributions.ROWS
     for i in (0, 17, 50, 499):
         assert frame["logp_good"][i] == pytest.approx(sum(by_hand(model, tokenizer, pairs[i].good)), abs=1e-5)
@@ -154,7 +155,7 @@ def test_a_region_that_repeats_is_counted_once(model, tokenizer):
 def test_scores_are_progressively_told(model, tokenizer):
     told = []
     todo = plan.make(PAIRS, tokenizer, 2, 16)
-    causal.score(model, todo, CPU, 16, told.append)
+    of_pairs.score(model, todo, CPU, 16, told.append)
     assert sum(told) == len(todo.sentences)
     assert len(told) > 1
 
@@ -300,11 +301,11 @@ def test_a_model_that_looks_ahead_is_refused():
     tokenizer = tiny.words("a b c d")
     plan_ = plan.make(tiny.pairs(("a b c", "a b d")), tokenizer, 2, 16)
     with pytest.raises(OntogenyError, match="no causal language model"):
-        causal.score(model, plan_, torch.device("cpu"))
+        of_pairs.score(model, plan_, torch.device("cpu"))
 
 
 def test_a_vocabulary_smaller_than_the_tokenizers_is_refused():
     tokenizer = tiny.words("a b c d")
     plan_ = plan.make(tiny.pairs(("a b c", "a b d")), tokenizer, 2, 16)
     with pytest.raises(OntogenyError, match="do not belong together"):
-        causal.score(tiny.opt(5), plan_, torch.device("cpu"))
+        of_pairs.score(tiny.opt(5), plan_, torch.device("cpu"))

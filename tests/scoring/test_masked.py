@@ -21,7 +21,8 @@ from transformers import (
 )
 
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, masked, plan
+from ontogeny.scoring import masked, plan
+from ontogeny.scoring import pairs as of_pairs
 from ontogeny.scoring.reading import SuitePairs, frame, open_model, score_folder
 from ontogeny.tokens import token_store
 
@@ -99,7 +100,7 @@ def by_hand(model, tokenizer, text, metric):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_those_of_one_mask_at_a_time(family, metric, tokenizer, pairs):
     model = build(family)
-    found = masked.read(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric=metric)
+    found = of_pairs.read_masked(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric=metric)
     assert found.facts["way"] == f"masked, {metric}, hidden states"
     for side in ("good", "bad"):
         expected = [by_hand(model, tokenizer, getattr(pair, side), metric) for pair in pairs]
@@ -111,7 +112,7 @@ def test_scores_are_those_of_one_mask_at_a_time(family, metric, tokenizer, pairs
 def test_the_batch_changes_no_score(metric, tokenizer, pairs):
     model = build()
     todo = planned(pairs, tokenizer, model)
-    one, some, many = (masked.read(model, todo, tokenizer, CPU, True, size, metric=metric).frame for size in (1, 37, 4096))
+    one, some, many = (of_pairs.read_masked(model, todo, tokenizer, CPU, True, size, metric=metric).frame for size in (1, 37, 4096))
     for column in ("logp_good", "logp_bad", "critical_good", "critical_bad"):
         assert one[column].to_list() == pytest.approx(many[column].to_list(), abs=1e-5)
         assert some[column].to_list() == pytest.approx(many[column].to_list(), abs=1e-5)
@@ -121,7 +122,8 @@ def test_the_metrics_differ_where_words_have_parts_and_only_there(tokenizer):
     model, rows = build(), tiny.pairs(("abc b", "b cab"), ("a b", "b a"))
     todo = planned(rows, tokenizer, model)
     original, within = (
-        masked.read(model, todo, tokenizer, CPU, metric=metric).frame["logp_good"] for metric in ("original", "within-word")
+        of_pairs.read_masked(model, todo, tokenizer, CPU, metric=metric).frame["logp_good"]
+        for metric in ("original", "within-word")
     )
     assert abs(original[0] - within[0]) > 1e-3
     assert original[1] == pytest.approx(within[1], abs=1e-6)
@@ -133,7 +135,9 @@ def test_a_uniform_model_scores_on_paper(tokenizer):
     with torch.no_grad():
         for weight in model.parameters():
             weight.zero_()
-    scored = masked.read(model, planned(tiny.pairs(("abc b", "a b"), ("ab", "ba")), tokenizer, model), tokenizer, CPU).frame
+    scored = of_pairs.read_masked(
+        model, planned(tiny.pairs(("abc b", "a b"), ("ab", "ba")), tokenizer, model), tokenizer, CPU
+    ).frame
     assert scored["logp_good"].to_list() == pytest.approx([-4 * math.log(11), -2 * math.log(11)], abs=1e-5)
     assert scored["tokens_good"].to_list() == [4, 2]
     assert scored["critical_good"].to_list() == pytest.approx([-2 * math.log(11), -2 * math.log(11)], abs=1e-5)
@@ -145,7 +149,7 @@ def test_minicons_gives_the_same_sums(family, metric, theirs, tokenizer, pairs):
     scorer = pytest.importorskip("minicons.scorer", reason="minicons is not installed: pip install 'ontogeny[peers]'")
     model = build(family)
     peer = scorer.MaskedLMScorer(model, "cpu", tokenizer=tokenizer)
-    found = masked.read(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric=metric).frame
+    found = of_pairs.read_masked(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric=metric).frame
     for side in ("good", "bad"):
         sums = peer.sequence_score(
             [getattr(pair, side) for pair in pairs], reduction=lambda scores: scores.sum(0).item(), PLL_metric=theirs
@@ -163,7 +167,7 @@ def test_without_cls_a_sentence_stands_between_two_bos(pairs):
     model.config.mask_token_id = len(words)
     assert masked.ends(words, True) == (2, 2)
     assert masked.ends(words, False) == (None, None)
-    found = masked.read(model, planned(pairs, words, model), words, CPU, metric="original").frame
+    found = of_pairs.read_masked(model, planned(pairs, words, model), words, CPU, metric="original").frame
     with torch.no_grad():
         ids = [2, *token_store.encode(words, [pairs[0].good], None)[0], 2]
         expected = 0.0
@@ -179,7 +183,7 @@ def test_without_bos_the_first_token_is_not_scored(pairs):
     model.config.mask_token_id = len(words)
     todo = planned(tiny.pairs(("ab abc", "abc ab")), words, model, bos=False)
     for metric in masked.METRICS:
-        found = masked.read(model, todo, words, CPU, bos=False, metric=metric).frame
+        found = of_pairs.read_masked(model, todo, words, CPU, bos=False, metric=metric).frame
         ids = token_store.encode(words, ["ab abc"], None)[0]
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([[ids[0], len(words)]])).logits[0, 1]
@@ -193,7 +197,7 @@ def test_the_longest_sentence_that_fits_is_scored_and_a_longer_one_is_not(family
     rows = tiny.pairs((" ".join("a" * longest), " ".join("b" * longest)), (" ".join("a" * (longest + 1)), "b"))
     todo = planned(rows, tokenizer, model)
     assert [pair.pair for pair in todo.too_long] == ["1"]
-    assert masked.read(model, todo, tokenizer, CPU).frame["logp_good"].is_finite().all()
+    assert of_pairs.read_masked(model, todo, tokenizer, CPU).frame["logp_good"].is_finite().all()
 
 
 def test_leading_spaces_do_not_confuse_words():
@@ -207,7 +211,7 @@ def test_leading_spaces_do_not_confuse_words():
     for spaced in (False, True):
         first, context = frame(model, bpe, True, None)
         todo = plan.make(rows, bpe, first, context, spaced)
-        words = masked.word_ids(todo, bpe, first)
+        words = masked.word_ids(todo.sentences, bpe)
         for sentence, own in zip(todo.sentences, words, strict=True):
             assert own[0] == masked.NO_WORD
             starts = [i for i, token in enumerate(bpe.convert_ids_to_tokens(sentence)) if i == 1 or token.startswith("Ġ")]
@@ -223,26 +227,26 @@ def test_a_causal_model_has_no_pseudo_log_likelihood(tokenizer, pairs):
     with pytest.raises(
         OntogenyError, match=r"OPTForCausalLM is no masked language model .*score it with ontogeny\.scoring\.causal"
     ):
-        masked.read(model, todo, tokenizer, CPU)
+        of_pairs.read_masked(model, todo, tokenizer, CPU)
 
 
 def test_a_masked_model_has_no_causal_score(tokenizer, pairs):
     model = build()
     with pytest.raises(OntogenyError, match=r"BertForMaskedLM is a masked language model: .*ontogeny\.scoring\.masked"):
-        causal.read(model, planned(pairs, tokenizer, model), CPU)
+        of_pairs.read(model, planned(pairs, tokenizer, model), CPU)
 
 
 def test_a_metric_that_is_not_there_is_named_with_the_nearest(tokenizer, pairs):
     model = build()
     with pytest.raises(OntogenyError, match="no pseudo-log-likelihood is called 'orignal'; did you mean 'original'"):
-        masked.read(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric="orignal")
+        of_pairs.read_masked(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric="orignal")
 
 
 def test_a_model_without_a_mask_is_said(pairs):
     words = tiny.words(*texts())
     model = build(vocabulary=len(words) + 1)
     with pytest.raises(OntogenyError, match="which token is the mask"):
-        masked.read(model, planned(pairs, words, model), words, CPU)
+        of_pairs.read_masked(model, planned(pairs, words, model), words, CPU)
 
 
 def test_the_mask_is_the_one_that_the_model_was_trained_with(tokenizer):
@@ -257,13 +261,13 @@ def test_a_tokenizer_of_something_else_is_said(tokenizer, pairs):
     model = build()
     model.config.mask_token_id = 4
     with pytest.raises(OntogenyError, match="do not belong together"):
-        masked.read(model, planned(pairs, tokenizer, model), tiny.words(*texts()), CPU)
+        of_pairs.read_masked(model, planned(pairs, tokenizer, model), tiny.words(*texts()), CPU)
 
 
 def test_where_memory_is_short_passes_are_smaller_and_it_is_said(tokenizer, pairs, monkeypatch):
     model = build()
     todo, plain = planned(pairs, tokenizer, model), masked.logps
-    expected = masked.read(model, todo, tokenizer, CPU).frame
+    expected = of_pairs.read_masked(model, todo, tokenizer, CPU).frame
 
     def small(model, tokens, *rest):
         if tokens.size > 120:
@@ -273,7 +277,7 @@ def test_where_memory_is_short_passes_are_smaller_and_it_is_said(tokenizer, pair
     monkeypatch.setattr(masked, "logps", small)
     monkeypatch.setattr(masked, "choose", lambda *given: "body")
     told = []
-    found = masked.read(model, todo, tokenizer, CPU, progress=told.append)
+    found = of_pairs.read_masked(model, todo, tokenizer, CPU, progress=told.append)
     assert found.facts["batch_tokens"] <= 120
     assert sum(told) == len(todo.sentences)
     assert found.frame["logp_good"].to_list() == pytest.approx(expected["logp_good"].to_list(), abs=1e-5)
@@ -284,7 +288,7 @@ def test_a_number_that_is_none_is_said(tokenizer):
     with torch.no_grad():
         model.get_input_embeddings().weight[7] = float("nan")
     with pytest.raises(OntogenyError, match=r"not a finite number, in .a c. \(paradigm toy, pair 0\)"):
-        masked.read(model, planned(tiny.pairs(("a c", "b c")), tokenizer, model), tokenizer, CPU)
+        of_pairs.read_masked(model, planned(tiny.pairs(("a c", "b c")), tokenizer, model), tokenizer, CPU)
 
 
 class Whole(BertForMaskedLM):
@@ -302,7 +306,7 @@ Whole.__name__ = "WholeForMaskedLM"
 def test_a_head_that_needs_every_state_gets_them(tokenizer, pairs):
     torch.manual_seed(0)
     model = Whole(BertConfig(vocab_size=11, **FAMILIES["bert"][2])).eval()
-    found = masked.read(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric="original")
+    found = of_pairs.read_masked(model, planned(pairs, tokenizer, model), tokenizer, CPU, metric="original")
     assert found.facts["way"] == "masked, original, logits"
     assert found.frame["logp_good"][0] == pytest.approx(by_hand(model, tokenizer, pairs[0].good, "original"), abs=1e-4)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ontogeny.ngrams import KneserNey, build
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, ngram, plan
+from ontogeny.scoring import ngram_pairs, plan
+from ontogeny.scoring import pairs as of_pairs
 from ontogeny.trajectories.curves import curve
 
 settle = settings(max_examples=40, deadline=None)
@@ -47,11 +48,11 @@ def model(tmp_path_factory, tokenizer):
 
 
 def sentences(model, tokenizer, pairs=PAIRS):
-    return ngram.Sentences(model.index, plan.make(pairs, tokenizer, model.index.bos, 100))
+    return ngram_pairs.WalkedPairs(model.index, plan.make(pairs, tokenizer, model.index.bos, 100))
 
 
 def margins(model, tokenizer, *pairs, orders=range(1, ORDER + 1)):
-    return ngram.margins(model, sentences(model, tokenizer, tiny.pairs(*pairs)), orders)
+    return ngram_pairs.margins(model, sentences(model, tokenizer, tiny.pairs(*pairs)), orders)
 
 
 def by_hand(model, tokenizer, text, order):
@@ -63,7 +64,7 @@ def by_hand(model, tokenizer, text, order):
 
 
 def test_margins_are_differences_of_sums(model, tokenizer):
-    found = ngram.margins(model, sentences(model, tokenizer), range(1, ORDER + 1))
+    found = ngram_pairs.margins(model, sentences(model, tokenizer), range(1, ORDER + 1))
     assert found["order"].to_list() == [order for order in range(1, ORDER + 1) for _ in PAIRS]
     for row in found.iter_rows(named=True):
         pair = PAIRS[int(row["pair"])]
@@ -76,14 +77,14 @@ def test_margins_are_differences_of_sums(model, tokenizer):
 
 def test_the_table_is_the_one_that_a_network_gives(model, tokenizer):
     todo = sentences(model, tokenizer)
-    network = causal.score(tiny.opt(len(tokenizer)), todo.plan, "cpu")
+    network = of_pairs.score(tiny.opt(len(tokenizer)), todo.plan, "cpu")
     for order in (1, 3):
-        found = ngram.score(model, order, todo)
+        found = ngram_pairs.score(model, order, todo)
         assert found.schema == network.schema
         same = ["paradigm", "pair", "tokens_good", "tokens_bad"]
         assert found.select(same).equals(network.select(same))
         margin = found.select(margin=pl.col("logp_good") - pl.col("logp_bad"))["margin"].to_list()
-        assert margin == pytest.approx(ngram.margins(model, todo, [order])["margin"].to_list())
+        assert margin == pytest.approx(ngram_pairs.margins(model, todo, [order])["margin"].to_list())
         runs, run = (by_hand(model, tokenizer, text, order)[2] for text in ("the dog runs", "the dog run"))
         assert (found["critical_good"][0], found["critical_bad"][0]) == pytest.approx((runs, run))
 
@@ -124,8 +125,8 @@ def test_a_model_that_has_seen_nothing_is_right_half_the_time_on_equal_lengths(t
     pairs = tiny.pairs(("the dog runs", "zebra cat the"), ("dogs run", "the zebra"), ("a the", "cat sees"))
     todo = sentences(blank, tokenizer, pairs)
     for order in range(1, ORDER + 1):
-        assert curve(ngram.score(blank, order, todo))["accuracy"].to_list() == [0.5]
-    found = ngram.margins(blank, todo, range(1, ORDER + 1))
+        assert curve(ngram_pairs.score(blank, order, todo))["accuracy"].to_list() == [0.5]
+    found = ngram_pairs.margins(blank, todo, range(1, ORDER + 1))
     assert found["margin"].unique().to_list() == [0.0]
     assert found["margin_eos"].unique().to_list() == [None if bos is None else 0.0]
     assert found.schema["margin_eos"] == pl.Float64
@@ -166,8 +167,8 @@ def test_another_tokenizer_and_another_beginning_are_refused(model, tokenizer):
     with pytest.raises(OntogenyError, match=f"token {len(tokenizer)}, .*were made with different tokenizers"):
         sentences(model, other, tiny.pairs((last, "w1 w0")))
     for first in (None, 0):
-        with pytest.raises(OntogenyError, match="begins its documents with BOS, the suite's sentences do not"):
-            ngram.Sentences(model.index, plan.make(PAIRS, tokenizer, first, 100))
+        with pytest.raises(OntogenyError, match="begins its documents with BOS, the sentences do not"):
+            ngram_pairs.WalkedPairs(model.index, plan.make(PAIRS, tokenizer, first, 100))
 
 
 def test_any_model_of_tokens_after_histories_fills_the_table(model, tokenizer):
@@ -178,7 +179,10 @@ def test_any_model_of_tokens_after_histories_fills_the_table(model, tokenizer):
         tokens = np.array([[-1] * ORDER + list(history)])[:, -(ORDER - 1) :]
         return math.log(model.distribution(tokens, ORDER)[0, token])
 
-    found, expected = ngram.score_with(logp, asked), ngram.score(model, ORDER, ngram.Sentences(model.index, asked))
+    found, expected = (
+        ngram_pairs.score_with(logp, asked),
+        ngram_pairs.score(model, ORDER, ngram_pairs.WalkedPairs(model.index, asked)),
+    )
     assert found.columns == expected.columns
     for name in ("logp_good", "logp_bad", "critical_good", "critical_bad"):
         assert found[name].to_list() == pytest.approx(expected[name].to_list())

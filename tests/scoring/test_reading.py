@@ -57,11 +57,11 @@ def fail(*args):
 def test_a_suite_is_tokenised_once_for_all_processes(tmp_path, asked, checkpoint, monkeypatch):
     suite = asked(*PAIRS)
     first = plan_of(tmp_path, suite, checkpoint)
-    assert first.sentences == plan.make(suite.pairs, checkpoint[1], 2, 16).sentences
+    assert first.sentences.rows == plan.make(suite.pairs, checkpoint[1], 2, 16).sentences.rows
     assert first.unknown == 1
     monkeypatch.setattr(plan, "tokenise", fail)
     again = plan_of(tmp_path, suite, checkpoint)  # a reader of its own, as in another process
-    assert (again.sentences, again.pairs, again.unknown) == (first.sentences, first.pairs, first.unknown)
+    assert (again.sentences.rows, again.pairs, again.unknown) == (first.sentences.rows, first.pairs, first.unknown)
     assert (again.good.tolist(), again.bad.tolist()) == (first.good.tolist(), first.bad.tolist())
     shorter = plan_of(tmp_path, suite, checkpoint, context=2)  # what fits is the model's matter, not the tokenizer's
     assert len(shorter.too_long) == 1

@@ -19,7 +19,8 @@ from transformers import (
 )
 
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, plan, readout
+from ontogeny.scoring import pairs as of_pairs
+from ontogeny.scoring import plan, readout
 
 CPU = torch.device("cpu")
 V, CONTEXT = 24, 16
@@ -73,7 +74,7 @@ def by_hand(model, todo):
 
 @torch.inference_mode()
 def logps(way, todo, batch_tokens=512):
-    return readout.token_logps(way, todo, CPU, batch_tokens)[0]
+    return readout.token_logps(way, todo.sentences, CPU, batch_tokens)[0]
 
 
 @pytest.mark.parametrize("first", [2, None])
@@ -83,7 +84,7 @@ def test_trees_give_the_numbers_of_sentences_by_themselves(name, implementation,
     model, todo = build(name, implementation), made(first)
     expected = by_hand(model, todo)
     assert np.ptp(expected) > 1  # a model with opinions
-    assert str(readout.choose(model, todo, CPU)) == TREES
+    assert str(readout.choose(model, todo.sentences, CPU)) == TREES
     for way in readout.ways(model):
         for batch_tokens in (16, 50, 4096):
             assert logps(way, todo, batch_tokens) == pytest.approx(expected, abs=1e-5), str(way)
@@ -101,9 +102,9 @@ def test_the_size_of_trees_changes_no_number(monkeypatch, most):
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_model_that_cannot_follow_trees_is_read_by_sentences(name):
     model, todo = build(name), made()
-    scored = causal.read(model, todo, CPU)
+    scored = of_pairs.read(model, todo, CPU)
     assert scored.facts["way"].startswith("sentences")
-    expected = causal.frame_of(todo, by_hand(model, todo))
+    expected = of_pairs.frame_of(todo, by_hand(model, todo))
     for column in ("logp_good", "logp_bad"):
         assert scored.frame[column].to_numpy() == pytest.approx(expected[column].to_numpy(), abs=1e-4)
 
@@ -129,8 +130,8 @@ def test_a_model_that_ignores_masks_or_positions_is_read_by_sentences(ignored, s
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(scale if weight.dim() > 1 else 1)
-    assert str(readout.choose(model, todo, CPU)) == "sentences, hidden states"
-    assert logps(readout.choose(model, todo, CPU), todo) == pytest.approx(by_hand(model, todo), abs=1e-5)
+    assert str(readout.choose(model, todo.sentences, CPU)) == "sentences, hidden states"
+    assert logps(readout.choose(model, todo.sentences, CPU), todo) == pytest.approx(by_hand(model, todo), abs=1e-5)
 
 
 class Wary(GPT2LMHeadModel):
@@ -147,8 +148,8 @@ class Wary(GPT2LMHeadModel):
 def test_a_model_of_its_own_kind_is_read_by_its_own_logits():
     torch.manual_seed(0)
     model, todo = Wary(FAMILIES["gpt2"]).eval(), made()
-    assert str(readout.choose(model, todo, CPU)) == LOGITS
-    assert logps(readout.choose(model, todo, CPU), todo) == pytest.approx(by_hand(model, todo), abs=1e-5)
+    assert str(readout.choose(model, todo.sentences, CPU)) == LOGITS
+    assert logps(readout.choose(model, todo.sentences, CPU), todo) == pytest.approx(by_hand(model, todo), abs=1e-5)
 
 
 def test_a_model_that_caps_its_logits_is_read_by_trees_and_its_own_logits():
@@ -160,14 +161,14 @@ def test_a_model_that_caps_its_logits_is_read_by_trees_and_its_own_logits():
 
     torch.manual_seed(0)
     model, todo = Capped(FAMILIES["gpt2"]).eval(), made()
-    assert str(readout.choose(model, todo, CPU)) == "trees of prefixes, logits"
-    assert logps(readout.choose(model, todo, CPU), todo) == pytest.approx(by_hand(model, todo), abs=1e-5)
+    assert str(readout.choose(model, todo.sentences, CPU)) == "trees of prefixes, logits"
+    assert logps(readout.choose(model, todo.sentences, CPU), todo) == pytest.approx(by_hand(model, todo), abs=1e-5)
 
 
 def test_the_trial_has_the_longest_sentence():
     """A window narrower than the longest sentence alone would make trees wrong there and nowhere else."""
     todo = made()
-    assert max(map(len, readout._trial(todo).sentences)) == max(map(len, todo.sentences))
+    assert max(map(len, readout._trial(todo.sentences))) == max(map(len, todo.sentences))
 
 
 # --- memory, precision, numbers that are none
@@ -197,28 +198,28 @@ def test_where_memory_is_short_passes_are_smaller_and_it_is_said(error, monkeypa
     monkeypatch.setattr(readout, "TREE", 30)
     torch.manual_seed(0)
     model, todo = Small(FAMILIES["gpt2"], error).eval(), made()
-    expected = causal.read(model, todo, CPU, 400)
+    expected = of_pairs.read(model, todo, CPU, 400)
     assert "batch_tokens" not in expected.facts
     model.short, told = True, []
-    found = causal.read(model, todo, CPU, 400, told.append)
+    found = of_pairs.read(model, todo, CPU, 400, told.append)
     assert found.facts["batch_tokens"] <= 200
     assert sum(told) == len(todo.sentences)
     assert found.frame["logp_good"].to_numpy() == pytest.approx(expected.frame["logp_good"].to_numpy(), abs=1e-5)
     model.room = 1
     with pytest.raises(RuntimeError, match="memory"):
-        readout.token_logps(next(readout.ways(model)), todo, CPU, 400)
+        readout.token_logps(next(readout.ways(model)), todo.sentences, CPU, 400)
 
 
 def test_another_error_of_the_model_is_not_taken_for_short_memory():
     model = Small(FAMILIES["gpt2"], RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     model.short, model.room = True, 1
     with pytest.raises(RuntimeError, match="shapes"):
-        readout.token_logps(next(readout.ways(model)), made(), CPU, 400)
+        readout.token_logps(next(readout.ways(model)), made().sentences, CPU, 400)
 
 
 def test_bfloat16_says_what_it_costs():
     model, todo = build("opt"), made()
-    exact, rounded = causal.read(model, todo, CPU), causal.read(model, todo, CPU, precision="bfloat16")
+    exact, rounded = of_pairs.read(model, todo, CPU), of_pairs.read(model, todo, CPU, precision="bfloat16")
     assert "bfloat16" not in exact.facts
     cost = rounded.facts["bfloat16"]
     assert cost["pairs"] == len(todo.pairs)
@@ -237,4 +238,4 @@ def test_the_sentence_without_a_number_is_named():
         model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("c")] = float("nan")
         model.lm_head.weight = torch.nn.Parameter(torch.ones_like(model.lm_head.weight))
     with pytest.raises(OntogenyError, match=r"no.* finite number, in 'c d' \(paradigm odd, pair 1\)"):
-        causal.score(model, todo, CPU)
+        of_pairs.score(model, todo, CPU)

@@ -231,11 +231,11 @@ def again(folder: RunFolder, *changes: tuple[str, str]) -> Run:
 
 
 def test_it_is_completed_with_what_is_missing_alone(own, runs, monkeypatch):
-    from ontogeny.scoring import causal
+    from ontogeny.scoring import pairs
 
     missing = sum(len(table(runs[1], step)) - len(table(own, step)) for step in tiny.TRAINED)
-    asked, real = [], causal.read_by
-    monkeypatch.setattr(causal, "read_by", lambda way, plan, *rest: asked.append(len(plan.pairs)) or real(way, plan, *rest))
+    asked, real = [], pairs.read_by
+    monkeypatch.setattr(pairs, "read_by", lambda way, plan, *rest: asked.append(len(plan.pairs)) or real(way, plan, *rest))
     run = again(own, ("until: settled", "until: all"))
     with pytest.raises(OntogenyError, match="was scored on other pairs, or otherwise"):
         run.judge()
@@ -252,11 +252,11 @@ def test_it_is_completed_with_what_is_missing_alone(own, runs, monkeypatch):
 
 
 def test_how_a_model_is_read_is_found_out_once_a_checkpoint(own, monkeypatch):
-    from ontogeny.scoring import causal
+    from ontogeny.scoring import pairs
 
-    found, rounds, choose, read = [], [], causal.choose_way, causal.read_by
-    monkeypatch.setattr(causal, "choose_way", lambda *given: found.append(1) or choose(*given))
-    monkeypatch.setattr(causal, "read_by", lambda *given: rounds.append(1) or read(*given))
+    found, rounds, choose, read = [], [], pairs.choose_way, pairs.read_by
+    monkeypatch.setattr(pairs, "choose_way", lambda *given: found.append(1) or choose(*given))
+    monkeypatch.setattr(pairs, "read_by", lambda *given: rounds.append(1) or read(*given))
     for step in tiny.TRAINED:
         own.scores(0, "micro-english", step).unlink()
     Run(own.path).score()
@@ -264,11 +264,11 @@ def test_how_a_model_is_read_is_found_out_once_a_checkpoint(own, monkeypatch):
 
 
 def test_what_is_settled_is_not_read_again_and_another_band_reads_on(own, monkeypatch):
-    from ontogeny.scoring import causal
+    from ontogeny.scoring import pairs
 
     before = {step: len(table(own, step)) for step in tiny.TRAINED}
     with monkeypatch.context() as patch:
-        patch.setattr(causal, "read_by", lambda *rest: pytest.fail("scored again"))
+        patch.setattr(pairs, "read_by", lambda *rest: pytest.fail("scored again"))
         Run(own.path).score()
     again(own, ("hi: 0.95", "hi: 0.6")).score()
     after = {step: len(table(own, step)) for step in tiny.TRAINED}

@@ -109,7 +109,7 @@ def bigram_margins(rho, tmp_path):
 
     from ontogeny.corpora.formal import Formal
     from ontogeny.ngrams import KneserNey, build
-    from ontogeny.scoring import ngram, plan
+    from ontogeny.scoring import ngram_pairs, plan
 
     corpus = Formal(language="cue", strings=2000, min_length=4, max_length=9, rho=rho, neutral=0.25)
     texts = [document.text for document in corpus.documents()]
@@ -118,8 +118,8 @@ def bigram_margins(rho, tmp_path):
     ids = [token for row in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in [bos, *row]]
     index = build(tmp_path / str(rho), np.array(ids, dtype=np.uint16), len(tokenizer), bos, order=2)
     asked = FormalPairs(language="cue", min_length=4, max_length=9, pairs_per_paradigm=40).pairs()
-    sentences = ngram.Sentences(index, plan.make(list(asked), tokenizer, bos, 64))
-    found = ngram.margins(KneserNey(index), sentences, [2])
+    sentences = ngram_pairs.WalkedPairs(index, plan.make(list(asked), tokenizer, bos, 64))
+    found = ngram_pairs.margins(KneserNey(index), sentences, [2])
     return {name: own["margin"].mean() for (name,), own in found.group_by("paradigm")}
 
 

@@ -13,8 +13,9 @@ from ontogeny.architectures.bigram import Bigram
 from ontogeny.ngrams import build
 from ontogeny.ngrams.words import word_stream
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import causal, masked, plan
-from ontogeny.scoring.ngram import Sentences
+from ontogeny.scoring import masked, plan
+from ontogeny.scoring import pairs as of_pairs
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.scoring.reading import frame
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
@@ -91,7 +92,7 @@ def test_a_pair_is_scored_from_its_end(tokenizer):
     todo = plan.make(tiny.pairs(("the dog runs", "the cat runs")), tokenizer, BOS, 16)
     (the, dog, cat, runs) = tokenizer.convert_tokens_to_ids(["the", "dog", "cat", "runs"])
     assert [todo.sentences[todo.good[0]], todo.sentences[todo.bad[0]]] == [(BOS, runs, dog, the), (BOS, runs, cat, the)]
-    row = causal.read(model, todo, CPU).frame.row(0, named=True)
+    row = of_pairs.read(model, todo, CPU).frame.row(0, named=True)
     for side, noun in (("good", dog), ("bad", cat)):
         with torch.no_grad():
             logps = model(input_ids=torch.tensor([[BOS, runs, noun]])).logits[0].log_softmax(-1)
@@ -108,12 +109,12 @@ def test_words_of_a_masked_model_are_reversed_with_their_tokens(spaced):
     )
     first, context = frame(model, bpe, True, None)
     todo = plan.make(tiny.pairs(("xy z", "z xy")), bpe, first, context, spaced)
-    words = masked.word_ids(todo, bpe, first)
+    words = masked.word_ids(todo.sentences, bpe)
     of = {"".join(bpe.convert_ids_to_tokens(ids[1:])): own.tolist() for ids, own in zip(todo.sentences, words, strict=True)}
     extra = "Ġ" * spaced
     assert of[f"zĠyx{extra}"] == [masked.NO_WORD, 1, 1, 0, 0, *[0] * spaced]
     assert of[f"yxĠz{extra}"] == [masked.NO_WORD, 1, 1, 1, 0, *[0] * spaced]
-    assert masked.read(model.eval(), todo, bpe, CPU).frame["tokens_good"].to_list() == [4 + spaced]
+    assert of_pairs.read_masked(model.eval(), todo, bpe, CPU).frame["tokens_good"].to_list() == [4 + spaced]
 
 
 # --- counts -------------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_bigrams_are_those_of_reversed_text(tmp_path, text, tokenizer):
     names = [*tokenizer.get_vocab()]
     found = {pair: index.count(tokenizer.convert_tokens_to_ids(list(pair))) for pair in ((a, b) for a in names for b in names)}
     assert {pair: count for pair, count in found.items() if count} == dict(reversed_bigrams())
-    sentences = Sentences(index, plan.make(tiny.pairs(("the dog", "dog the")), tokenizer, BOS, 9))
+    sentences = WalkedPairs(index, plan.make(tiny.pairs(("the dog", "dog the")), tokenizer, BOS, 9))
     assert [tokenizer.convert_ids_to_tokens(list(ids)) for ids in sentences.plan.sentences] == [
         ["</s>", *reversed(words)] for words in (("dog", "the"), ("the", "dog"))
     ]

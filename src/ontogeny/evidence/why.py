@@ -19,7 +19,7 @@ from ontogeny.evidence.concordance import Concordance
 from ontogeny.ngrams.kneser_ney import Floats, KneserNey
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.scoring.ngram import Sentences
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.scoring.plan import Plan
 from ontogeny.scoring.plan import make as plan_of
 
@@ -108,7 +108,7 @@ def explain(
     """
     tokenizer = concordance.tokenizer
     plan = plan_of(list(pairs), tokenizer, model.index.bos, 2**31)
-    sentences = Sentences(model.index, plan)
+    sentences = WalkedPairs(model.index, plan)
     logps = sentences.logps(model, order)
     margins = sentences.margins(logps, order)
     tally = Tally(order)

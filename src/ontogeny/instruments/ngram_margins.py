@@ -10,7 +10,7 @@ import polars as pl
 
 from ontogeny.ngrams.counted import Counted
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.scoring import ngram
+from ontogeny.scoring import ngram_pairs
 from ontogeny.scoring import plan as plans
 from ontogeny.trajectories.curves import check_doubled, margin, need
 from ontogeny.trajectories.timeline import Floats, Ints
@@ -71,14 +71,14 @@ def ngram_margins(margins: pl.DataFrame, rungs: Sequence[tuple[str, int]] | None
     return NgramMargins(str(margins["suite"][0]), keys, tuple(wanted), values, starts)
 
 
-def sentences_of(counted: Counted, pairs: list[Pair]) -> ngram.Sentences:
+def sentences_of(counted: Counted, pairs: list[Pair]) -> ngram_pairs.WalkedPairs:
     """The sentences of pairs in a level's tokens."""
-    return ngram.Sentences(counted.index, plans.make(pairs, counted.tokenizer, counted.index.bos, 2**31))
+    return ngram_pairs.WalkedPairs(counted.index, plans.make(pairs, counted.tokenizer, counted.index.bos, 2**31))
 
 
 def margins_of(counted: Counted, suite: str, pairs: list[Pair], orders: Iterable[int]) -> pl.DataFrame:
-    """The table of n-gram margins of a suite's pairs at one level: suite, level and the columns of `scoring.ngram.margins`."""
-    found = ngram.margins(counted.model, sentences_of(counted, pairs), orders)
+    """The table of n-gram margins of a suite's pairs at one level: suite, level and the columns of `scoring.ngram_pairs.margins`."""
+    found = ngram_pairs.margins(counted.model, sentences_of(counted, pairs), orders)
     return found.select(pl.lit(suite).alias("suite"), pl.lit(counted.level).alias("level"), pl.all())
 
 

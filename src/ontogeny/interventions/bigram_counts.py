@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ontogeny.ngrams import Index, KneserNey
 from ontogeny.ngrams.index import Level
-from ontogeny.scoring.ngram import Sentences
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.scoring.plan import Plan
 
 Ints = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Margins:
 
     def __init__(self, table: BigramCounts, plan: Plan):
         self.table = table
-        self.sentences = Sentences(table, plan)
+        self.sentences = WalkedPairs(table, plan)
         self._names = np.array([pair.paradigm for pair in plan.pairs])
         self.paradigms = list(dict.fromkeys(self._names.tolist()))
         self.rows, self.weights = self._transitions()

@@ -15,7 +15,7 @@ from ontogeny import ngrams
 from ontogeny.interventions.construction import Writing
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.promises import where
-from ontogeny.scoring import ngram
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.scoring.plan import Plan
 from ontogeny.tokens.token_store import TokenStore
 
@@ -28,7 +28,7 @@ def anew(context: InterventionContext, ids: NDArray[Any], plan: Plan) -> dict[st
     names = np.array([pair.paradigm for pair in plan.pairs])
     with tempfile.TemporaryDirectory() as folder:
         index = ngrams.build(Path(folder) / "index", ids, len(context.tokenizer), context.first, order=2)
-        sentences = ngram.Sentences(index, plan)
+        sentences = WalkedPairs(index, plan)
         own = sentences.margins(sentences.logps(ngrams.KneserNey(index), 2), 2)
         del index
     return {str(name): float(own[names == name].mean()) for name in dict.fromkeys(names.tolist())}

@@ -12,8 +12,8 @@ from ontogeny import ngrams, store
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.scoring import ngram
 from ontogeny.scoring import plan as plans
+from ontogeny.scoring.ngram_pairs import WalkedPairs
 from ontogeny.store import RunFolder
 from ontogeny.tokens.token_store import TokenStore
 
@@ -91,7 +91,7 @@ class InterventionContext:
     def margins(self, paradigms: Sequence[str], text: TokenStore | None = None) -> dict[str, float]:
         """Mean bigram margins by paradigm, as `margin` has them."""
         model, plan = self.bigrams(text), self.plan(paradigms)
-        sentences = ngram.Sentences(self.index(text), plan)
+        sentences = WalkedPairs(self.index(text), plan)
         own = sentences.margins(sentences.logps(model, 2), 2)
         names = np.array([pair.paradigm for pair in plan.pairs])
         return {paradigm: float(own[names == paradigm].mean()) for paradigm in paradigms}

@@ -41,7 +41,7 @@ class Forest:
     tokens: Integers  # [N]
     depth: Integers  # [N]
     end: Integers  # [N] counted from the tree's first node
-    read: NDArray[np.bool_]  # [N] the first node with its beginning
+    read: NDArray[np.bool_]  # [N] the first node with its beginning, where a scored token comes after it
     edge_node: Integers  # [E] counted among the read nodes
     edge_token: Integers  # [E]
     edge_place: Integers  # [E]
@@ -85,11 +85,11 @@ class Forest:
         )
 
 
-def grow(sentences: Sequence[tuple[int, ...]], most: int) -> Forest:
+def grow(sentences: Sequence[tuple[int, ...]], most: int, given: Integers | None = None) -> Forest:
     """Trees of at most `most` nodes, but a sentence at least; with `most` 1 none branches.
 
-    `sentences` are sorted and distinct, so that what one shares with any before it, it shares with the one just before it.  A
-    sentence's last token is predicted and never a node.
+    `sentences` are sorted, so that what one shares with any before it, it shares with the one just before it.  A sentence's last
+    token is predicted and never a node.  So many of its first tokens are `given` and not scored: the first alone if left out.
     """
     flat = np.fromiter((token for sentence in sentences for token in sentence), dtype=np.int64)
     lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
@@ -98,8 +98,10 @@ def grow(sentences: Sequence[tuple[int, ...]], most: int) -> Forest:
     begins = _cut(inputs, shared, most)
     depth, owner = ranges(np.where(begins, 0, shared), inputs)
     read = depth >= shared[owner]
-    edge_node = _sources(inputs, shared)
-    edge_token, _ = ranges(starts + 1, starts + 1 + inputs)
+    given = np.minimum(lengths, 1) if given is None else given
+    edge_node = _sources(inputs, shared, given)
+    edge_token, _ = ranges(starts + given, starts + lengths)
+    edge_node = _needed(read, edge_node)
     order = np.argsort(edge_node, kind="stable")
     first = np.append(np.flatnonzero(begins[owner] & (depth == 0)), len(depth))
     first_read = np.append(0, np.cumsum(read))[first]
@@ -164,14 +166,21 @@ def _cut(inputs: Integers, shared: Integers, most: int) -> NDArray[np.bool_]:
     return begins
 
 
-def _sources(inputs: Integers, shared: Integers) -> Integers:
-    """The read node that each sentence's scored tokens are predicted from, sentence by sentence."""
+def _needed(read: NDArray[np.bool_], edge_node: Integers) -> Integers:
+    """Takes out of `read`, in place, the nodes that no token is predicted from (of contexts), and numbers the others anew."""
+    wanted = np.bincount(edge_node, minlength=int(read.sum())) > 0
+    read[read] = wanted
+    return (np.cumsum(wanted) - 1)[edge_node]
+
+
+def _sources(inputs: Integers, shared: Integers, given: Integers) -> Integers:
+    """The first node of the same beginning that each sentence's scored tokens are predicted from, sentence by sentence."""
     sources: list[int] = []
     path: list[int] = []
     ends = np.cumsum(inputs - shared)
-    for known, end, count in zip(shared.tolist(), ends.tolist(), inputs.tolist(), strict=True):
+    for known, end, count, skip in zip(shared.tolist(), ends.tolist(), inputs.tolist(), given.tolist(), strict=True):
         path[known:] = range(end - count + known, end)
-        sources += path
+        sources += path[max(skip - 1, 0) :]
     return np.array(sources, dtype=np.int64)
 
 

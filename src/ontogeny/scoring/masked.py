@@ -1,4 +1,4 @@
-"""Sentence scores under a masked language model: pseudo-log-likelihoods, exactly as the definitions have them.
+"""Sentences under a masked language model: pseudo-log-likelihoods, exactly as the definitions have them.
 
 PLL(s) = sum over j of log p(x_j | the sentence with x_j masked) (Salazar et al. 2020, equation 1).  `within-word` also masks the
 tokens after x_j that belong to its word, so that a word of many tokens does not foretell its own beginning (Kauf & Ivanova 2023,
@@ -22,12 +22,10 @@ from numpy.typing import NDArray
 
 from ontogeny import registry
 from ontogeny.records import OntogenyError
-from ontogeny.scoring.causal import Scored, frame_of
 from ontogeny.scoring.causal import named_masked as named_masked
 from ontogeny.scoring.forest import Integers, ranges
-from ontogeny.scoring.plan import Plan
-from ontogeny.scoring.readout import AGREE, Progress
-from ontogeny.scoring.readout import _short_of_memory as short_of_memory
+from ontogeny.scoring.readout import AGREE, Progress, short_of_memory
+from ontogeny.scoring.sentences import Logps, Sentences
 from ontogeny.tokens.token_store import backward, bos_id
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ class MaskedRows:
     """Sentences of one length, and the tokens that each is to be asked for."""
 
     tokens: Integers  # [S, L] with what stands around each sentence
-    words: Integers  # [S, L] which word each token belongs to; what stands around belongs to none
+    words: Integers  # [S, L] which word each token belongs to; what stands around, a context too, belongs to none
     sentence: Integers  # [R] which of them
     at: Integers  # [R] where its masked token stands
     place: Integers  # [R] where that token stands among the scored tokens of all sentences, laid end to end
@@ -74,7 +72,7 @@ def ends(tokenizer: PreTrainedTokenizerBase, bos: bool) -> tuple[int | None, int
 
 
 def room(model: Any, context: int) -> int:
-    """The `context` of a plan for a model that takes `context` tokens: all of a sentence is input, and what follows it too."""
+    """The most tokens before a sentence\'s last for a model that takes `context`: all of it is input, and what follows it too."""
     return min(context, getattr(model.config, "max_position_embeddings", context) - passed_over(model)) - 2
 
 
@@ -87,15 +85,15 @@ def passed_over(model: Any) -> int:
 @torch.inference_mode()
 def read(
     model: Any,
-    plan: Plan,
+    sentences: Sentences,
     tokenizer: PreTrainedTokenizerBase,
     device: torch.device,
     bos: bool = True,
     batch_tokens: int = 2048,
     progress: Progress = lambda sentences: None,
     metric: str = "within-word",
-) -> Scored:
-    """Scores every pair of the plan; the frame is that of causal scores, with pseudo-log-probabilities.
+) -> Logps:
+    """Pseudo-log-probabilities of the sentences' tokens; a context is seen, and neither masked nor scored.
 
     Raises OntogenyError for a model that is not masked, one without a mask token, another metric, or a number that is not finite.
     """
@@ -106,18 +104,18 @@ def read(
             f"{type(model).__name__} is no masked language model and has no pseudo-log-likelihood; "
             "score it with ontogeny.scoring.causal"
         )
-    mask, (first, last) = mask_id(model, tokenizer), ends(tokenizer, bos)
-    words = word_ids(plan, tokenizer, first) if metric == "within-word" else None
-    found = np.zeros(int(plan.lengths.sum()))
+    mask, (_, last) = mask_id(model, tokenizer), ends(tokenizer, bos)
+    words = word_ids(sentences, tokenizer) if metric == "within-word" else None
+    found = np.zeros(int(sentences.lengths.sum()))
     way, most = None, batch_tokens
-    for rows, sentences in by_length(plan, words, last):
+    for rows, count in by_length(sentences, words, last):
         if way is None:
             way = choose(model, rows, mask, metric, device)
         most = _fill(found, model, rows, way, mask, metric, device, most)
-        progress(sentences)
-    _check_finite(plan, found)
+        progress(count)
+    sentences.check_finite(found, np.arange(len(found)))
     facts = {"way": f"masked, {metric}, {'hidden states' if way == 'body' else 'logits'}"}
-    return Scored(frame_of(plan, found), facts | ({"batch_tokens": most} if most < batch_tokens else {}))
+    return found, facts | ({"batch_tokens": most} if most < batch_tokens else {})
 
 
 def mask_id(model: Any, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -128,41 +126,44 @@ def mask_id(model: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     raise OntogenyError("neither the tokenizer nor the model's config says which token is the mask (mask_token_id)")
 
 
-def word_ids(plan: Plan, tokenizer: PreTrainedTokenizerBase, first: int | None) -> list[Integers]:
-    """Which word each token of each sentence belongs to, by the tokenizer's own cut into words; `first`, if there, to none.
+def word_ids(sentences: Sentences, tokenizer: PreTrainedTokenizerBase) -> list[Integers]:
+    """Which word each token of each sentence belongs to, by the tokenizer's own cut into words; what stands before it, to none.
 
     A backward tokenizer's words come last word first, as its tokens do.
 
-    Raises OntogenyError for a tokenizer that does not say, or that is not the plan's.
+    Raises OntogenyError for a tokenizer that does not say, or that is not the one the sentences were made with.
     """
     if not tokenizer.is_fast:
         raise OntogenyError("this tokenizer does not say which tokens make a word; use the metric 'original', or a fast tokenizer")
-    front, found = [] if first is None else [first], dict[tuple[int, ...], Integers]()
-    texts = sorted({text for pair in plan.pairs for text in (pair.good, pair.bad)})
+    words: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    texts = sorted({row.text for row in sentences.rows})
     step = -1 if backward(tokenizer) else 1
-    for variant in (texts, [f" {text}" for text in texts]):  # a plan may have been made with `leading_space`
-        coded = tokenizer(variant, add_special_tokens=False)
-        for number, ids in enumerate(coded["input_ids"]):
-            words = [NO_WORD if word is None else word for word in coded.word_ids(number)][::step]
-            found.setdefault((*front, *ids[::step]), np.array([NO_WORD] * len(front) + words, dtype=np.int64))
-        if all(sentence in found for sentence in plan.sentences):
-            return [found[sentence] for sentence in plan.sentences]
-    raise OntogenyError("the plan's sentences are not what this tokenizer makes of its pairs: they do not belong together")
+    for space in ("", " "):  # they may have been made with a leading space
+        coded = tokenizer([f"{space}{text}" for text in texts], add_special_tokens=False)
+        for number, (text, ids) in enumerate(zip(texts, coded["input_ids"], strict=True)):
+            own = [NO_WORD if word is None else word for word in coded.word_ids(number)]
+            words.setdefault((text, tuple(ids[::step])), own[::step])
+    try:
+        found = [[NO_WORD] * row.before + words[row.text, row.ids[row.before :]] for row in sentences.rows]
+    except KeyError:
+        raise OntogenyError(
+            "the sentences' tokens are not what this tokenizer makes of them: they do not belong together"
+        ) from None
+    return [np.array(own, dtype=np.int64) for own in found]
 
 
-def by_length(plan: Plan, words: list[Integers] | None, last: int | None) -> Iterator[tuple[MaskedRows, int]]:
+def by_length(sentences: Sentences, words: list[Integers] | None, last: int | None) -> Iterator[tuple[MaskedRows, int]]:
     """Rows of each length, longest first so that memory is short at once or never, and the number of sentences in them."""
-    sizes = np.array([len(sentence) for sentence in plan.sentences])
     end = () if last is None else (last,)
-    for size in np.unique(sizes)[::-1]:
-        which = np.flatnonzero(sizes == size)
-        count = np.full(len(which), size - 1)
-        at, sentence = ranges(np.ones_like(count), count + 1)
-        tokens = np.array([(*plan.sentences[i], *end) for i in which], dtype=np.int64)
+    for size in np.unique(sentences.sizes)[::-1]:
+        which = np.flatnonzero(sentences.sizes == size)
+        given = sentences.given[which]
+        at, sentence = ranges(given, np.full(len(which), size))
+        tokens = np.array([(*sentences[int(i)], *end) for i in which], dtype=np.int64)
         of = np.full_like(tokens, NO_WORD)
         if words is not None:
             of[:, :size] = [words[i] for i in which]
-        yield MaskedRows(tokens, of, sentence, at, plan.starts[which][sentence] + at - 1), len(which)
+        yield MaskedRows(tokens, of, sentence, at, (sentences.starts[which] - given)[sentence] + at), len(which)
 
 
 def _fill(
@@ -223,15 +224,3 @@ def _only(model: Any, place: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _check_finite(plan: Plan, found: NDArray[np.float64]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(found))
-    if len(wrong):
-        sentence = np.searchsorted(plan.starts, wrong[0], side="right") - 1
-        pair = plan.pairs[np.flatnonzero((plan.good == sentence) | (plan.bad == sentence))[0]]
-        text = pair.good if sentence in plan.good else pair.bad
-        raise OntogenyError(
-            f"the model gives a log-probability that is not a finite number, in {text!r} (paradigm {pair.paradigm}, "
-            f"pair {pair.pair}); its weights may be broken"
-        )

@@ -15,7 +15,9 @@ import polars as pl
 from ontogeny import foreign, store
 from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
-from ontogeny.scoring import causal, masked, plan, settled
+from ontogeny.scoring import masked, pairs, plan, settled
+from ontogeny.scoring.readout import Progress
+from ontogeny.scoring.sentences import Encoded, unknown_id
 from ontogeny.store import RunFolder
 from ontogeny.suites import contrast, distinct
 from ontogeny.tokens import token_store
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-Bar = Callable[[str, int], AbstractContextManager[causal.Progress]]  # title, sentences in all
-Score = Callable[[plan.Plan], causal.Scored]
+Bar = Callable[[str, int], AbstractContextManager[Progress]]  # title, sentences in all
+Score = Callable[[plan.Plan], pairs.Scored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ class SuitePairs:
 def ask(part: Any, per_paradigm: int | None) -> SuitePairs:
     """A recipe's suite, read, with identical pairs left out.  Raises OntogenyError if no pair is left."""
     suite = cast(Suite, part)
-    pairs, identical = distinct(suite.pairs())
-    chosen = plan.sample(pairs, per_paradigm)
+    differ, identical = distinct(suite.pairs())
+    chosen = plan.sample(differ, per_paradigm)
     if not chosen:
         raise OntogenyError(f"suite {suite.name} has no pair whose two sentences differ")
     return SuitePairs(suite.name, chosen, identical, suite.human(), store.content_key(chosen), getattr(suite, "part", None))
@@ -160,7 +162,7 @@ class CheckpointReader:
 
     def _read_suite(
         self, seed: int, checkpoint: Checkpoint, asked: SuitePairs, todo: plan.Plan, score: Score, weights: str
-    ) -> tuple[causal.Scored, dict[str, str]]:
+    ) -> tuple[pairs.Scored, dict[str, str]]:
         """The scores of all pairs, or of so many as settle every paradigm, and what their table says of itself.
 
         Pairs that an unfinished reading of the same weights has scored are not scored again.
@@ -184,7 +186,7 @@ class CheckpointReader:
         about = store.table_metadata(path)
         return store.read_table(path) if (about.get("whole"), about.get("weights")) == (self._key(asked), weights) else None
 
-    def _say(self, asked: SuitePairs, checkpoint: Checkpoint, scored: causal.Scored) -> None:
+    def _say(self, asked: SuitePairs, checkpoint: Checkpoint, scored: pairs.Scored) -> None:
         where = f"{asked.name} at step {checkpoint.step:,}"
         if most := scored.facts.get("batch_tokens"):
             self.say(f"{where}: memory was short, so one forward pass has {most:,} tokens")
@@ -203,12 +205,12 @@ class CheckpointReader:
             path = self.folder.tokenised(asked.name, key)
             if not path.exists():
                 _keep_tokens(path, asked, plan.tokenise(asked.pairs, tokenizer, first, spaced), key)
-            tokens, unknown = _kept_tokens(path, asked), plan.unknown_id(tokenizer, first)
+            tokens, unknown = _kept_tokens(path, asked, first), unknown_id(tokenizer, first)
             self._plans[key, context] = plan.of(asked.pairs, tokens, unknown, context)
         return self._plans[key, context]
 
 
-def _complete(todo: plan.Plan, known: pl.DataFrame | None, score: Score) -> causal.Scored:
+def _complete(todo: plan.Plan, known: pl.DataFrame | None, score: Score) -> pairs.Scored:
     """Every pair of the plan; those in `known` are not scored again."""
     if known is None:
         return score(todo)
@@ -224,9 +226,9 @@ def _settle(
     reading: Mapping[str, list[int]],
     thresholds: Thresholds,
     level: float,
-) -> causal.Scored:
+) -> pairs.Scored:
     """Pairs in rounds until every paradigm's state is known.  `known` has the pairs of rounds that were read before."""
-    rounds: list[causal.Scored] = []
+    rounds: list[pairs.Scored] = []
     while True:
         frames = ([] if known is None else [known]) + [scored.frame for scored in rounds]
         found = settled.counts(pl.concat(frames), thresholds.tie) if frames else {}
@@ -235,26 +237,28 @@ def _settle(
         rounds.append(score(todo.part(np.array(wanted))))
 
 
-def _joined(todo: plan.Plan, known: pl.DataFrame | None, rounds: list[causal.Scored]) -> causal.Scored:
+def _joined(todo: plan.Plan, known: pl.DataFrame | None, rounds: list[pairs.Scored]) -> pairs.Scored:
     """One table of what was read at several times, in the plan's order."""
     place = {"paradigm": [pair.paradigm for pair in todo.pairs], "pair": [pair.pair for pair in todo.pairs]}
     frame = pl.concat(([] if known is None else [known]) + [scored.frame for scored in rounds])
     ordered = pl.DataFrame(place).join(frame, on=["paradigm", "pair"], how="inner", maintain_order="left")
-    return causal.Scored(ordered, {name: fact for scored in reversed(rounds) for name, fact in scored.facts.items()})
+    return pairs.Scored(ordered, {name: fact for scored in reversed(rounds) for name, fact in scored.facts.items()})
 
 
 def _keep_tokens(path: Path, asked: SuitePairs, tokens: plan.Tokenised, key: str) -> None:
     about = {name: [getattr(pair, name) for pair in asked.pairs] for name in ("paradigm", "pair")}
-    sides = {side: pl.Series([both[i] for both in tokens], dtype=pl.List(pl.UInt32)) for i, side in enumerate(("good", "bad"))}
+    sides = {side: pl.Series([both[i].ids for both in tokens], dtype=pl.List(pl.UInt32)) for i, side in enumerate(("good", "bad"))}
     store.write_table(path, pl.DataFrame(about | sides), {"key": key})
 
 
-def _kept_tokens(path: Path, asked: SuitePairs) -> plan.Tokenised:
+def _kept_tokens(path: Path, asked: SuitePairs, first: int | None) -> plan.Tokenised:
     """Raises OntogenyError if the table is broken or not of these pairs."""
     table = store.read_table(path)
     if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
         raise OntogenyError(f"{path} does not hold the pairs of {asked.name}; delete it and it is made again")
-    return [(tuple(good), tuple(bad)) for good, bad in zip(table["good"].to_list(), table["bad"].to_list(), strict=True)]
+    before = 0 if first is None else 1
+    both = zip(asked.pairs, table["good"].to_list(), table["bad"].to_list(), strict=True)
+    return [(Encoded(tuple(good), before, pair.good), Encoded(tuple(bad), before, pair.bad)) for pair, good, bad in both]
 
 
 def score_folder(
@@ -263,7 +267,7 @@ def score_folder(
     device: torch.device,
     batch_tokens: int,
     bos: bool,
-    progress: causal.Progress,
+    progress: Progress,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[pl.DataFrame, plan.Plan, str]:
     """Scores of any folder that `from_pretrained` opens, the plan that made them, and the hash of its weights."""
@@ -318,17 +322,17 @@ def part_of(model: Any, asked: SuitePairs, folder: Path) -> Any:
 
 
 def _scorer(
-    model: Any, todo: plan.Plan, tokenizer: Any, device: Any, how: Scoring, bos: bool, progress: causal.Progress, folder: Path
+    model: Any, todo: plan.Plan, tokenizer: Any, device: Any, how: Scoring, bos: bool, progress: Progress, folder: Path
 ) -> Score:
     """Scores a plan or parts of it; how a causal model is read is found out once, when there is something to score."""
-    chosen = cache(lambda: causal.choose_way(model, todo, device, how.precision))
+    chosen = cache(lambda: pairs.choose_way(model, todo, device, how.precision))
 
-    def score(part: plan.Plan) -> causal.Scored:
+    def score(part: plan.Plan) -> pairs.Scored:
         try:
             foreign.check_tokens(model, part.sentences)
             if masked.is_masked(model):
-                return masked.read(model, part, tokenizer, device, bos, how.batch_tokens, progress, how.masked)
-            return causal.read_by(chosen(), part, device, how.batch_tokens, progress)
+                return pairs.read_masked(model, part, tokenizer, device, bos, how.batch_tokens, progress, how.masked)
+            return pairs.read_by(chosen(), part, device, how.batch_tokens, progress)
         except OntogenyError as error:
             raise OntogenyError(f"{folder}: {error}") from error
         except Exception as error:  # a model of somebody else's may raise anything

@@ -2,8 +2,8 @@
 
 Two things save work.  *Trees* compute each distinct beginning once, which a model can follow if it takes positions and a mask
 that shows a token its ancestors alone.  *States* apply the output embeddings to the last hidden states that are read and to no
-others, which is right for a model that does nothing more to its logits.  A model of any family is tried on a few sentences of the
-suite against its plain logits, sentence by sentence; recurrent ones, those with ALiBi, or that scale or cap their logits, so get
+others, which is right for a model that does nothing more to its logits.  A model of any family is tried on a few of the sentences
+against its plain logits, sentence by sentence; recurrent ones, those with ALiBi, or that scale or cap their logits, so get
 the way that is right for them.
 """
 
@@ -19,15 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ontogeny.records import OntogenyError
 from ontogeny.scoring.carried import NODES, by_walking, carrier
 from ontogeny.scoring.distributions import Reader, Whole, of_head, rounded
 from ontogeny.scoring.forest import Batch
-from ontogeny.scoring.plan import Plan
+from ontogeny.scoring.sentences import Sentences
 
-TREE = 96  # nodes: attention within a tree costs its square, and less is shared in smaller ones
+TREE = 96  # nodes after what all of a tree shares: attention within a tree costs its square, and less is shared in smaller ones
 AGREE = 2e-5  # nats, and relative: float32 keeps seven digits, and some layers cost one or two
-TRIAL = 8  # pairs
+TRIAL = 8  # sentences, and as many that share their beginnings
 Progress = Callable[[int], None]  # called with the number of sentences that were just scored
 
 
@@ -46,10 +45,11 @@ class Readout:
         shared = "carried states" if self.carries else "trees of prefixes" if self.trees else "sentences"
         return f"{shared}, {'hidden states' if self.body else 'logits'}"
 
-    @property
-    def tree(self) -> int:
-        """The most nodes of a tree that it is given."""
-        return NODES if self.carries else TREE if self.trees else 1
+    def tree(self, context: int, tokens: int) -> int:
+        """The most nodes of a tree, where contexts have as many tokens and a pass is to have no more `tokens` than that."""
+        if self.carries:
+            return NODES
+        return min(TREE + context, tokens) if self.trees else 1
 
     def logps(self, batch: Batch, device: torch.device) -> NDArray[np.float64]:
         """log p of every edge of a batch, in nats."""
@@ -96,10 +96,10 @@ def ways(model: Any) -> Iterator[Readout]:
 
 
 @torch.inference_mode()
-def choose(model: Any, plan: Plan, device: torch.device) -> Readout:
-    """The first of the ways that gives the plain way's log-probabilities on a few pairs of the plan and its longest sentence."""
+def choose(model: Any, sentences: Sentences, device: torch.device) -> Readout:
+    """The first of the ways that gives the plain way's log-probabilities on a few of the sentences and the longest."""
     *faster, plain = ways(model)
-    trial = _trial(plan)
+    trial = _trial(sentences)
     expected = token_logps(plain, trial, device)[0]
     for way in faster:
         try:
@@ -111,22 +111,20 @@ def choose(model: Any, plan: Plan, device: torch.device) -> Readout:
     return plain
 
 
-def _trial(plan: Plan) -> Plan:
-    """Pairs spread evenly over the plan, and the one with the longest sentence: positions and windows end there."""
-    lengths = np.array([len(sentence) for sentence in plan.sentences])
-    longest = np.maximum(lengths[plan.good], lengths[plan.bad]).argmax()
-    spread = np.linspace(0, len(plan.pairs) - 1, TRIAL, dtype=np.int64)
-    return plan.part(np.unique([*spread, longest]))
+def _trial(sentences: Sentences) -> Sentences:
+    """Some spread evenly, each with the next, which shares its beginning; and the longest: positions and windows end there."""
+    spread = np.linspace(0, len(sentences) - 1, TRIAL, dtype=np.int64)
+    return sentences.part(np.unique([*spread, *np.minimum(spread + 1, len(sentences) - 1), sentences.sizes.argmax()]))
 
 
 def token_logps(
-    way: Readout, plan: Plan, device: torch.device, batch_tokens: int = 512, progress: Progress = lambda sentences: None
+    way: Readout, sentences: Sentences, device: torch.device, batch_tokens: int = 512, progress: Progress = lambda sentences: None
 ) -> tuple[NDArray[np.float64], int]:
-    """log p of every scored token of the plan's sentences, laid end to end, and the most tokens that a pass had.
+    """log p of every scored token of the sentences, laid end to end, and the most tokens that a pass had.
 
     Where memory is short passes become smaller.  Raises OntogenyError if a log-probability is no finite number.
     """
-    forest = plan.forest(way.tree if way.carries else min(way.tree, batch_tokens))
+    forest = sentences.forest(way.tree(sentences.context, batch_tokens))
     found = np.zeros(len(forest.edge_place))
     groups = deque(forest.groups(batch_tokens, equal=not way.trees))
     while groups:
@@ -138,31 +136,19 @@ def token_logps(
         try:
             found[batch.edge_place] = way.logps(batch, device)
         except RuntimeError as error:
-            if len(trees) == 1 or not _short_of_memory(error):
+            if len(trees) == 1 or not short_of_memory(error):
                 raise
             batch_tokens = batch.tokens.size // 2
             groups.appendleft(trees)
             continue
-        _check_finite(plan, batch, found)
+        sentences.check_finite(found, batch.edge_place)
         progress(batch.sentences)
     return found, batch_tokens
 
 
-def _short_of_memory(error: RuntimeError) -> bool:
+def short_of_memory(error: RuntimeError) -> bool:
     """True for a GPU's memory, and for the processor's, which torch has no error of its own for."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-def _check_finite(plan: Plan, batch: Batch, found: NDArray[np.float64]) -> None:
-    wrong = batch.edge_place[~np.isfinite(found[batch.edge_place])]
-    if len(wrong):
-        sentence = np.searchsorted(plan.starts, wrong.min(), side="right") - 1
-        pair = next(i for i, both in enumerate(zip(plan.good, plan.bad, strict=True)) if sentence in both)
-        text = plan.pairs[pair].good if plan.good[pair] == sentence else plan.pairs[pair].bad
-        raise OntogenyError(
-            f"the model gives a log-probability that is not a finite number, in {text!r} (paradigm {plan.pairs[pair].paradigm}, "
-            f"pair {plan.pairs[pair].pair}); its weights may be broken"
-        )
 
 
 def in_bfloat16(way: Readout, device: torch.device) -> Readout:

@@ -1,0 +1,140 @@
+"""The scores of pairs: what the log-probabilities of their sentences' tokens add up to, by a network of either kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from ontogeny.scoring import causal, masked
+from ontogeny.scoring.forest import Integers, ranges
+from ontogeny.scoring.plan import Plan
+from ontogeny.scoring.readout import Progress, Readout, in_bfloat16, token_logps
+from ontogeny.scoring.sentences import Floats
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SAMPLE = 200  # pairs that the error of bfloat16 is measured on
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Every pair's scores, and how they were made."""
+
+    frame: pl.DataFrame
+    facts: dict[str, Any]  # for the lineage: the way; the most tokens a pass had where memory was short; the error of bfloat16
+
+
+def score(
+    model: Any,
+    plan: Plan,
+    device: torch.device,
+    batch_tokens: int = 2048,
+    progress: Progress = lambda sentences: None,
+    precision: str = "float32",
+) -> pl.DataFrame:
+    """The table of `read`, without the facts."""
+    return read(model, plan, device, batch_tokens, progress, precision).frame
+
+
+def read(
+    model: Any,
+    plan: Plan,
+    device: torch.device,
+    batch_tokens: int = 2048,
+    progress: Progress = lambda sentences: None,
+    precision: str = "float32",
+) -> Scored:
+    """Scores every pair of the plan by a causal model.
+
+    The frame has one row a pair: paradigm, pair, logp_good, logp_bad (nats, float64), tokens_good, tokens_bad (scored tokens),
+    critical_good, critical_bad (the log-probability of the tokens where the two differ, after their common prefix and before their
+    common suffix).  Raises OntogenyError as `choose_way` does, and if a log-probability is not a number.
+    """
+    device = torch.device(device)
+    return read_by(choose_way(model, plan, device, precision), plan, device, batch_tokens, progress)
+
+
+@torch.inference_mode()
+def choose_way(model: Any, plan: Plan, device: torch.device, precision: str = "float32") -> tuple[Readout, dict[str, Any]]:
+    """How a causal model's numbers are found, for this plan or any part of it, and what less `precision` costs.
+
+    Raises OntogenyError as `causal.choose_way` does.
+    """
+    way = causal.choose_way(model, plan.sentences, device)
+    if precision != "bfloat16":
+        return way, {}
+    rounded = in_bfloat16(way, device)
+    return rounded, {"bfloat16": rounding(way, rounded, plan, device)}
+
+
+def read_by(
+    chosen: tuple[Readout, dict[str, Any]],
+    plan: Plan,
+    device: torch.device,
+    batch_tokens: int,
+    progress: Progress = lambda sentences: None,
+) -> Scored:
+    """Scores every pair of a plan in the way that `choose_way` has chosen for it, or for a larger one."""
+    way, cost = chosen
+    logps, facts = causal.read_by(way, plan.sentences, device, batch_tokens, progress)
+    return Scored(frame_of(plan, logps), facts | cost)
+
+
+def read_masked(
+    model: Any,
+    plan: Plan,
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device,
+    bos: bool = True,
+    batch_tokens: int = 2048,
+    progress: Progress = lambda sentences: None,
+    metric: str = "within-word",
+) -> Scored:
+    """The same of a masked model: sums of pseudo-log-probabilities.  Raises OntogenyError as `masked.read` does."""
+    logps, facts = masked.read(model, plan.sentences, tokenizer, device, bos, batch_tokens, progress, metric)
+    return Scored(frame_of(plan, logps), facts)
+
+
+def rounding(exact: Readout, rounded: Readout, plan: Plan, device: torch.device) -> dict[str, float]:
+    """What a way of less precision costs on a sample: pairs, the largest error of a sentence (nats), and decisions flipped."""
+    sample = plan.part(np.unique(np.linspace(0, len(plan.pairs) - 1, SAMPLE, dtype=np.int64)))
+    one, other = (frame_of(sample, token_logps(way, sample.sentences, device)[0]) for way in (exact, rounded))
+    error = max(float(np.abs((one[side] - other[side]).to_numpy()).max()) for side in ("logp_good", "logp_bad"))
+    decided = [np.sign((frame["logp_good"] - frame["logp_bad"]).to_numpy()) for frame in (one, other)]
+    return {"pairs": len(sample.pairs), "largest_error": error, "flipped": int((decided[0] != decided[1]).sum())}
+
+
+def frame_of(plan: Plan, logps: Floats) -> pl.DataFrame:
+    """The table of scores from the log-probabilities of all scored tokens of the plan's sentences, laid end to end."""
+    asked = plan.sentences
+    sums = _sums(logps, asked.starts, asked.starts + asked.lengths)
+    return pl.DataFrame(
+        {
+            "paradigm": [pair.paradigm for pair in plan.pairs],
+            "pair": [pair.pair for pair in plan.pairs],
+            "logp_good": sums[plan.good],
+            "logp_bad": sums[plan.bad],
+            "tokens_good": asked.lengths[plan.good].astype(np.int32),
+            "tokens_bad": asked.lengths[plan.bad].astype(np.int32),
+            "critical_good": _critical(plan, logps, plan.good),
+            "critical_bad": _critical(plan, logps, plan.bad),
+        }
+    )
+
+
+def _critical(plan: Plan, logps: Floats, side: Integers) -> Floats:
+    """Sums over the tokens where two sentences differ.  What is given is not among the scored ones."""
+    (before, after), asked = plan.critical, plan.sentences
+    starts, ends = asked.starts[side], asked.starts[side] + asked.lengths[side]
+    return _sums(logps, starts + np.maximum(before - asked.given[side], 0), ends - after)
+
+
+def _sums(values: Floats, starts: Integers, ends: Integers) -> Floats:
+    """Sums from each start up to its end; 0 where there is nothing between."""
+    at, owner = ranges(starts, np.maximum(starts, ends))
+    return np.bincount(owner, values[at], minlength=len(starts)).astype(np.float64)
