@@ -89,6 +89,7 @@ def world(tmp_path_factory, without_pages):
     _write(folder / "data" / "babylm" / "dev" / "speech.txt", 400)
     _blimp(folder / "data" / "blimp" / "data")
     _accuracies(folder / "accuracies.csv")
+    (folder / "sentences.txt").write_text("The dog runs.\nThe dogs run.\n", encoding="utf-8")
     og.run(folder / "recipes" / "quickstart.yaml", folder / "runs")
     for step in (0, 2, 18, 20):
         shutil.copytree(

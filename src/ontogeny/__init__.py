@@ -5,6 +5,7 @@ run = og.run("recipes/quickstart.yaml")
 run.verdicts()                 # a polars frame
 run = og.open("runs/babylm-small")
 run.figure("map")              # an altair chart
+og.surprisals("gpt2-folder", ["The dog barks."])  # a row a token
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from ontogeny.recipe import Recipe
     from ontogeny.recipe import load as load_recipe
     from ontogeny.records import OntogenyError
+    from ontogeny.scoring.surprisals import surprisals
 
-__all__ = ["OntogenyError", "Recipe", "Run", "load_recipe", "open", "run"]
+__all__ = ["OntogenyError", "Recipe", "Run", "load_recipe", "open", "run", "surprisals"]
 
 # Loaded when first asked for: `ontogeny --help` should not wait for torch.
 _HOMES = {
@@ -28,6 +30,7 @@ _HOMES = {
     "Recipe": "ontogeny.recipe:Recipe",
     "load_recipe": "ontogeny.recipe:load",
     "OntogenyError": "ontogeny.records:OntogenyError",
+    "surprisals": "ontogeny.scoring.surprisals:surprisals",
 }
 
 

@@ -150,6 +150,43 @@ def read(
     print(f"report: {here.write_report()}")
 
 
+@app.command()
+def surprisals(
+    folder: Annotated[Path, typer.Argument(help="A model's folder, which from_pretrained opens.")],
+    text: Annotated[Path, typer.Option(help="A file with a sentence a line.", exists=True, dir_okay=False)],
+    contexts: Annotated[
+        Path | None, typer.Option(help="What stands before each, a line each; blank for nothing.", exists=True, dir_okay=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The table to write: .parquet or .csv.")] = Path("surprisals.parquet"),
+    bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
+    leading_space: Annotated[bool, typer.Option("--leading-space", help="Put a space before each sentence.")] = False,
+    metric: Annotated[str, typer.Option(help="For a masked model: within-word or original.")] = "within-word",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
+) -> None:
+    """Write the surprisal of every token of every sentence of a file, with its characters and its word."""
+    from ontogeny.display import Display
+    from ontogeny.scoring.surprisals import surprisals as of
+    from ontogeny.store import exporter
+    from ontogeny.suites.jsonl import lines
+
+    write = exporter(out)
+    sentences = [line for _, line in lines(text)]
+    before = [line for _, line in lines(contexts)] if contexts else None
+    with Display().bar(f"{folder}", len(sentences), "sentences") as progress:
+        found = of(
+            folder,
+            sentences,
+            contexts=before,
+            bos=bos,
+            leading_space=leading_space,
+            metric=metric,
+            device=device,
+            progress=progress,
+        )
+    write(found)
+    print(f"{out}: {len(found):,} tokens of {len(sentences):,} sentences, {found['surprisal'].sum():,.1f} nats")
+
+
 @app.command("open")
 def open_(
     folder: Annotated[Path, typer.Argument(help="Folder of checkpoints, or a table: folder, step (seed, tokens, words).")],

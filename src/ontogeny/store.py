@@ -297,6 +297,19 @@ def read_csv(path: Path, separator: str = ",", texts: Sequence[str] = ()) -> pl.
     return pl.read_csv(path.absolute(), separator=separator, schema_overrides=kinds, infer_schema_length=None, glob=False)
 
 
+def exporter(path: Path) -> Callable[[pl.DataFrame], None]:
+    """What writes a table for others, atomically: parquet or CSV, by the name's end.  Raises OntogenyError for another end."""
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".csv"):
+        raise OntogenyError(f"{path}: a table is written as .parquet or .csv, and not as {kind or 'a name without either'}")
+
+    def write(frame: pl.DataFrame) -> None:
+        with atomic(path) as temporary:
+            (frame.write_csv if kind == ".csv" else frame.write_parquet)(temporary)
+
+    return write
+
+
 def read_table(path: Path) -> pl.DataFrame:
     """Reads a parquet file.  Raises OntogenyError that names the file if it is missing or broken."""
     import polars as pl

@@ -142,3 +142,22 @@ def test_ranges_are_laid_end_to_end():
     numbers, owner = ranges(np.array([3, 5, 0]), np.array([5, 5, 3]))
     assert numbers.tolist() == [3, 4, 0, 1, 2]
     assert owner.tolist() == [0, 0, 2, 2, 2]
+
+
+@settle
+@given(some_sentences, sizes, st.randoms(use_true_random=False))
+def test_what_is_given_is_neither_predicted_nor_read(sentences, most, random):
+    """Contexts of any length before sentences, the same tokens with several of them too."""
+    given_of = [(sentence, random.randint(1, len(sentence))) for sentence in sentences for _ in range(random.randint(1, 2))]
+    rows = sorted(set(given_of))
+    forest = grow([ids for ids, _ in rows], most, np.array([first for _, first in rows]))
+    scored = [(ids[:i], ids[i]) for ids, first in rows for i in range(first, len(ids))]
+    found, read = {}, []
+    for batch, _ in trees(forest):
+        (nodes,) = beginnings(batch)
+        own = [nodes[node] for node in batch.nodes]
+        read += own
+        for place, node, token in zip(batch.edge_place, batch.edge_node, batch.edge_token, strict=True):
+            found[place] = (own[node], token)
+    assert found == dict(enumerate(scored))
+    assert sorted(read) == sorted({beginning for beginning, _ in scored})

@@ -77,7 +77,7 @@ def sentences_of(counted: Counted, pairs: list[Pair]) -> ngram_pairs.WalkedPairs
 
 
 def margins_of(counted: Counted, suite: str, pairs: list[Pair], orders: Iterable[int]) -> pl.DataFrame:
-    """The table of n-gram margins of a suite's pairs at one level: suite, level and the columns of `scoring.ngram_pairs.margins`."""
+    """The table of n-gram margins of a suite's pairs at one level: suite, level and those of `scoring.ngram_pairs.margins`."""
     found = ngram_pairs.margins(counted.model, sentences_of(counted, pairs), orders)
     return found.select(pl.lit(suite).alias("suite"), pl.lit(counted.level).alias("level"), pl.all())
 
