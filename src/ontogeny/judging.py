@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +17,11 @@ from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
 from ontogeny.results import Results, score_keys, seeds_alike
 from ontogeny.scoring import settled
+from ontogeny.scoring.options import CHANCE, wrong_sides
 from ontogeny.store import RunFolder
 from ontogeny.trajectories import (
     Timeline,
+    correlations,
     curve,
     judge,
     null,
@@ -29,19 +31,23 @@ from ontogeny.trajectories import (
     without_common_prefix,
 )
 from ontogeny.trajectories.cases import PairsOf
+from ontogeny.trajectories.judging import SCHEMA
 
 
 def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.DataFrame:
     """Judges every suite over all seeds that have been read as far as the furthest; writes curves, verdicts and sensitivity.
 
-    Raises OntogenyError if nothing has been scored.
+    Paradigms whose items people have graded get correlations and no verdict.  Raises OntogenyError if nothing has been scored.
     """
-    curves, verdicts, variants = [], [], []
+    curves, verdicts, variants, graded = [], [], [], []
     for suite in (cast(Suite, part).name for part in recipe.suites):
         seeds = _seeds_alike(folder, suite, display)
         if not seeds:
             continue
+        graded += _graded(folder, suite, recipe, display)
         found = curves_of(folder, suite, recipe)
+        if found.is_empty():
+            continue
         time = _results(folder).timeline(found.filter(pl.col("seed").is_in(seeds)))
         pairs_of = _Pairs(folder, suite, seeds)
         own = found.filter(pl.col("seed").is_in(seeds))
@@ -55,12 +61,27 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         facts = {"nulls": {suite: _null(own, time, recipe.verdicts, pairs_of)}} if recipe.verdicts.swaps else {}
         folder.note(timeline=asdict(time) | {"steps": list(time.steps)}, **facts)
         _say_settled(own, suite, display)
-    if not verdicts:
+    if not verdicts and not graded:
         raise OntogenyError(f"{folder.path} has no scores to judge; run: ontogeny score {folder.path}")
-    store.write_table(folder.curves, pl.concat(curves))
-    store.write_table(folder.sensitivity, pl.concat(variants))
-    store.write_table(folder.verdicts, pl.concat(verdicts), {"made_of": made_of(folder, recipe)})
-    return pl.concat(verdicts)
+    _write(folder.correlations, graded)
+    _write(folder.curves, curves)
+    _write(folder.sensitivity, variants)
+    _write(folder.verdicts, verdicts, {"made_of": made_of(folder, recipe)})
+    return _together(verdicts) if verdicts else pl.DataFrame(schema={"suite": pl.String, **SCHEMA, "human": pl.Float64})
+
+
+def _write(path: Path, frames: Sequence[pl.DataFrame], about: dict[str, str] | None = None) -> None:
+    """The suites' frames as one table; none of them: no table, also not one of before."""
+    if frames:
+        store.write_table(path, _together(frames), about)
+    else:
+        store.remove(path)
+
+
+def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Some suites may say what chance is, where it is not one half."""
+    found = pl.concat(frames, how="diagonal")
+    return found.with_columns(pl.col("chance").fill_null(CHANCE)) if "chance" in found.columns else found
 
 
 def _results(folder: RunFolder) -> Results:
@@ -89,6 +110,8 @@ def judged(folder: RunFolder, recipe: Observation) -> bool:
 
 def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:
     """The null of a suite for the lineage, or why it has none: a swap of pairs that were not read would have read others."""
+    if "chance" in curves.columns and (curves["chance"] != CHANCE).any():
+        return {"none": "the null exchanges the two sentences of a pair, and some of these items have more options"}
     if (curves["read"] < curves["n"]).any():
         return {"none": "the null needs all pairs at every checkpoint, and these were read until settled"}
     return asdict(null(curves, time, thresholds, pairs_of))
@@ -104,16 +127,46 @@ def _say_settled(curves: pl.DataFrame, suite: str, display: Display) -> None:
 
 
 def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFrame:
-    """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself.
+    """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself; no row for paradigms that people have graded.
 
     `n` counts the pairs that there are, `read` those that the row was computed from: fewer where they were read until settled.
+    `chance` is there where that is not one half for all.
 
     Raises OntogenyError if a table holds scores of other pairs than the run's, or made otherwise.
     """
+    pairs, rows = store.read_table(folder.pairs(suite)), []
+    graded = set(pairs["paradigm"]) - set(_ungraded(pairs)["paradigm"])
+    for clock, scores, facts in _scored(folder, suite, recipe):
+        judged = scores.filter(~pl.col("paradigm").is_in(list(graded))) if graded else scores
+        if judged.is_empty():
+            return judged.clear()
+        own = curve(judged, recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(read=pl.col("n"), **clock)
+        if (sizes := settled.sizes(facts)) is not None:
+            own = own.with_columns(n=pl.col("paradigm").replace_strict(sizes, return_dtype=pl.UInt32))
+        rows.append(own)
+    about = _about(_ungraded(pairs))
+    return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
+
+
+def _ungraded(pairs: pl.DataFrame) -> pl.DataFrame:
+    return pairs.filter(pl.col("human").is_null()) if "human" in pairs.columns else pairs
+
+
+def _about(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Phenomenon and field of each paradigm; and chance, where some items have more options than two."""
+    about = pairs.select("paradigm", "phenomenon", "field").unique("paradigm")
+    if "more" not in pairs.columns:
+        return about
+    options = pl.col("more").list.len() + 2
+    return about.join(pairs.group_by("paradigm").agg(chance=(1 / options).mean()), on="paradigm")
+
+
+def _scored(
+    folder: RunFolder, suite: str, recipe: Observation
+) -> Iterator[tuple[dict[str, pl.Expr], pl.DataFrame, dict[str, str]]]:
+    """Of each checkpoint's table of scores: when it was, the scores, and what the table says of itself."""
     keys = score_keys(folder, suite, recipe)
-    about = store.read_table(folder.pairs(suite)).select("paradigm", "phenomenon", "field").unique("paradigm")
     when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
-    rows = []
     for seed in folder.seeds():
         for step in folder.scored(seed, suite):
             path, known = folder.scores(seed, suite, step), when.get((seed, step))
@@ -129,13 +182,23 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
                 "tokens": pl.lit(known.tokens if known else None, pl.Int64),
                 "words": pl.lit(known.words if known else None, pl.Float64),
             }
-            own = curve(store.read_table(path), recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(
-                read=pl.col("n"), **clock
-            )
-            if (sizes := settled.sizes(facts)) is not None:
-                own = own.with_columns(n=pl.col("paradigm").replace_strict(sizes, return_dtype=pl.UInt32))
-            rows.append(own)
-    return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
+            yield clock, store.read_table(path), facts
+
+
+def _graded(folder: RunFolder, suite: str, recipe: Observation, display: Display) -> list[pl.DataFrame]:
+    """The correlations of a suite's graded paradigms, if it has any, which the run's page and the terminal are told of."""
+    pairs = store.read_table(folder.pairs(suite))
+    if "human" not in pairs.columns:
+        return []
+    human = pairs.drop_nulls("human").select("paradigm", "pair", "human")
+    rows = [correlations(scores, human).with_columns(**clock) for clock, scores, _ in _scored(folder, suite, recipe)]
+    found = pl.concat(rows).sort("paradigm", "seed", "step")
+    last = found.filter(pl.col("step") == pl.col("step").max()).group_by("paradigm", maintain_order=True).agg(pl.col("rho").mean())
+    said = ", ".join(f"{name} {rho:.2f}" if rho is not None else f"{name} none" for name, rho in last.iter_rows())
+    display.say(f"{suite}: correlation with people's judgements at the last checkpoint, mean over seeds: {said}")
+    graded = f"{len(last)} graded paradigms have a correlation with people's judgements (correlations.parquet) and no verdict"
+    folder.note(notes={suite: f"{graded}; at the last checkpoint: {said}."})
+    return [found]
 
 
 def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
@@ -157,19 +220,21 @@ class _Pairs:
 
     def __init__(self, folder: RunFolder, suite: str, seeds: list[int]):
         self.scores = folder.scan_scores(suite)
+        further = [] if self.scores is None else wrong_sides(self.scores.collect_schema().names())[1:]
+        logps, tokens = ([f"{what}_{side}" for side in ("good", "bad", *further)] for what in ("logp", "tokens"))
+        self.columns = ("seed", "step", "pair", "contrast", *logps, *tokens)
         self.contrasts = store.scan_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
         self.seeds = seeds
 
     def __call__(self, paradigm: str) -> pl.DataFrame:
         assert self.scores is not None
         own = self.scores.filter((pl.col("paradigm") == paradigm) & pl.col("seed").is_in(self.seeds))
-        columns = ("seed", "step", "pair", "contrast", "logp_good", "logp_bad", "tokens_good", "tokens_bad")
-        found = own.join(self.contrasts, on=["paradigm", "pair"], how="left").select(*columns).collect()
+        found = own.join(self.contrasts, on=["paradigm", "pair"], how="left").select(*self.columns).collect()
         pairs, moments = found.select("pair", "contrast").unique(), found.select("seed", "step").unique()
         if len(found) == len(pairs) * len(moments):
             return found
         every = moments.join(pairs, how="cross")
-        return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(*columns)
+        return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(*self.columns)
 
 
 def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display) -> pl.DataFrame:

@@ -75,6 +75,12 @@ class OpenedRun:
         frame = self.reading(instrument).collect()
         return self.results.tables[instrument].instrument.fold(frame, self.results.clock)
 
+    def correlations(self) -> pl.DataFrame:
+        """Of every paradigm that people have graded: the correlation of scores with their judgements, by checkpoint and seed."""
+        if not self.folder.correlations.exists():
+            raise OntogenyError(f"{self.folder.path} has no correlations: none of its suites has items with a graded judgement")
+        return store.read_table(self.folder.correlations)
+
     def losses(self, seed: int | None = None) -> pl.DataFrame:
         """Training loss, learning rate, gradient norm, tokens and words at every step."""
         return store.read_table(self.folder.losses(self.folder.seeds()[0] if seed is None else seed))

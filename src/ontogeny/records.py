@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+
+def later(default: Any) -> Any:
+    """A field that joined its record later: where it is at its default, keys and tables are as they were without it."""
+    return field(default=default, metadata={"later": True})
+
+
+def said(record: Any) -> dict[str, Any]:
+    """The fields of a record by name, without those that joined it `later` and are at their default."""
+    found = {own.name: (own, getattr(record, own.name)) for own in fields(record)}
+    return {name: value for name, (own, value) in found.items() if not (own.metadata.get("later") and value == own.default)}
 
 
 class OntogenyError(Exception):
@@ -40,16 +51,28 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A minimal pair: a grammatical and an ungrammatical sentence of one paradigm (Warstadt et al. 2020)."""
+    """A minimal pair: a grammatical and an ungrammatical sentence of one paradigm (Warstadt et al. 2020).
+
+    Or an item of more options, of which the first is right; or one that people have graded, which is its sentence, or the
+    preference for the good one over the bad one.
+    """
 
     paradigm: str
     pair: str  # id, unique within its paradigm
     good: str
-    bad: str
+    bad: str  # "": a graded sentence alone
     phenomenon: str = ""
     field: str = ""
     one_prefix: bool = False  # BLiMP's one-prefix method is possible: one prefix, two critical words
     two_prefix: bool = False  # BLiMP's two-prefix method is possible: two prefixes, one critical word
+    context: str = later("")  # what stands before every option: conditioned on, not scored
+    more: tuple[str, ...] = later(())  # wrong options besides `bad`
+    human: float | None = later(None)  # the graded judgement, in any unit that grows with acceptability
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What is chosen among, the right one first."""
+        return (self.good, *((self.bad,) if self.bad else ()), *self.more)
 
 
 @dataclass(frozen=True, slots=True)

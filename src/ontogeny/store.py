@@ -29,7 +29,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.records import Checkpoint, OntogenyError, said
 from ontogeny.registry import nearest
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        return said(value)
     return str(value)
 
 
@@ -493,6 +493,11 @@ class RunFolder:
     def curves(self) -> Path:
         """Table of every paradigm's accuracy and margins at every checkpoint and seed."""
         return self.path / "curves.parquet"
+
+    @property
+    def correlations(self) -> Path:
+        """Table of graded paradigms: the correlation with people's judgements at every checkpoint and seed."""
+        return self.path / "correlations.parquet"
 
     def evidence(self, name: str) -> Path:
         """Table of the n-gram evidence: margins, reliance, ladder ..."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -31,6 +31,7 @@ def refusal(file: Path, content: str = "") -> str:
     return str(error.value)
 
 
+@settings(deadline=None)
 @given(tables)
 def test_pairs_written_are_pairs_read_whatever_the_format(written):
     rows = [{"paradigm": "p", "good": good, "bad": bad} for good, bad in written]
@@ -130,3 +131,70 @@ def test_a_file_that_is_missing_or_no_table_is_named(tmp_path):
     assert refusal(tmp_path / "pair.csv").endswith("did you mean 'pairs.csv'?")
     assert "is not a table; one file of these is wanted: .jsonl, .csv, .tsv, .parquet" in refusal(tmp_path)
     assert "notes.txt is not a table" in refusal(tmp_path / "notes.txt", "x")
+
+
+# --- contexts, more options, graded judgements
+
+
+def written(folder, rows):
+    """The same rows in every format; lists only where a format has them."""
+    files = [folder / f"suite.{extension}" for extension in ("jsonl", "csv", "tsv", "parquet")]
+    files[0].write_text("\n".join(map(json.dumps, rows)))
+    for file, separator in ((files[1], ","), (files[2], "\t")):
+        with file.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), delimiter=separator)
+            writer.writeheader()
+            writer.writerows(rows)
+    pq.write_table(pa.Table.from_pylist(rows), files[3])
+    return files
+
+
+def test_contexts_further_options_and_judgements_are_read_from_any_format(tmp_path):
+    rows = [
+        {"paradigm": "p", "good": "a", "bad": "b", "bad_2": "c", "bad_3": None, "context": "Who? ", "human": None},
+        {"paradigm": "p", "good": "a", "bad": "d", "bad_2": "e", "bad_3": "f", "context": None, "human": None},
+        {"paradigm": "q", "good": "a", "bad": None, "bad_2": None, "bad_3": None, "context": None, "human": 1.5},
+        {"paradigm": "r", "good": "a", "bad": "b", "bad_2": None, "bad_3": None, "context": "So", "human": -2},
+    ]
+    for file in written(tmp_path, rows):
+        found = pairs(file)
+        assert found == [
+            Pair("p", "1", "a", "b", context="Who? ", more=("c",)),
+            Pair("p", "2", "a", "d", more=("e", "f")),
+            Pair("q", "3", "a", "", human=1.5),
+            Pair("r", "4", "a", "b", context="So", human=-2.0),
+        ]
+        assert [pair.options for pair in found] == [("a", "b", "c"), ("a", "d", "e", "f"), ("a",), ("a", "b")]
+
+
+@pytest.mark.parametrize("extension", ["jsonl", "parquet"])
+def test_options_may_be_one_list(tmp_path, extension):
+    rows = [{"paradigm": "p", "options": ["a", "b", "c"]}, {"paradigm": "p", "options": ["a", "b"]}]
+    file = tmp_path / f"suite.{extension}"
+    if extension == "jsonl":
+        file.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    assert pairs(file) == [Pair("p", "1", "a", "b", more=("c",)), Pair("p", "2", "a", "b")]
+
+
+def test_faulty_items_are_named(tmp_path):
+    file = tmp_path / "a.jsonl"
+    for row, told in (
+        ({"options": ["a"]}, "'options' has 1; two or more are expected, the right one first"),
+        ({"options": ["a", 3]}, r"'options[1]' is int, not a sentence"),
+        ({"options": ["a", " "]}, r"'options[1]' is empty"),
+        ({"good": "a", "bad": "b", "bad_2": 7}, "'bad_2' is int, not a sentence"),
+        ({"good": "a", "bad": "b", "human": "much"}, "'human' is 'much'; a number is expected, such as a mean rating"),
+        ({"good": "a", "bad": "b", "human": True}, "'human' is True; a number"),
+        ({"good": "a", "bad": "b", "context": 3}, "'context' is int, not a sentence"),
+        ({"good": "a"}, "no column 'bad'"),
+        ({"good": "a", "bad": ""}, "'bad' is empty"),
+    ):
+        assert f"{file}:1: " in (said := refusal(file, json.dumps({"paradigm": "p"} | row) + "\n"))
+        assert told in said
+
+
+def test_a_list_of_options_beside_good_and_bad_is_a_column_like_others(tmp_path):
+    row = {"paradigm": "p", "good": "a", "bad": "b", "options": ["x", "y", "z"]}
+    assert pairs(tmp_path / "a.jsonl", json.dumps(row)) == [Pair("p", "1", "a", "b")]

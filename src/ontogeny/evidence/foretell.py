@@ -16,7 +16,6 @@ from scipy.stats.contingency import odds_ratio
 from ontogeny.evidence.logistic import calibration, out_of_fold, roc_auc
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.trajectories.bands import states
 from ontogeny.trajectories.bootstrap import percentiles
 from ontogeny.trajectories.cases import Case
 from ontogeny.trajectories.cases import cases as paradigms_of
@@ -228,7 +227,7 @@ def _of_seeds(case: Case, seeds: list[int], view: Windows, thresholds: Threshold
     observed = case.enough and view.early.sum() >= thresholds.min_early and view.late.sum() >= thresholds.min_late
     rows: list[dict[str, Any]] = []
     for index, (seed, accuracy) in enumerate(zip(seeds, case.accuracy["sum"], strict=True)):
-        sequence = states(accuracy, case.hi)
+        sequence = case.states(accuracy)
         early = window_state(sequence, view.early, view.early_weights, thresholds.cover) == -1
         late = window_state(sequence, view.late, view.late_weights, thresholds.cover) == -1
         rows.append(

@@ -12,7 +12,6 @@ import polars as pl
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.trajectories.bands import states
 from ontogeny.trajectories.cases import cases
 from ontogeny.trajectories.curves import grid, matrices, need
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Timeline, Windows, windows
@@ -197,7 +196,7 @@ def _calibrated(name: str, curves: pl.DataFrame, timeline: Timeline, thresholds:
     for index, seed in enumerate(seeds):
         accuracy = np.stack([case.accuracy["sum"][index] for case in paradigms])  # (paradigms, checkpoints)
         ends = [
-            window_state(states(own, case.hi), view.late, view.late_weights, thresholds.cover)
+            window_state(case.states(own), view.late, view.late_weights, thresholds.cover)
             for own, case in zip(accuracy, paradigms, strict=True)
         ]
         for at in np.flatnonzero(view.trained):

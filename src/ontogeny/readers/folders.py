@@ -16,6 +16,8 @@ from ontogeny.recipe import Observation, Scoring
 from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from ontogeny.scoring.plan import Plan
     from ontogeny.scoring.reading import SuitePairs
 
@@ -55,7 +57,6 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
     """As `score_one`, with a suite that was read before."""
     from ontogeny.scoring.reading import score_folder
     from ontogeny.training.engine import find_device, keep_memory
-    from ontogeny.trajectories import curve, overall
 
     keep_memory()
     with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
@@ -65,14 +66,38 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
         )
     facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": store.score_key(asked.key, bos)}
     store.write_table(out, frame, facts)
-    found = curve(frame).with_columns(seed=0, step=0)
-    phenomena = {pair.paradigm: pair.phenomenon for pair in asked.pairs}
-    total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
-    by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
-    left = [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
+    left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
+    left += [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
     left += [f"{len(plan.too_long)} pairs longer than the context left out"] if plan.too_long else []
     left += [_unknown(plan)] if plan.unknown else []
-    return "; ".join([f"{out}: {len(frame)} pairs, mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}", *left])
+    return f"{out}: {len(frame)} pairs, {'; '.join(left)}"
+
+
+def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
+    import polars as pl
+
+    from ontogeny.trajectories import curve, overall
+
+    phenomena = {pair.paradigm: pair.phenomenon for pair in asked.pairs if pair.human is None}
+    if not phenomena:
+        return []
+    found = curve(frame.filter(pl.col("paradigm").is_in(list(phenomena)))).with_columns(seed=0, step=0)
+    total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
+    by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
+    return [f"mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}"]
+
+
+def _correlations(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
+    import polars as pl
+
+    from ontogeny.trajectories import correlations
+
+    graded = [(pair.paradigm, pair.pair, pair.human) for pair in asked.pairs if pair.human is not None]
+    if not graded:
+        return []
+    found = correlations(frame, pl.DataFrame(graded, schema=["paradigm", "pair", "human"], orient="row"))
+    said = [f"{name} {'none' if rho is None else f'{rho:.2f}'}" for name, rho in found.select("paradigm", "rho").iter_rows()]
+    return [f"correlation with people's judgements: {', '.join(said)}"]
 
 
 def score_folders(

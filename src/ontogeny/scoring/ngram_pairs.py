@@ -19,6 +19,7 @@ from ontogeny.ngrams.index import Index
 from ontogeny.ngrams.kneser_ney import Floats, KneserNey
 from ontogeny.ngrams.sorting import lexicographic
 from ontogeny.scoring.ngram import Walked
+from ontogeny.scoring.options import need_two
 from ontogeny.scoring.pairs import frame_of
 from ontogeny.scoring.plan import Plan
 
@@ -38,7 +39,8 @@ class WalkedPairs(Walked):
     """A plan's sentences as rows of an index, and what their transitions leave of each pair."""
 
     def __init__(self, index: Index, plan: Plan):
-        """Raises OntogenyError as `Walked` does."""
+        """Raises OntogenyError as `Walked` does, and for items that are not a right and a wrong sentence."""
+        need_two(plan.pairs, "an n-gram margin")
         super().__init__(index, plan.sentences)
         self.plan = plan
         self._tokens = np.fromiter((t for ids in self.whole for t in ids), dtype=np.int64)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from ontogeny.scoring import causal, masked
 from ontogeny.scoring.forest import Integers, ranges
-from ontogeny.scoring.plan import Plan
+from ontogeny.scoring.options import sides
+from ontogeny.scoring.plan import NONE, Plan
 from ontogeny.scoring.readout import Progress, Readout, in_bfloat16, token_logps
 from ontogeny.scoring.sentences import Floats
 
@@ -53,7 +56,8 @@ def read(
 
     The frame has one row a pair: paradigm, pair, logp_good, logp_bad (nats, float64), tokens_good, tokens_bad (scored tokens),
     critical_good, critical_bad (the log-probability of the tokens where the two differ, after their common prefix and before their
-    common suffix).  Raises OntogenyError as `choose_way` does, and if a log-probability is not a number.
+    common suffix).  Where any item has more options there are logp_bad_2, tokens_bad_2 ..., null where one has fewer, and what is
+    critical is to the first wrong one.  Raises OntogenyError as `choose_way` does, and if a log-probability is not a number.
     """
     device = torch.device(device)
     return read_by(choose_way(model, plan, device, precision), plan, device, batch_tokens, progress)
@@ -104,8 +108,9 @@ def rounding(exact: Readout, rounded: Readout, plan: Plan, device: torch.device)
     """What a way of less precision costs on a sample: pairs, the largest error of a sentence (nats), and decisions flipped."""
     sample = plan.part(np.unique(np.linspace(0, len(plan.pairs) - 1, SAMPLE, dtype=np.int64)))
     one, other = (frame_of(sample, token_logps(way, sample.sentences, device)[0]) for way in (exact, rounded))
-    error = max(float(np.abs((one[side] - other[side]).to_numpy()).max()) for side in ("logp_good", "logp_bad"))
-    decided = [np.sign((frame["logp_good"] - frame["logp_bad"]).to_numpy()) for frame in (one, other)]
+    logps = [f"logp_{side}" for side in sides(sample.options.shape[1])]
+    error = max(float(np.abs((one[name] - other[name]).to_numpy()).max()) for name in logps)
+    decided = [frame.select((pl.col("logp_good") - pl.max_horizontal(logps[1:])).sign()).to_series() for frame in (one, other)]
     return {"pairs": len(sample.pairs), "largest_error": error, "flipped": int((decided[0] != decided[1]).sum())}
 
 
@@ -113,18 +118,27 @@ def frame_of(plan: Plan, logps: Floats) -> pl.DataFrame:
     """The table of scores from the log-probabilities of all scored tokens of the plan's sentences, laid end to end."""
     asked = plan.sentences
     sums = _sums(logps, asked.starts, asked.starts + asked.lengths)
+    options, critical = plan.options.T, [_critical(plan, logps, side) for side in (plan.good, plan.bad)]
+
+    def of(column: str, values: Iterable[NDArray[Any]]) -> dict[str, pl.Series]:
+        found = zip(sides(len(options)), options, values, strict=False)
+        return {f"{column}_{side}": _where_there(option, own) for side, option, own in found}
+
     return pl.DataFrame(
         {
             "paradigm": [pair.paradigm for pair in plan.pairs],
             "pair": [pair.pair for pair in plan.pairs],
-            "logp_good": sums[plan.good],
-            "logp_bad": sums[plan.bad],
-            "tokens_good": asked.lengths[plan.good].astype(np.int32),
-            "tokens_bad": asked.lengths[plan.bad].astype(np.int32),
-            "critical_good": _critical(plan, logps, plan.good),
-            "critical_bad": _critical(plan, logps, plan.bad),
+            **of("logp", sums[options]),
+            **of("tokens", asked.lengths[options].astype(np.int32)),
+            **of("critical", critical),
         }
     )
+
+
+def _where_there(option: Integers, values: NDArray[Any]) -> pl.Series:
+    """Null where an item has no such option."""
+    found = pl.Series(values)
+    return found if (option != NONE).all() else found.set(pl.Series(option == NONE), None)
 
 
 def _critical(plan: Plan, logps: Floats, side: Integers) -> Floats:

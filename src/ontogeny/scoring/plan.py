@@ -5,42 +5,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.scoring import sentences as asked
-from ontogeny.scoring.forest import Integers, common
+from ontogeny.scoring.forest import Integers, common, ranges
 from ontogeny.scoring.sentences import Encoded, Sentences, gather, unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WORST = 3  # sentences that are named for their unknown tokens
-Tokenised = list[tuple[Encoded, Encoded]]  # of each pair the good and the bad sentence
+NONE = -1  # where an item has no such option
+Tokenised = list[tuple[Encoded, ...]]  # of each pair its options, the right one first
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The pairs of a suite.  `good` and `bad` index `sentences`; a sentence that occurs twice is there once."""
+    """The pairs of a suite.  `options` index `sentences`; a sentence that occurs twice is there once."""
 
     pairs: list[Pair]
     sentences: Sentences
-    good: Integers  # [pairs]
-    bad: Integers  # [pairs]
+    options: Integers  # [pairs, the most that any has, at least 2] the right one first; NONE where one has fewer
     too_long: list[Pair]  # left out, counted and said
     unknown: int  # <unk> tokens in all sentences
     unknown_in: tuple[tuple[str, int], ...] = ()  # the sentences that have any, and how many; the most first
 
+    @property
+    def good(self) -> Integers:
+        """The right sentence of each pair."""
+        return self.options[:, 0]
+
+    @property
+    def bad(self) -> Integers:
+        """The wrong one, or the first of several; of a graded sentence alone, itself."""
+        return np.where(self.options[:, 1] == NONE, self.good, self.options[:, 1])
+
     @cached_property
     def critical(self) -> tuple[Integers, Integers]:
-        """Tokens that the sentences of each pair have in common at their beginning, the first included, and then at their end."""
+        """Tokens that the two sentences of each pair have in common at their beginning, the first included, and at their end."""
         flat = np.fromiter((token for sentence in self.sentences for token in sentence), dtype=np.int64)
-        sizes = self.sentences.sizes
-        ends, shortest = np.cumsum(sizes), np.minimum(sizes[self.good], sizes[self.bad])
-        before = common(flat, (ends - sizes)[self.good], (ends - sizes)[self.bad], shortest)
-        return before, common(flat, ends[self.good] - 1, ends[self.bad] - 1, shortest - before, step=-1)
+        sizes, good, bad = self.sentences.sizes, self.good, self.bad
+        ends, shortest = np.cumsum(sizes), np.minimum(sizes[good], sizes[bad])
+        before = common(flat, (ends - sizes)[good], (ends - sizes)[bad], shortest)
+        return before, common(flat, ends[good] - 1, ends[bad] - 1, shortest - before, step=-1)
 
     @property
     def unknown_facts(self) -> dict[str, Any]:
@@ -51,8 +62,9 @@ class Plan:
     def part(self, which: Integers) -> Plan:
         """The plan of some pairs alone."""
         rows = self.sentences.rows
-        tokenised = [(rows[self.good[i]], rows[self.bad[i]]) for i in which]
-        return of([self.pairs[i] for i in which], tokenised, None, int(self.sentences.sizes.max()))
+        tokenised = [tuple(rows[at] for at in self.options[i] if at != NONE) for i in which]
+        most = self.options.shape[1]
+        return of([self.pairs[i] for i in which], tokenised, None, int(self.sentences.sizes.max()), most)
 
 
 def make(
@@ -66,27 +78,34 @@ def make(
 
 
 def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, leading_space: bool) -> Tokenised:
-    """Both sentences of each pair, with `first` in front."""
-    rows = asked.tokenise([("", text) for pair in pairs for text in (pair.good, pair.bad)], tokenizer, first, leading_space)
-    return list(zip(rows[::2], rows[1::2], strict=True))
+    """The options of each pair after its context, with `first` in front."""
+    options = [pair.options for pair in pairs]
+    texts = [(pair.context, text) for pair, own in zip(pairs, options, strict=True) for text in own]
+    rows = iter(asked.tokenise(texts, tokenizer, first, leading_space))
+    return [tuple(islice(rows, len(own))) for own in options]
 
 
-def of(pairs: list[Pair], tokenised: Tokenised, unknown: int | None, context: int) -> Plan:
-    """The plan of pairs that have been tokenised.  Raises OntogenyError if none is short enough."""
-    fits = [max(len(row.ids) for row in both) <= context + 1 for both in tokenised]  # the last token is no input
+def of(pairs: list[Pair], tokenised: Tokenised, unknown: int | None, context: int, most: int = 2) -> Plan:
+    """The plan of pairs that have been tokenised, with room for `most` options.  Raises OntogenyError if none is short enough."""
+    fits = [max(len(row.ids) for row in own) <= context + 1 for own in tokenised]  # the last token is no input
     if not any(fits):
         raise OntogenyError(f"not one of {len(pairs)} pairs fits into the model's context of {context} tokens")
-    kept = [both for both, fit in zip(tokenised, fits, strict=True) if fit]
+    kept = [own for own, fit in zip(tokenised, fits, strict=True) if fit]
     fitting = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
-    rows = [row for both in kept for row in both]
-    sentences, which = gather(
-        rows, lambda i: f"{rows[i].text!r} (paradigm {fitting[i // 2].paradigm}, pair {fitting[i // 2].pair})"
-    )
+    rows = [row for own in kept for row in own]
+    place, owner = ranges(np.zeros(len(kept), dtype=np.int64), np.array([len(own) for own in kept], dtype=np.int64))
+
+    def named(i: int) -> str:
+        pair = fitting[owner[i]]
+        return f"{rows[i].text!r} (paradigm {pair.paradigm}, pair {pair.pair})"
+
+    sentences, which = gather(rows, named)
+    options = np.full((len(kept), max(most, *map(len, kept))), NONE)
+    options[owner, place] = which
     return Plan(
         pairs=fitting,
         sentences=sentences,
-        good=which[::2],
-        bad=which[1::2],
+        options=options,
         too_long=[pair for pair, fit in zip(pairs, fits, strict=True) if not fit],
         unknown=sum(sentence.count(unknown) for sentence in sentences) if unknown is not None else 0,
         unknown_in=_unknown_in(rows, unknown),

@@ -14,8 +14,8 @@ import polars as pl
 
 from ontogeny import foreign, store
 from ontogeny.recipe import Observation, Scoring, Thresholds
-from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite
-from ontogeny.scoring import masked, pairs, plan, settled
+from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite, said
+from ontogeny.scoring import masked, options, pairs, plan, settled
 from ontogeny.scoring.readout import Progress
 from ontogeny.scoring.sentences import Encoded, unknown_id
 from ontogeny.store import RunFolder
@@ -64,15 +64,18 @@ def ask(part: Any, per_paradigm: int | None) -> SuitePairs:
     chosen = plan.sample(differ, per_paradigm)
     if not chosen:
         raise OntogenyError(f"suite {suite.name} has no pair whose two sentences differ")
+    options.check(chosen)
     return SuitePairs(suite.name, chosen, identical, suite.human(), store.content_key(chosen), getattr(suite, "part", None))
 
 
 def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     """Writes the pairs that are scored as a table, with the critical contrast of each."""
-    rows = [
-        {name: getattr(pair, name) for name in Pair.__slots__} | {"contrast": contrast(pair.good, pair.bad)} for pair in asked.pairs
-    ]
-    store.keep_table(folder.pairs(asked.name), pl.DataFrame(rows), {"key": asked.key})
+    used = {name for pair in asked.pairs for name in said(pair)}
+    columns = {name: pl.Series([getattr(pair, name) for pair in asked.pairs]) for name in Pair.__slots__ if name in used - {"more"}}
+    if "more" in used:
+        columns["more"] = pl.Series([list(pair.more) for pair in asked.pairs], dtype=pl.List(pl.String))
+    columns["contrast"] = pl.Series([contrast(*pair.options) for pair in asked.pairs])
+    store.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key})
 
 
 class OpenedCheckpoint:
@@ -132,14 +135,16 @@ class CheckpointReader:
         if not path.exists():
             return False
         known = store.table_metadata(path).get("key")
-        return known == whole or (self._until_settled(seed, checkpoint) and known == settled.key(whole, self.observation))
+        return known == whole or (self._until_settled(seed, checkpoint, asked) and known == settled.key(whole, self.observation))
 
     def _key(self, asked: SuitePairs) -> str:
         how = self.observation.scoring
         return store.score_key(asked.key, self.observation.bos, how.leading_space, how.precision, how.masked)
 
-    def _until_settled(self, seed: int, checkpoint: Checkpoint) -> bool:
-        return self.observation.scoring.until == "settled" and checkpoint.step < settled.last_step(self.folder, seed)
+    def _until_settled(self, seed: int, checkpoint: Checkpoint, asked: SuitePairs) -> bool:
+        """Graded items have no state that could be settled."""
+        wanted = self.observation.scoring.until == "settled" and not options.graded(asked.pairs)
+        return wanted and checkpoint.step < settled.last_step(self.folder, seed)
 
     def read(self, seed: int, checkpoint: Checkpoint, opened: OpenedCheckpoint, suites: list[SuitePairs], bar: Bar) -> None:
         """Scores a checkpoint on the suites and writes the tables.
@@ -169,11 +174,11 @@ class CheckpointReader:
         """
         whole = self._key(asked)
         known = self._kept(seed, checkpoint, asked, weights)
-        if not self._until_settled(seed, checkpoint):
+        if not self._until_settled(seed, checkpoint, asked):
             return _complete(todo, known, score), {"key": whole}
         reading = settled.order(todo.pairs)
         share = settled.level(self.folder, self.observation, seed, len(reading))
-        scored = _settle(todo, known, score, reading, self.observation.verdicts, share)
+        scored = _settle(todo, known, score, reading, self.observation.verdicts, share, options.chances(asked.pairs))
         if len(scored.frame) == len(todo.pairs):
             return scored, {"key": whole}
         return scored, settled.facts(whole, self.observation, share, reading)
@@ -226,13 +231,14 @@ def _settle(
     reading: Mapping[str, list[int]],
     thresholds: Thresholds,
     level: float,
+    chances: Mapping[str, float],
 ) -> pairs.Scored:
     """Pairs in rounds until every paradigm's state is known.  `known` has the pairs of rounds that were read before."""
     rounds: list[pairs.Scored] = []
     while True:
         frames = ([] if known is None else [known]) + [scored.frame for scored in rounds]
         found = settled.counts(pl.concat(frames), thresholds.tie) if frames else {}
-        if not (wanted := settled.next_round(reading, found, thresholds, level)):
+        if not (wanted := settled.next_round(reading, found, thresholds, level, chances)):
             return _joined(todo, known, rounds)
         rounds.append(score(todo.part(np.array(wanted))))
 
@@ -246,9 +252,13 @@ def _joined(todo: plan.Plan, known: pl.DataFrame | None, rounds: list[pairs.Scor
 
 
 def _keep_tokens(path: Path, asked: SuitePairs, tokens: plan.Tokenised, key: str) -> None:
-    about = {name: [getattr(pair, name) for pair in asked.pairs] for name in ("paradigm", "pair")}
-    sides = {side: pl.Series([both[i].ids for both in tokens], dtype=pl.List(pl.UInt32)) for i, side in enumerate(("good", "bad"))}
-    store.write_table(path, pl.DataFrame(about | sides), {"key": key})
+    columns: dict[str, Any] = {name: [getattr(pair, name) for pair in asked.pairs] for name in ("paradigm", "pair")}
+    for place, side in enumerate(options.sides(max(map(len, tokens)))):
+        ids = [own[place].ids if place < len(own) else None for own in tokens]
+        columns[side] = pl.Series(ids, dtype=pl.List(pl.UInt32))
+    if any(pair.context for pair in asked.pairs):
+        columns["before"] = [own[0].before for own in tokens]
+    store.write_table(path, pl.DataFrame(columns), {"key": key})
 
 
 def _kept_tokens(path: Path, asked: SuitePairs, first: int | None) -> plan.Tokenised:
@@ -256,9 +266,12 @@ def _kept_tokens(path: Path, asked: SuitePairs, first: int | None) -> plan.Token
     table = store.read_table(path)
     if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
         raise OntogenyError(f"{path} does not hold the pairs of {asked.name}; delete it and it is made again")
-    before = 0 if first is None else 1
-    both = zip(asked.pairs, table["good"].to_list(), table["bad"].to_list(), strict=True)
-    return [(Encoded(tuple(good), before, pair.good), Encoded(tuple(bad), before, pair.bad)) for pair, good, bad in both]
+    before = table["before"].to_list() if "before" in table.columns else [0 if first is None else 1] * len(table)
+    ids = table.select(name for name in table.columns if name not in ("paradigm", "pair", "before")).iter_rows()
+    return [
+        tuple(Encoded(tuple(own), given, text) for own, text in zip(row, pair.options, strict=False))
+        for pair, row, given in zip(asked.pairs, ids, before, strict=True)
+    ]
 
 
 def score_folder(

@@ -26,6 +26,7 @@ from scipy.stats import norm
 from ontogeny import store
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Pair
+from ontogeny.scoring.options import CHANCE, wrong_sides
 from ontogeny.scoring.sequential import lower_bounds
 from ontogeny.store import RunFolder
 
@@ -37,20 +38,27 @@ LEEWAY = 0.5  # standard errors by which what is to come may be clearer than wha
 ROUNDING = 1e-9  # of accuracies
 
 
-def band(n: int, paradigms: int, confidence: float = 0.95) -> float:
-    """Upper edge of the band that a coin's accuracy stays in; the lower edge is 1 minus it.
+def band(n: int, paradigms: int, confidence: float = 0.95, chance: float = CHANCE) -> float:
+    """Upper edge of the band that a guesser's accuracy stays in; the lower edge is as far below chance.
 
-    `.5 + z sqrt(.25 / n)` for `n` pairs, with z two-sided and Bonferroni-corrected over `paradigms` (or paradigms x
+    `c + z sqrt(c (1 - c) / n)` for `n` pairs, with z two-sided and Bonferroni-corrected over `paradigms` (or paradigms x
     looks). Above 1 where n pairs are too few for any state at this confidence.
     """
     if n < 1 or paradigms < 1:
         raise ValueError("a band needs at least one pair and one paradigm")
-    return 0.5 + float(norm.isf((1 - confidence) / paradigms / 2)) * math.sqrt(0.25 / n)
+    return chance + float(norm.isf((1 - confidence) / paradigms / 2)) * math.sqrt(chance * (1 - chance) / n)
 
 
-def upper_edge(n: int, paradigms: int, thresholds: Thresholds) -> float:
+def upper_edge(n: int, paradigms: int, thresholds: Thresholds, chance: float = CHANCE) -> float:
     """The threshold of state +1: the recipe's `hi`, or the band for these pairs and paradigms."""
-    return thresholds.hi if thresholds.hi is not None else band(n, paradigms, thresholds.confidence)
+    if thresholds.hi is not None:
+        return edge_at(thresholds.hi, chance)
+    return band(n, paradigms, thresholds.confidence, chance)
+
+
+def edge_at(hi: float, chance: float) -> float:
+    """The edge that is as many standard errors above another chance as `hi` is above that of two options."""
+    return chance + (hi - CHANCE) * math.sqrt(chance * (1 - chance)) / CHANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +90,15 @@ def looks(n: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def edges(n: int, hi: float, level: float) -> Edges:
-    """The edges for n pairs and a band from 1 - hi to hi, so that a false state is settled with probability `level` at most.
+def edges(n: int, hi: float, level: float, chance: float = CHANCE) -> Edges:
+    """The edges for n pairs and a band up to hi, so that a false state is settled with probability `level` at most.
 
     Where +1 is true, that is ruling it out, at one edge; where 0 is true it is ruling it out at either, which share `level`.  What
     settles -1 rules out +1 too.
     """
     at = looks(n)
     right = math.ceil(hi * n - ROUNDING)  # the fewest of n that make +1; it is more than n where none do
-    wrong = math.floor((1 - hi) * n + ROUNDING)  # the most that make -1
+    wrong = max(-1, math.floor((2 * chance - hi) * n + ROUNDING))  # the most that make -1; none do where it is -1
     drawn = np.array(at, dtype=np.int64)
     not_right, right_at_least = _lower(n, right, level), _lower(n, n - right + 1, level / 2)
     not_wrong, wrong_at_least = _lower(n, n - wrong, level), _lower(n, wrong + 1, level / 2)
@@ -124,22 +132,28 @@ def order(pairs: Sequence[Pair]) -> dict[str, list[int]]:
 
 def counts(scores: pl.DataFrame, tie: float) -> dict[str, tuple[int, int, int]]:
     """Of each paradigm in a table of scores: pairs read, right for sure (by more than `tie` nats), and possibly (ties too)."""
-    margin = pl.col("logp_good") - pl.col("logp_bad")
+    margin = pl.col("logp_good") - pl.max_horizontal(f"logp_{side}" for side in wrong_sides(scores.columns))
     found = scores.group_by("paradigm").agg(pl.len(), (margin > tie).sum().alias("sure"), (margin >= -tie).sum().alias("possible"))
     return {paradigm: (n, sure, possible) for paradigm, n, sure, possible in found.iter_rows()}
 
 
 def next_round(
-    reading: Mapping[str, Sequence[int]], found: Mapping[str, tuple[int, int, int]], thresholds: Thresholds, level: float
+    reading: Mapping[str, Sequence[int]],
+    found: Mapping[str, tuple[int, int, int]],
+    thresholds: Thresholds,
+    level: float,
+    chances: Mapping[str, float] | None = None,
 ) -> list[int]:
     """The places of the pairs to read next, of every paradigm that is not settled: up to a look.  None left: all are.
 
-    `reading`: what `order` gives; `found`: what `counts` gives of the pairs read so far; `level`: of each paradigm.
+    `reading`: what `order` gives; `found`: what `counts` gives of the pairs read so far; `level`: of each paradigm; `chances`: what
+    a guesser gets of each, one half if left out.
     """
     wanted: list[int] = []
     for paradigm, places in reading.items():
-        n, counted = len(places), found.get(paradigm, (0, 0, 0))
-        wanted += places[counted[0] : following(n, edges(n, upper_edge(n, len(reading), thresholds), level), *counted)]
+        n, counted, chance = len(places), found.get(paradigm, (0, 0, 0)), (chances or {}).get(paradigm, CHANCE)
+        hi = upper_edge(n, len(reading), thresholds, chance)
+        wanted += places[counted[0] : following(n, edges(n, hi, level, chance), *counted)]
     return wanted
 
 

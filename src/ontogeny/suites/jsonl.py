@@ -150,7 +150,11 @@ def value(row: dict[str, Any], field: str, place: str) -> Any:
 
 def sentence(row: dict[str, Any], field: str, place: str) -> str:
     """A sentence as it stands, spaces and line breaks kept.  Raises OntogenyError if it is blank or no text."""
-    text = value(row, field, place)
+    return checked(value(row, field, place), field, place)
+
+
+def checked(text: Any, field: str, place: str) -> str:
+    """What stands in a field, if it is a sentence.  Raises OntogenyError as `sentence` does."""
     if not isinstance(text, str):
         raise OntogenyError(f"{place}: {field!r} is {'null' if text is None else type(text).__name__}, not a sentence")
     if not text.strip():

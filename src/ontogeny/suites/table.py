@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
 from ontogeny.store import content_key, file_hash, missing
-from ontogeny.suites.jsonl import lines, rows, sentence
+from ontogeny.suites.jsonl import checked, lines, rows, sentence
 
 # our name: the names it may have in a table, ours first and then BLiMP's
 COLUMNS = {
@@ -26,6 +27,7 @@ COLUMNS = {
     "field": ("field",),
     "one_prefix": ("one_prefix", "one_prefix_method"),
     "two_prefix": ("two_prefix", "two_prefix_method"),
+    "human": ("human",),
 }
 REQUIRED = ("paradigm", "good", "bad")
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
@@ -35,8 +37,11 @@ class Table(Kind):
     """Minimal pairs from one table with the columns paradigm, good and bad.
 
     Optional: pair (an id, unique in its paradigm; else the row's number), phenomenon, field, one_prefix and two_prefix
-    (true or false).  BLiMP's own names (sentence_good, UID ...) serve too, and other columns are left alone.  CSV and
-    TSV begin with a line of names, and a field in double quotes may hold line breaks (which are read as \\n).
+    (true or false); context (what stands before both, conditioned on and not scored); bad_2, bad_3 ... (further wrong
+    options; in jsonl and parquet also one list `options` in place of good and bad, the first right); human (a graded
+    judgement: of the sentence `good` where there is no bad, else how far good is preferred to bad).  BLiMP's own names
+    (sentence_good, UID ...) serve too, and other columns are left alone.  CSV and TSV begin with a line of names, and a
+    field in double quotes may hold line breaks (which are read as \\n).
     """
 
     kind: Literal["table"] = "table"
@@ -87,17 +92,50 @@ class Table(Kind):
 
 
 def _pair(row: dict[str, Any], number: int, place: str) -> Pair:
-    name = {ours: _column(ours, row, place) for ours in COLUMNS}
-    texts = {ours: sentence(row, name[ours] or ours, place) for ours in ("good", "bad")}
+    human = _number(row, _column("human", row, place), place)
+    good, bad, *more = _options(row, place, graded=human is not None)
+    name = {ours: _column(ours, row, place) for ours in COLUMNS if ours not in ("good", "bad")}
     return Pair(
         paradigm=_text(row, name["paradigm"], place),
         pair=str(number) if name["pair"] is None else _text(row, name["pair"], place),
+        good=good,
+        bad=bad,
         phenomenon=_text(row, name["phenomenon"], place, needed=False),
         field=_text(row, name["field"], place, needed=False),
         one_prefix=_truth(row, name["one_prefix"], place),
         two_prefix=_truth(row, name["two_prefix"], place),
-        **texts,
+        context=checked(row["context"], "context", place) if row.get("context") else "",
+        more=tuple(more),
+        human=human,
     )
+
+
+def _options(row: dict[str, Any], place: str, graded: bool) -> list[str]:
+    """The right option and the wrong ones; "" for the wrong one of a graded sentence alone."""
+    listed = row.get("options")
+    if isinstance(listed, list) and not any(name in row for ours in ("good", "bad") for name in COLUMNS[ours]):
+        if len(listed) < 2:
+            raise OntogenyError(f"{place}: 'options' has {len(listed)}; two or more are expected, the right one first")
+        return [checked(text, f"options[{n}]", place) for n, text in enumerate(listed)]
+    bad = next((name for name in COLUMNS["bad"] if row.get(name)), None)
+    if bad is None and graded:
+        return [sentence(row, _column("good", row, place) or "good", place), ""]
+    texts = [sentence(row, _column(ours, row, place) or ours, place) for ours in ("good", "bad")]
+    further = sorted((int(name[4:]), name) for name in row if re.fullmatch(r"bad_([2-9]|[1-9][0-9]+)", name) and row[name])
+    return texts + [checked(row[name], name, place) for _, name in further]
+
+
+def _number(row: dict[str, Any], column: str | None, place: str) -> float | None:
+    found = None if column is None else row[column]
+    if found is None or found == "":
+        return None
+    try:
+        number = float(found) if not isinstance(found, bool) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise OntogenyError(f"{place}: {column!r} is {found!r}; a number is expected, such as a mean rating")
+    return number
 
 
 def _column(ours: str, row: dict[str, Any], place: str) -> str | None:

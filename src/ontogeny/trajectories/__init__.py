@@ -3,6 +3,7 @@
 from ontogeny.trajectories.bands import band, states
 from ontogeny.trajectories.bootstrap import intervals
 from ontogeny.trajectories.curves import curve, overall, timeline_of
+from ontogeny.trajectories.graded import correlations
 from ontogeny.trajectories.judging import judge
 from ontogeny.trajectories.nulls import Null, null
 from ontogeny.trajectories.sensitivity import sensitivity
@@ -16,6 +17,7 @@ __all__ = [
     "Timeline",
     "band",
     "calendar",
+    "correlations",
     "curve",
     "intervals",
     "judge",

@@ -6,19 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ontogeny.recipe import Thresholds
+from ontogeny.scoring.options import CHANCE
 from ontogeny.scoring.settled import band as band
+from ontogeny.scoring.settled import edge_at as edge_at
 from ontogeny.scoring.settled import upper_edge as upper_edge
 from ontogeny.trajectories.timeline import ROUNDING, Floats
 
 States = NDArray[np.int8]
 
 
-def enough_pairs(n: int, paradigms: int, thresholds: Thresholds) -> bool:
+def enough_pairs(n: int, paradigms: int, thresholds: Thresholds, chance: float = CHANCE) -> bool:
     """Whether n pairs, all right, would be told from chance at this confidence, by the band and by the exact test."""
-    exact = 2 * 0.5**n <= (1 - thresholds.confidence) / paradigms
-    return exact and band(n, paradigms, thresholds.confidence) <= 1
+    exact = 2 * chance**n <= (1 - thresholds.confidence) / paradigms
+    return exact and band(n, paradigms, thresholds.confidence, chance) <= 1
 
 
-def states(accuracy: Floats, hi: float) -> States:
-    """+1 where accuracy >= hi, -1 where <= 1 - hi, else 0; any shape."""
-    return ((accuracy >= hi - ROUNDING).astype(np.int8) - (accuracy <= 1 - hi + ROUNDING).astype(np.int8)).astype(np.int8)
+def states(accuracy: Floats, hi: float, chance: float = CHANCE) -> States:
+    """+1 where accuracy >= hi, -1 where it is as far below chance or further, else 0; any shape."""
+    lo = 2 * chance - hi
+    return ((accuracy >= hi - ROUNDING).astype(np.int8) - (accuracy <= lo + ROUNDING).astype(np.int8)).astype(np.int8)

@@ -11,7 +11,8 @@ import polars as pl
 
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.trajectories.bands import enough_pairs, upper_edge
+from ontogeny.scoring.options import CHANCE, wrong_sides
+from ontogeny.trajectories.bands import States, enough_pairs, states, upper_edge
 from ontogeny.trajectories.curves import (
     grid,
     margin,
@@ -58,6 +59,11 @@ class Case:
     accuracy: dict[str, Floats]  # by scoring (sum, per token): (seeds, steps)
     length: float | None  # accuracy of the length-only scorer
     pairs: PairScores | None
+    chance: float = CHANCE  # a guesser's accuracy
+
+    def states(self, accuracy: Floats) -> States:
+        """The state that each accuracy makes; any shape."""
+        return states(accuracy, self.hi, self.chance)
 
     def curve(self, scoring: str = "sum") -> Floats:
         """Mean over seeds, one number a step."""
@@ -76,7 +82,7 @@ class Case:
         return np.asarray(np.einsum("stp,t->sp", late[:, :, read], windows.late_weights[windows.late]))
 
     def equivalence(self, windows: Windows, margin: float, scoring: str = "sum", seed: int | None = None) -> float:
-        """The p of two one-sided tests that the late mean is one half within `margin`, over pairs.
+        """The p of two one-sided tests that the late mean is chance within `margin`, over pairs.
 
         Of one seed (its index) or of the mean over seeds.  Where pairs are not known their largest possible spread
         stands in.
@@ -86,8 +92,8 @@ class Case:
         scores = self.late_scores(windows, scoring)
         if scores is None or scores.shape[1] < 2:
             n = self.n if scores is None else max(1, scores.shape[1])
-            return equivalence_p(mean, largest_sd(mean, n), n, margin)
-        return equivalence_p(mean, float(scores[rows].mean(axis=0).std(ddof=1)), scores.shape[1], margin)
+            return equivalence_p(mean, largest_sd(mean, n), n, margin, self.chance)
+        return equivalence_p(mean, float(scores[rows].mean(axis=0).std(ddof=1)), scores.shape[1], margin, self.chance)
 
     def generator(self, seed: int, purpose: str) -> np.random.Generator:
         """A generator of this paradigm's own, so that no draw depends on which other paradigms there are."""
@@ -110,6 +116,7 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
     lengths = _lengths(curves)
     reads = matrices(curves, "read") if "read" in curves.columns else None
     sizes = dict(curves.select("paradigm", "n").unique().iter_rows())
+    chances = dict(curves.select("paradigm", "chance").unique().iter_rows()) if "chance" in curves.columns else {}
     for paradigm in paradigms:
         accuracy = {scoring: table[paradigm] for scoring, table in by_scoring.items()}
         pairs = None if pairs_of is None else arrange(pairs_of(paradigm), paradigm, seeds, steps, thresholds)
@@ -117,8 +124,9 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
         if pairs is not None:
             _agree(pairs, accuracy["sum"], n if reads is None else reads[paradigm], paradigm)
             accuracy = {"sum": np.nanmean(pairs.outcome, axis=2), "per token": np.nanmean(pairs.per_token, axis=2)}
-        hi, enough = upper_edge(n, len(paradigms), thresholds), enough_pairs(n, len(paradigms), thresholds)
-        yield Case(paradigm, n, hi, enough, accuracy, lengths.get(paradigm), pairs)
+        chance = float(chances.get(paradigm, CHANCE))
+        hi, enough = (edge(n, len(paradigms), thresholds, chance) for edge in (upper_edge, enough_pairs))
+        yield Case(paradigm, n, hi, bool(enough), accuracy, lengths.get(paradigm), pairs, chance)
 
 
 def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[int], thresholds: Thresholds) -> PairScores:
@@ -129,12 +137,13 @@ def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[in
     need(frame, PAIR_COLUMNS, f"the pairs of {paradigm}")
     if frame["seed"].unique().sort().to_list() != seeds or frame["step"].unique().sort().to_list() != steps:
         raise OntogenyError(f"the pairs of {paradigm} have other seeds or steps than its curve")
+    wrong = wrong_sides(frame.columns)
     table = frame.sort("seed", "step", "pair").select(
         code=pl.col("pair").rank("dense").cast(pl.Int64) - 1,
         cluster=pl.col("contrast").rank("dense").cast(pl.Int64) - 1,
-        outcome=_if_read(outcome(thresholds.tie, thresholds.tie_counts)),
-        per_token=_if_read(outcome_per_token(thresholds.tie, thresholds.tie_counts)),
-        margin=_if_read(margin()),
+        outcome=_if_read(outcome(thresholds.tie, thresholds.tie_counts, wrong)),
+        per_token=_if_read(outcome_per_token(thresholds.tie, thresholds.tie_counts, wrong)),
+        margin=_if_read(margin(wrong)),
     )
     n = frame["pair"].n_unique()
     shape = (len(seeds), len(steps), n)

@@ -8,6 +8,7 @@ import polars as pl
 
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
+from ontogeny.scoring.options import wrong_sides
 from ontogeny.trajectories.timeline import Floats, Timeline
 
 MEASURES = ("accuracy", "margin", "logp_good", "logp_bad", "ties", "accuracy_per_token", "accuracy_length")
@@ -16,58 +17,82 @@ MEASURES = ("accuracy", "margin", "logp_good", "logp_bad", "ties", "accuracy_per
 def curve(scores: pl.DataFrame, tie: float = 1e-5, tie_counts: float = 0.5) -> pl.DataFrame:
     """One checkpoint's row for each paradigm, sorted by paradigm.
 
-    `scores` has one row a pair: paradigm, pair, logp_good, logp_bad (sums, nats), tokens_good, tokens_bad.  Returns
+    `scores` has one row a pair: paradigm, pair, logp_good, logp_bad (sums, nats), tokens_good, tokens_bad; and of items
+    with more options logp_bad_2, tokens_bad_2 ..., null where there is none.  Returns
     paradigm, n, accuracy (a margin of at most `tie` nats counts `tie_counts`), margin (mean, nats), logp_good and
-    logp_bad (means, nats), ties (pairs), accuracy_per_token (from per-token means), accuracy_length (the sentence of
-    fewer tokens wins, equal is one half). Raises OntogenyError for missing columns, no rows, scores that are no
-    number, sentences without tokens and pairs scored twice.
+    logp_bad (means, nats; of several wrong ones the likeliest), ties (pairs), accuracy_per_token (from per-token means),
+    accuracy_length (the sentence of fewer tokens wins, equal is one half). Raises OntogenyError for missing columns, no
+    rows, scores that are no number, sentences without tokens and pairs scored twice.
     """
     need(scores, ("paradigm", "pair", "logp_good", "logp_bad", "tokens_good", "tokens_bad"), "the scores")
     _check_scores(scores, ["paradigm", "pair"])
+    wrong = wrong_sides(scores.columns)
     return (
         scores.group_by("paradigm")
         .agg(
             pl.len().alias("n"),
-            outcome(tie, tie_counts).mean().alias("accuracy"),
-            margin().mean().alias("margin"),
-            pl.col("logp_good", "logp_bad").mean(),
-            (margin().abs() <= tie).sum().alias("ties"),
-            outcome_per_token(tie, tie_counts).mean().alias("accuracy_per_token"),
-            outcome_length().mean().alias("accuracy_length"),
+            outcome(tie, tie_counts, wrong).mean().alias("accuracy"),
+            margin(wrong).mean().alias("margin"),
+            pl.col("logp_good").mean(),
+            _best(wrong).mean().alias("logp_bad"),
+            (margin(wrong).abs() <= tie).sum().alias("ties"),
+            outcome_per_token(tie, tie_counts, wrong).mean().alias("accuracy_per_token"),
+            outcome_length(wrong).mean().alias("accuracy_length"),
         )
         .sort("paradigm")
     )
 
 
-def margin() -> pl.Expr:
-    """LL(good) - LL(bad) in nats."""
-    return pl.col("logp_good").cast(pl.Float64) - pl.col("logp_bad").cast(pl.Float64)
+TWO = ("bad",)  # the wrong options of a pair
 
 
-def outcome(tie: float, tie_counts: float = 0.5) -> pl.Expr:
-    """1 where the good sentence wins by more than `tie` nats, 0 where it loses by more, `tie_counts` between."""
-    return _decided(margin(), pl.lit(tie), tie_counts)
+def margin(wrong: Sequence[str] = TWO) -> pl.Expr:
+    """LL(good) - LL(bad) in nats; of several wrong options the likeliest."""
+    return pl.col("logp_good").cast(pl.Float64) - _best(wrong).cast(pl.Float64)
 
 
-def outcome_per_token(tie: float, tie_counts: float = 0.5) -> pl.Expr:
+def _best(wrong: Sequence[str]) -> pl.Expr:
+    return pl.max_horizontal([f"logp_{side}" for side in wrong])
+
+
+def outcome(tie: float, tie_counts: float = 0.5, wrong: Sequence[str] = TWO) -> pl.Expr:
+    """1 where the good sentence wins by more than `tie` nats, 0 where it loses by more, `tie_counts` between.
+
+    Of more options: 0 where any is better, and those that are best together share equally, 1 / k where `tie_counts` is one half.
+    """
+    good = pl.col("logp_good").cast(pl.Float64)
+    return _decided([good - pl.col(f"logp_{side}").cast(pl.Float64) for side in wrong], tie, tie_counts)
+
+
+def outcome_per_token(tie: float, tie_counts: float = 0.5, wrong: Sequence[str] = TWO) -> pl.Expr:
     """As `outcome` from per-token means.
 
     A tie is `tie` over the longer length, so that equal lengths give `outcome` again.
     """
-    good, bad = pl.col("tokens_good"), pl.col("tokens_bad")
-    difference = pl.col("logp_good").cast(pl.Float64) / good - pl.col("logp_bad").cast(pl.Float64) / bad
-    equal = pl.when(good == bad).then(margin() / good).otherwise(difference)
-    return _decided(equal * pl.max_horizontal(good, bad), pl.lit(tie), tie_counts)
+    return _decided([_per_token(side) for side in wrong], tie, tie_counts)
 
 
-def outcome_length() -> pl.Expr:
+def _per_token(side: str) -> pl.Expr:
+    """The difference of per-token means, times the longer length."""
+    good, bad, ours, theirs = (pl.col(f"{what}_{which}") for what in ("tokens", "logp") for which in ("good", side))
+    ours, theirs = ours.cast(pl.Float64), theirs.cast(pl.Float64)
+    equal = pl.when(good == bad).then((ours - theirs) / good).otherwise(ours / good - theirs / bad)
+    return equal * pl.max_horizontal(good, bad)
+
+
+def outcome_length(wrong: Sequence[str] = TWO) -> pl.Expr:
     """1 where the good sentence has fewer tokens, 0 where it has more, 1/2 where as many: what length alone
     decides."""
-    return _decided(pl.col("tokens_bad").cast(pl.Int64) - pl.col("tokens_good").cast(pl.Int64), pl.lit(0), 0.5)
+    good = pl.col("tokens_good").cast(pl.Int64)
+    return _decided([pl.col(f"tokens_{side}").cast(pl.Int64) - good for side in wrong], 0, 0.5)
 
 
-def _decided(difference: pl.Expr, tie: pl.Expr, tie_counts: float) -> pl.Expr:
-    return pl.when(difference > tie).then(1.0).when(difference < -tie).then(0.0).otherwise(tie_counts)
+def _decided(differences: Sequence[pl.Expr], tie: float, tie_counts: float) -> pl.Expr:
+    """From what the right option is better by than each wrong one.  A wrong one that ties weighs (1 - tie_counts) / tie_counts."""
+    least = pl.min_horizontal(differences)
+    tied = pl.sum_horizontal([difference.abs() <= tie for difference in differences])
+    shared = tie_counts / (tie_counts + tied * (1 - tie_counts))
+    return pl.when(least > tie).then(1.0).when(least < -tie).then(0.0).otherwise(shared)
 
 
 def overall(curves: pl.DataFrame, phenomena: Mapping[str, str] | None = None) -> pl.DataFrame:
@@ -159,12 +184,16 @@ def _check_scores(scores: pl.DataFrame, key: Sequence[str]) -> None:
     if scores.is_empty():
         raise OntogenyError("the scores have no rows")
     check_doubled(scores, key)
-    finite = pl.col("logp_good").is_finite() & pl.col("logp_bad").is_finite()
-    tokens = (pl.col("tokens_good") > 0) & (pl.col("tokens_bad") > 0)
-    wrong = scores.filter(~(finite & tokens).fill_null(False))
+    first, *further = wrong_sides(scores.columns)
+    fine = [_finite("good").fill_null(False), _finite(first).fill_null(False), *(_finite(side).fill_null(True) for side in further)]
+    wrong = scores.filter(~pl.all_horizontal(fine))
     if len(wrong):
         row = wrong.row(0, named=True)
         raise OntogenyError(f"{', '.join(f'{k} {row[k]}' for k in key)}: a score is no number, or a sentence has no tokens")
+
+
+def _finite(side: str) -> pl.Expr:
+    return pl.col(f"logp_{side}").is_finite() & (pl.col(f"tokens_{side}") > 0)
 
 
 def _checked_grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]]:

@@ -75,21 +75,21 @@ def first_lasting(sequence: States, view: Windows, state: int, lasting: int, aft
     return None
 
 
-def extent(name: str, sequence: States, accuracy: Floats, view: Windows) -> dict[str, float | None]:
+def extent(name: str, sequence: States, accuracy: Floats, view: Windows, chance: float) -> dict[str, float | None]:
     """How long and how far.
 
     sustained_share: share of the trained steps in the state that the verdict speaks of; separation: mean accuracy -
-    .5 there.
+    chance there.
 
     Verdicts that speak of no state have no share, and the separation of their late mean.
     """
     state = SPEAKS_OF.get(name)
     if state is None:
         late = weighted_mean(accuracy, view.late_weights)
-        return {"sustained_share": None, "separation": None if late is None else late - 0.5}
+        return {"sustained_share": None, "separation": None if late is None else late - chance}
     weights = np.where(sequence == state, view.weights, 0.0)
     share = float(weights.sum())
-    return {"sustained_share": share, "separation": float(weights @ accuracy) / share - 0.5 if share else None}
+    return {"sustained_share": share, "separation": float(weights @ accuracy) / share - chance if share else None}
 
 
 def recovery(name: str, sequence: States, view: Windows, timeline: Timeline, start: int | None) -> dict[str, float | None]:

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from ontogeny.recipe import Thresholds
+from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories import evidence, summaries
-from ontogeny.trajectories.bands import States, states
 from ontogeny.trajectories.bootstrap import percentiles, resampled_curves
 from ontogeny.trajectories.cases import Case, PairsOf, cases
 from ontogeny.trajectories.sensitivity import Views, stability, variants, views
@@ -63,7 +63,8 @@ def judge(
 ) -> pl.DataFrame:
     """One row a paradigm, alphabetically: its verdict over all seeds and the evidence for it.
 
-    `curves` has seed, step, paradigm, n, accuracy and what else `curve` gives, of one suite.  `pairs_of(paradigm)`
+    `curves` has seed, step, paradigm, n, accuracy and what else `curve` gives, of one suite; and `chance` where that is
+    not one half for all.  `pairs_of(paradigm)`
     gives the pairs: seed, step, pair, contrast, logp_good, logp_bad, tokens_good, tokens_bad; it is asked for one
     paradigm at a time.
 
@@ -84,14 +85,14 @@ def judge(
     rows = [_judged(case, timeline, view, by_early, thresholds) for case in cases(curves, timeline, thresholds, pairs_of)]
     table = pl.DataFrame(rows, schema={name: kind for name, kind in SCHEMA.items() if name != "p_adjusted"}, orient="row")
     table = _adjust(table).select(*SCHEMA)
-    kept = [name for name in ("suite", "field", "phenomenon") if name in curves.columns]
+    kept = [name for name in ("suite", "field", "phenomenon", "chance") if name in curves.columns]
     return curves.select("paradigm", *kept).unique("paradigm").join(table, on="paradigm").sort("paradigm").select(*kept, *SCHEMA)
 
 
 def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thresholds: Thresholds) -> dict[str, Any]:
     """The row of one paradigm; the parts below each fill some of its columns."""
     accuracy = case.curve()
-    sequence = states(accuracy, case.hi)
+    sequence = case.states(accuracy)
     p = case.equivalence(view, thresholds.equivalence) if view.late.any() else None
     told = _told(case, accuracy, p, view, thresholds)
     name = verdict(told)
@@ -110,9 +111,9 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
         "onset_step": None if start is None else int(view.steps[start]),
         "equivalence_p": p,
         "length_accuracy": case.length,
-        "length_state": None if case.length is None else int(states(np.array(case.length), case.hi)),
+        "length_state": None if case.length is None else int(case.states(np.array(case.length))),
     }
-    row |= evidence.extent(name, sequence, accuracy, view)
+    row |= evidence.extent(name, sequence, accuracy, view, case.chance)
     row |= evidence.recovery(name, sequence, view, timeline, start)
     row |= _tested(case, view, thresholds) | _by_seed(case, name, view, thresholds)
     row |= _summarised(case, accuracy, view, thresholds)
@@ -123,8 +124,7 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
 
 def _told(case: Case, accuracy: Floats, p: float | None, view: Windows, thresholds: Thresholds) -> History:
     equivalent = p is not None and p <= 1 - thresholds.confidence
-    sequence: States = states(accuracy, case.hi)
-    return history(sequence, accuracy, view, thresholds, enough=case.enough, equivalent=equivalent)
+    return history(case.states(accuracy), accuracy, view, thresholds, enough=case.enough, equivalent=equivalent)
 
 
 def _tested(case: Case, view: Windows, thresholds: Thresholds) -> dict[str, Any]:
@@ -132,7 +132,11 @@ def _tested(case: Case, view: Windows, thresholds: Thresholds) -> dict[str, Any]
         return {"p": None}
     scores = case.late_scores(view)
     late = float(case.curve() @ view.late_weights)
-    return {"p": binomial_test(late, case.n) if scores is None else sign_test(scores.mean(axis=0))}
+    if scores is None:
+        return {"p": binomial_test(late, case.n, case.chance)}
+    if case.chance != CHANCE:  # above and below it are not as likely
+        return {"p": binomial_test(float(scores.mean()), scores.shape[1], case.chance)}
+    return {"p": sign_test(scores.mean(axis=0))}
 
 
 def _by_seed(case: Case, name: str, view: Windows, thresholds: Thresholds) -> dict[str, Any]:
@@ -162,11 +166,11 @@ def _summarised(case: Case, accuracy: Floats, view: Windows, thresholds: Thresho
     return {
         "late_low": float(low) if late else None,
         "late_high": float(high) if late else None,
-        "aoa_halfway": summaries.acquired_halfway(steps, trained, case.hi),
+        "aoa_halfway": summaries.acquired_halfway(steps, trained, case.hi, case.chance),
         "aoa_lasting": summaries.acquired_lasting(steps, trained, case.hi, thresholds.lasting),
         "variability": summaries.variability(accuracy[view.late]),
         "forgetting": summaries.forgetting(trained),
-        "breakthrough": summaries.breakthrough(steps, trained, case.hi - 0.5),
+        "breakthrough": summaries.breakthrough(steps, trained, case.hi - case.chance),
         "change_points": [asdict(point) for point in found],
     }
 

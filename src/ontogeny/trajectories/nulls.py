@@ -9,7 +9,7 @@ import polars as pl
 
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.trajectories.bands import states
+from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories.cases import Case, PairsOf, cases
 from ontogeny.trajectories.significance import upper_limit
 from ontogeny.trajectories.timeline import Bools, Floats, Timeline, Windows, windows
@@ -40,7 +40,8 @@ def null(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs
     """Swaps good and bad of each pair with probability one half, `thresholds.swaps` times, and counts false alarms.
 
     A swap holds at every checkpoint and for every seed, so that what a pair does over time stays as it was.  Raises
-    OntogenyError where no swaps are asked for, where pairs were not all read, and as `cases` does.
+    OntogenyError where no swaps are asked for, where pairs were not all read or have more
+    options than two, and as `cases` does.
     """
     if thresholds.swaps < 1:
         raise OntogenyError("verdicts.swaps is 0: the null needs swaps")
@@ -64,10 +65,12 @@ def swapped_curves(outcomes: Floats, swaps: int, generator: np.random.Generator)
 def _alarms(case: Case, view: Windows, thresholds: Thresholds) -> Bools:
     """(entrenched or learned, swaps): which swaps gave this paradigm which of the two."""
     assert case.pairs is not None
+    if case.chance != CHANCE:
+        raise OntogenyError(f"the null exchanges the two sentences of a pair, and items of {case.paradigm} have more options")
     if np.isnan(case.pairs.outcome).any() or case.pairs.outcome.shape[2] < case.n:
         raise OntogenyError(f"the null needs all pairs at every checkpoint, and those of {case.paradigm} were read until settled")
     curves = swapped_curves(case.pairs.outcome.mean(axis=0), thresholds.swaps, case.generator(thresholds.seed, "swaps"))
-    sequences = states(curves, case.hi)
+    sequences = case.states(curves)
     alarms = np.zeros((len(FALSE_ALARMS), thresholds.swaps), dtype=np.bool_)
     for swap in np.flatnonzero(sequences[:, view.late].any(axis=1)):  # both verdicts need a late state
         name = verdict(history(sequences[swap], curves[swap], view, thresholds, enough=case.enough))

@@ -11,12 +11,12 @@ import polars as pl
 
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.trajectories.bands import states
+from ontogeny.trajectories.bands import edge_at, states
 from ontogeny.trajectories.cases import SCORINGS, Case, PairsOf, cases
 from ontogeny.trajectories.timeline import Timeline, Windows, windows
 from ontogeny.trajectories.verdicts import history, verdict
 
-HI = (0.531, 0.553, 0.60)  # lo is mirrored
+HI = (0.531, 0.553, 0.60)  # of two options; lo is mirrored
 EARLY: tuple[float | Literal["warmup"], ...] = (0.05, 0.10, 0.20, "warmup")
 COVER = (0.60, 0.80, 1.00)
 
@@ -44,7 +44,7 @@ def variants(case: Case, by_early: Views, thresholds: Thresholds) -> Iterator[Va
     for scoring, hi in product(SCORINGS, HI):
         known = scoring in case.accuracy
         accuracy = case.curve(scoring) if known else case.curve()
-        sequence = states(accuracy, hi)
+        sequence = states(accuracy, edge_at(hi, case.chance), case.chance)
         equivalent: bool | None = None
         for early, cover in product(EARLY, COVER):
             name, view = None, by_early[early]

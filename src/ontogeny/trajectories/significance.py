@@ -22,9 +22,9 @@ def sign_test(scores: Floats) -> float:
     return float(binomtest(above, above + below).pvalue) if above + below else 1.0
 
 
-def binomial_test(accuracy: float, n: int) -> float:
-    """Two-sided p of `accuracy` x n pairs (rounded) in n at one half: the sign test where pairs are not known."""
-    return float(binomtest(round(accuracy * n), n).pvalue)
+def binomial_test(accuracy: float, n: int, chance: float = 0.5) -> float:
+    """Two-sided p of `accuracy` x n pairs (rounded) in n at chance: the sign test where pairs are not known."""
+    return float(binomtest(round(accuracy * n), n, chance).pvalue)
 
 
 def adjusted(p: Floats) -> Floats:

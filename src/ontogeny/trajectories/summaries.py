@@ -13,6 +13,7 @@ import ruptures
 from scipy.interpolate import make_smoothing_spline
 from scipy.optimize import brentq
 
+from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints
 
 MOST_CHECKPOINTS = 256  # change points take quadratic time; smoothing thousands of points is numerically unsound
@@ -29,8 +30,8 @@ class ChangePoint:
     high: int | None
 
 
-def acquired_halfway(steps: Ints, accuracy: Floats, hi: float) -> float | None:
-    """Step at which the smoothed curve first passes halfway from chance (.5) to its best (Chang, Tu & Bergen 2024).
+def acquired_halfway(steps: Ints, accuracy: Floats, hi: float, chance: float = CHANCE) -> float | None:
+    """Step at which the smoothed curve first passes halfway from chance to its best (Chang, Tu & Bergen 2024).
 
     Smoothed over log10 step by a cubic spline whose penalty generalised cross-validation chooses; below five
     checkpoints the points are joined by lines.  None where accuracy never reaches `hi`.  The first checkpoint's step
@@ -43,7 +44,7 @@ def acquired_halfway(steps: Ints, accuracy: Floats, hi: float) -> float | None:
         return None
     smooth = make_smoothing_spline(x, y) if len(x) >= 5 else lambda at: np.interp(at, x, y)
     values = smooth(x)
-    half = (0.5 + values.max()) / 2
+    half = (chance + values.max()) / 2
     first = int(np.argmax(values >= half))
     if first == 0:
         return float(steps[kept][0])
