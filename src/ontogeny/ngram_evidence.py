@@ -26,6 +26,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results, score_keys
 from ontogeny.scoring import settled
+from ontogeny.scoring.options import need_two, of_two
 from ontogeny.scoring.reading import SuitePairs
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
@@ -56,22 +57,38 @@ class Evidence:
         """What is in the run's folder now."""
         return Results(self.folder)
 
+    @cached_property
+    def of_two(self) -> list[SuitePairs]:
+        """The suites with the paradigms whose items are one right and one wrong sentence: an n-gram margin has no other."""
+        found = [replace(asked, pairs=of_two(asked.pairs)) for asked in self.asked]
+        return [asked for asked in found if asked.pairs]
+
+    @cached_property
+    def _paradigms(self) -> pl.DataFrame:
+        names = {(asked.name, pair.paradigm) for asked in self.of_two for pair in asked.pairs}
+        return pl.DataFrame(sorted(names), schema={"suite": pl.String, "paradigm": pl.String}, orient="row")
+
     # --- tables ---------------------------------------------------------------------------------------------------
 
     def examine(self, order: int = ngrams.ORDER) -> None:
         """Makes every table of the evidence that is missing or stale; raises OntogenyError if nothing has been judged yet."""
         if not self.folder.curves.exists():
             raise OntogenyError(f"{self.folder.path} has no curves yet; run: ontogeny verdicts {self.folder.path}")
+        every = [pair for asked in self.asked for pair in asked.pairs]
+        if not self.of_two:
+            need_two(every, "n-gram evidence")
+        if others := sorted({pair.paradigm for pair in every} - set(self._paradigms["paradigm"])):
+            self.display.say(f"n-gram evidence is of right and wrong sentences, and leaves out: {', '.join(others)}")
         judged = set(store.read_table(self.folder.curves)["suite"])
-        if waiting := [asked.name for asked in self.asked if asked.name not in judged]:
+        if waiting := [asked.name for asked in self.of_two if asked.name not in judged]:
             raise OntogenyError(
                 f"{self.folder.path} has no curves on {', '.join(waiting)} yet; run: ontogeny score {self.folder.path}, then "
                 f"ontogeny verdicts {self.folder.path}"
             )
-        for asked in self.asked:
+        for asked in self.of_two:
             settled.need_all(self.folder, asked.name, "n-gram evidence")
         counted = self.counts.levels(order)
-        scored = [self._scored(asked) for asked in self.asked]
+        scored = [self._scored(asked) for asked in self.of_two]
         key = store.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])
         margins = self._table("margins", key, lambda: self._margins(counted, order, scored))
         read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self.results.moments()])
@@ -159,7 +176,7 @@ class Evidence:
     def _each(self, margins: pl.DataFrame, make: Callable[..., pl.DataFrame], title: str) -> pl.DataFrame:
         """A table over all checkpoints of every suite, one checkpoint's scores in memory at a time."""
         frames = []
-        for name in (asked.name for asked in self.asked):
+        for name in (asked.name for asked in self.of_two):
             moments = [(seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, name)]
             with self.display.bar(f"{title} on {name}", len(moments), "checkpoints") as advance:
                 frames.append(make(self._scores(name, moments, advance), margins.filter(pl.col("suite") == name)))
@@ -169,18 +186,20 @@ class Evidence:
         self, suite: str, moments: Sequence[tuple[int, int]], advance: Callable[[int], None]
     ) -> Iterator[tuple[int, int, pl.DataFrame]]:
         for seed, step in moments:
-            yield seed, step, store.read_table(self.folder.scores(seed, suite, step))
+            scores = store.read_table(self.folder.scores(seed, suite, step))
+            yield seed, step, scores.join(self._paradigms.filter(suite=suite), on="paradigm", how="semi", maintain_order="left")
             advance(1)
 
     def _matched(self, judged: pl.DataFrame, margins: pl.DataFrame) -> pl.DataFrame:
         frames = [pl.DataFrame(schema=MATCHED)]
-        for asked in self.asked:
+        for asked in self.of_two:
             curves = judged.filter(pl.col("suite") == asked.name)
             view = windows(self.results.timeline(curves), self.recipe.verdicts)
             late = view.steps[view.late].tolist()
             if not late:  # not read that far, or untrained to its end
                 continue
             wanted = pl.col("step").is_in(late) & pl.col("seed").is_in(curves["seed"].unique().to_list())
+            wanted &= pl.col("paradigm").is_in(curves["paradigm"].unique().to_list())
             scores = cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(wanted).collect()
             contrasts = store.read_table(self.folder.pairs(asked.name)).select("paradigm", "pair", "contrast")
             frames.append(matched(scores, margins.filter(pl.col("suite") == asked.name), contrasts))
@@ -191,14 +210,15 @@ class Evidence:
     def _judged(self) -> pl.DataFrame:
         """Curves of the seeds that verdicts are over."""
         results = self.results
-        kept = results.counted()
-        gone = results.curves.join(kept, on=["suite", "seed"], how="anti")
+        kept = results.counted().join(self._paradigms, on=["suite", "paradigm"], how="semi", maintain_order="left")
+        own = results.curves.join(self._paradigms, on=["suite", "paradigm"], how="semi")
+        gone = own.join(kept, on=["suite", "seed"], how="anti")
         for suite, seed in gone.select("suite", "seed").unique().sort("suite", "seed").iter_rows():
             self.display.warn(f"{suite}: seed {seed} has been read at other checkpoints; what ends wrong is told without it")
         return kept
 
     def _weights(self, seed: int, step: int) -> list[str]:
-        paths = [self.folder.scores(seed, asked.name, step) for asked in self.asked]
+        paths = [self.folder.scores(seed, asked.name, step) for asked in self.of_two]
         return [store.table_metadata(path).get("weights", "") for path in paths if path.exists()]
 
     # --- explaining -----------------------------------------------------------------------------------------------

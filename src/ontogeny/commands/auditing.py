@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,7 @@ from ontogeny.ngrams.words import word_stream
 from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Corpus, OntogenyError
+from ontogeny.scoring.options import need_two, of_two
 from ontogeny.scoring.reading import SuitePairs, ask
 from ontogeny.suites.contrast import contrast
 
@@ -107,6 +108,9 @@ def guides(settings: Sequence[str]) -> Guides:
 
 
 def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guides, text: str, display: Display) -> Audited:
+    every, asked = asked, replace(asked, pairs=of_two(asked.pairs))
+    if not asked.pairs:
+        need_two(every.pairs, "an audit")
     frames = []
     for level, own in counted.items():
         with display.bar(f"{asked.name} under n-grams of {level}s", len(MODELS), "orders") as advance:
@@ -136,6 +140,8 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
         "documents": stream.facts["documents"],
         "thresholds": thresholds.model_dump(mode="json"),
     }
+    if others := sorted({pair.paradigm for pair in every.pairs} - there):
+        facts["left out, not of one right and one wrong sentence"] = ", ".join(others)
     if lost := sorted({pair.paradigm for pair in asked.identical} - there):
         facts["left out, all pairs identical"] = ", ".join(lost)
     return Audited(table, facts)

@@ -20,6 +20,7 @@ from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results
+from ontogeny.scoring.options import CHANCE
 from ontogeny.store import RunFolder, content_key, read_table, table_metadata
 from ontogeny.trajectories.verdicts import VERDICTS
 
@@ -142,6 +143,8 @@ def _judged(folder: RunFolder) -> list[str]:
     """Suites that a run has verdicts on, in their order.  Raises OntogenyError that says what to run where there are none."""
     verdicts = read_table(folder.verdicts) if folder.verdicts.exists() else None
     if verdicts is None or verdicts.is_empty():
+        if folder.correlations.exists():
+            raise OntogenyError(f"{folder.path} has graded items alone, which have correlations and no verdicts to compare")
         scored = any(folder.scored(seed, suite) for seed in folder.seeds() for suite in folder.suites())
         first = "" if scored else f"ontogeny score {folder.path}, then "
         raise OntogenyError(f"{folder.path} has no verdicts; run: {first}ontogeny verdicts {folder.path}")
@@ -169,7 +172,9 @@ def _keys(folder: RunFolder, suite: str) -> dict[str, str]:
     """Paradigm: a key that changes with any of its pairs."""
     if not folder.pairs(suite).exists():
         return {}
-    table = read_table(folder.pairs(suite)).select("paradigm", "pair", "good", "bad").sort("paradigm", "pair")
+    table = read_table(folder.pairs(suite))
+    asked = [name for name in ("paradigm", "pair", "good", "bad", "context", "more", "human") if name in table.columns]
+    table = table.select(asked).sort("paradigm", "pair")
     return {str(name): content_key(part.rows()) for (name,), part in table.group_by("paradigm", maintain_order=True)}
 
 
@@ -369,7 +374,9 @@ def weights(read: ComparedRun, suite: str) -> str | None:
 
 
 def _notes(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
-    return [note for notes in (_coverage, _pairs, _texts, _unknown, _rules, _unfinished) for note in notes(reads, paradigms)]
+    return [
+        note for notes in (_coverage, _items, _pairs, _texts, _unknown, _rules, _unfinished) for note in notes(reads, paradigms)
+    ]
 
 
 def _coverage(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
@@ -379,6 +386,19 @@ def _coverage(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[st
     named = f" ({', '.join(paradigms)})" if len(paradigms) <= 12 else ""
     number = len(paradigms)
     return [f"Not all runs were read on the same paradigms ({', '.join(more)}): compared are the {number} that all have{named}."]
+
+
+def _items(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
+    """Where items are not one right and one wrong sentence."""
+    notes, curves = [], reads[0].curves
+    if "chance" in curves.columns:
+        own = curves.filter(pl.col("paradigm").is_in(list(paradigms)), pl.col("chance") != CHANCE)
+        chances = own.select("paradigm", "chance").unique().sort("paradigm").iter_rows()
+        if said := [f"{paradigm} {chance:.2g}" for paradigm, chance in chances]:
+            notes.append(f"Chance is not one half where items have more options ({', '.join(said)}); the figures' dashed line is.")
+    if graded := [read.label for read in reads if read.folder.correlations.exists()]:
+        notes.append(f"Graded items have correlations and no verdicts, and are not compared ({', '.join(graded)}).")
+    return notes
 
 
 def _pairs(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:

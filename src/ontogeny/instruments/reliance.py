@@ -16,6 +16,7 @@ from ontogeny.instruments.subject import Subject
 from ontogeny.pages.axes import Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
 from ontogeny.pages.orders import peaks
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel
+from ontogeny.scoring.options import need_two, of_two
 from ontogeny.trajectories.timeline import Floats, Ints
 
 PREDICTORS = ("b", "u", "length")
@@ -52,9 +53,14 @@ class Reliance(Instrument):
         """Raises OntogenyError where not all pairs have scores."""
         frames = []
         for suite in subject.context.suites:
-            scores = subject.scores(suite.name)
+            known = [pair.paradigm for pair in of_two(subject.pairs(suite.name))]
+            if not known:  # items of more options, or graded ones: an n-gram margin is of two sentences
+                continue
+            scores = subject.scores(suite.name).filter(pl.col("paradigm").is_in(set(known)))
             margins = subject.context.once((self.kind, suite.key, len(scores)), partial(_margins, subject, suite.name, scores))
             frames.append(reliance_at(scores, margins).select(pl.lit(suite.name).alias("suite"), pl.all()))
+        if not frames:
+            need_two([pair for suite in subject.context.suites for pair in suite.pairs], "reliance on bigrams")
         return pl.concat(frames)
 
     def panels(self) -> tuple[Panel, ...]:

@@ -14,6 +14,7 @@ from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
 from ontogeny.scoring import plan as plans
 from ontogeny.scoring.ngram_pairs import WalkedPairs
+from ontogeny.scoring.options import of_two
 from ontogeny.store import RunFolder
 from ontogeny.tokens.token_store import TokenStore
 
@@ -76,8 +77,8 @@ class InterventionContext:
         return list(self._made["pairs"][paradigm])
 
     def paradigms(self) -> list[str]:
-        """Names of all paradigms, in the order of the suites."""
-        return list(dict.fromkeys(pair.paradigm for pair in self.ask()))
+        """Names of all paradigms of right and wrong sentences, which have n-gram margins, in the order of the suites."""
+        return list(dict.fromkeys(pair.paradigm for pair in of_two(self.ask())))
 
     def plan(self, paradigms: Sequence[str]) -> plans.Plan:
         """The pairs of these paradigms as tokens."""

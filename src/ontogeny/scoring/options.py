@@ -48,6 +48,12 @@ def check(pairs: Sequence[Pair]) -> None:
             raise OntogenyError(f"{name} is graded and has {len(pair.options)} options; a sentence alone or two can be graded")
 
 
+def of_two(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs of paradigms all of whose items are one right and one wrong sentence."""
+    others = {pair.paradigm for pair in pairs if pair.human is not None or pair.more}
+    return [pair for pair in pairs if pair.paradigm not in others]
+
+
 def need_two(pairs: Iterable[Pair], what: str) -> None:
     """Raises OntogenyError that names an item which is not a right and a wrong sentence: `what` (as in "an audit") needs those."""
     for pair in pairs:

@@ -15,6 +15,7 @@ import polars as pl
 from ontogeny.instruments.tables import unread
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results, spans
+from ontogeny.scoring.options import CHANCE
 from ontogeny.store import RunFolder, read_json, read_table, scan_table, write_json, write_table
 from ontogeny.studies.comparing import differences
 from ontogeny.studies.outcomes import outcomes_of
@@ -214,10 +215,22 @@ def _curves(run: RunFolder, study: Study) -> pl.DataFrame:
         return _empty("curves").drop("arm")
     table = read_table(run.curves)
     wanted = _asked_about(study) if study.controls is not None else table["paradigm"].unique().to_list()
+    if others := _of_more_options(table):
+        if named := [name for name in _asked_about(study) if name in others]:
+            raise OntogenyError(f"{run.path}: {named[0]} has items of more than two options, and a study's effects are of two")
+        table = table.filter(~pl.col("paradigm").is_in(others))
     first = table.group_by("paradigm", maintain_order=True).agg(pl.col("suite").first())
     kept = table.join(first, on=["paradigm", "suite"]).filter(pl.col("paradigm").is_in(wanted))
     known = [name for name in SCHEMAS["curves"] if name in table.columns]
     return kept.select(known).sort("paradigm", "seed", "step")
+
+
+def _of_more_options(curves: pl.DataFrame) -> list[str]:
+    """Paradigms of which a guesser does not get one half."""
+    if "chance" not in curves.columns:
+        return []
+    found: list[str] = curves.filter(pl.col("chance") != CHANCE)["paradigm"].unique().sort().to_list()
+    return found
 
 
 def _asked_about(study: Study) -> list[str]:
@@ -397,11 +410,16 @@ def _view(found: ReadArm, reference: ReadArm | None) -> tuple[Windows | None, pl
 
 
 def _paradigm_notes(there: Sequence[ReadArm], study: Study) -> list[str]:
-    """Named paradigms that no arm has, and paradigms that several suites have."""
+    """Named paradigms that no arm has, paradigms that several suites have, and those of which nothing can be said here."""
     if not there:
         return []
     found = {paradigm for read in there for paradigm in read.curves["paradigm"].unique()}
-    notes = [f"{name} is in no suite that was read." for name in _asked_about(study) if name not in found]
+    tables = [read_table(read.run.correlations) for read in there if read.run.correlations.exists()]
+    why = {name: "has graded items, which have correlations and no verdict" for table in tables for name in table["paradigm"]}
+    lacking = [name for name in _asked_about(study) if name not in found]
+    notes = [f"{name} {why.get(name, 'is in no suite that was read')}." for name in lacking]
+    if others := sorted({name for read in there for name in _of_more_options(read_table(read.run.curves))}):
+        notes.append(f"Left out, as effects are on pairs of two sentences and these have more options: {', '.join(others)}.")
     suites = pl.concat([read_table(read.run.curves).select("paradigm", "suite").unique() for read in there]).unique()
     many = suites.filter(pl.col("paradigm").is_in(list(found))).group_by("paradigm").agg(pl.col("suite").sort())
     for paradigm, names in many.filter(pl.col("suite").list.len() > 1).sort("paradigm").iter_rows():

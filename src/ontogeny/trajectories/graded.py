@@ -9,7 +9,7 @@ import polars as pl
 from scipy.stats import norm, spearmanr
 
 from ontogeny.trajectories.curves import need
-from ontogeny.trajectories.timeline import Floats
+from ontogeny.trajectories.timeline import ROUNDING, Floats
 
 CORRELATIONS = {
     "paradigm": pl.String,
@@ -50,7 +50,7 @@ def _spearman(one: Floats, other: Floats) -> float | None:
 
 
 def _interval(rho: float | None, n: int, confidence: float) -> tuple[float | None, float | None]:
-    if rho is None or abs(rho) == 1:
+    if rho is None or abs(rho) > 1 - ROUNDING:
         return rho, rho
     half = float(norm.isf((1 - confidence) / 2)) * math.sqrt((1 + rho**2 / 2) / (n - 3))
     return math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)

@@ -1,0 +1,289 @@
+"""Items with a context, with more options than two, and graded ones: asked as they should be, and pairs as they ever were."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+import torch
+from test_causal import by_hand
+from test_masked import build as masked_model
+from test_masked import tokenizer as letters  # noqa: F401
+from test_reading import checkpoint, kept, observation  # noqa: F401
+
+from ontogeny import store
+from ontogeny.ngrams import KneserNey, build
+from ontogeny.records import OntogenyError, Pair, said
+from ontogeny.scoring import ngram_pairs, options, plan, settled
+from ontogeny.scoring import pairs as of_pairs
+from ontogeny.scoring.reading import CheckpointReader, SuitePairs, ask, keep_pairs
+from ontogeny.store import RunFolder
+from ontogeny.suites.micro_english import MicroEnglishPairs
+from ontogeny.trajectories import curve
+
+CPU = torch.device("cpu")
+WORDS = "a b c d e f"
+ITEMS = [
+    Pair("p", "0", "a b", "b a"),
+    Pair("p", "1", "a b", "b a", context="c d"),
+    Pair("p", "2", "a b", "a c", more=("d", "a b c d")),
+    Pair("q", "0", "a b c", "", human=0.5),
+    Pair("q", "1", "c b a", "", context="a", human=-1.0),
+    Pair("r", "0", "a b", "b", human=2.0),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny.words(WORDS)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return tiny.opt(len(tokenizer))
+
+
+# --- what was there before
+
+
+def test_keys_are_those_of_before_there_were_other_items():
+    """Literal values of the version before: no old score is made again."""
+    plain = [Pair("p", "1", "a b", "b a"), Pair("p", "2", "a b", "b c", "agr", "syntax", True, False), Pair("p", "3", "c", "d")]
+    assert store.content_key(plain) == "f2aa482964d384bf"
+    assert store.content_key(plain[0]) == "bd4a79cbf09dc0d0"
+    assert store.content_key({"x": plain[1]}, 3) == "25d9b5238f9de638"
+    assert store.score_key(store.content_key(plain), True) == "9a85c1330b5a627f"
+    assert store.content_key(list(MicroEnglishPairs(pairs_per_paradigm=2).pairs())) == "a0096a500cb20e0f"
+    assert ask(MicroEnglishPairs(pairs_per_paradigm=10), None).key == "5540c127cde6fdd4"
+    assert settled.order(plain) == {"p": [0, 2, 1]}
+
+
+def test_a_key_changes_with_what_an_item_has_besides():
+    plain = Pair("p", "1", "a", "b")
+    items = [plain, replace(plain, context="c"), replace(plain, more=("c",)), replace(plain, human=0.0), replace(plain, human=1.0)]
+    assert len({store.content_key(item) for item in items}) == len(items)
+    assert said(plain) == {
+        "paradigm": "p", "pair": "1", "good": "a", "bad": "b",
+        "phenomenon": "", "field": "", "one_prefix": False, "two_prefix": False,
+    }  # fmt: skip
+
+
+def table_of(tmp_path, pairs):
+    folder = RunFolder(tmp_path)
+    keep_pairs(folder, SuitePairs("own", pairs, [], {}, "k"))
+    return store.read_table(folder.pairs("own"))
+
+
+def test_tables_have_the_columns_that_are_used(tmp_path):
+    before = ["paradigm", "pair", "good", "bad", "phenomenon", "field", "one_prefix", "two_prefix", "contrast"]
+    assert table_of(tmp_path, ITEMS[:1]).columns == before
+    assert table_of(tmp_path, ITEMS[:2]).columns == [*before[:-1], "context", "contrast"]
+    found = table_of(tmp_path, ITEMS)
+    assert found.columns == [*before[:-1], "context", "human", "more", "contrast"]
+    assert found["more"].to_list() == [[], [], ["d", "a b c d"], [], [], []]
+    assert found["contrast"].to_list()[:3] == ["a b|b a", "a b|b a", "a b|a c|d|a b c d"]
+
+
+# --- what is asked and scored
+
+
+def after(model, tokenizer, context, text):
+    """Log-probability of a text after a context, one sentence at a time."""
+    whole = by_hand(model, tokenizer, f"{context} {text}".strip())
+    return sum(whole[len(context.split()) :])
+
+
+def test_every_option_is_scored_after_its_context(model, tokenizer):
+    todo = plan.make(ITEMS, tokenizer, 2, 16)
+    assert todo.options.shape == (6, 4)
+    assert (todo.options != plan.NONE).sum(1).tolist() == [2, 2, 4, 1, 1, 2]
+    found = of_pairs.read(model, todo, CPU).frame
+    assert found.columns == [
+        "paradigm", "pair", "logp_good", "logp_bad", "logp_bad_2", "logp_bad_3",
+        "tokens_good", "tokens_bad", "tokens_bad_2", "tokens_bad_3", "critical_good", "critical_bad",
+    ]  # fmt: skip
+    for item, row in zip(ITEMS, found.iter_rows(named=True), strict=True):
+        for place, side in enumerate(options.sides(4)):
+            own = item.options[place : place + 1]
+            expected = after(model, tokenizer, item.context, own[0]) if own else None
+            assert row[f"logp_{side}"] == (None if expected is None else pytest.approx(expected, abs=1e-5)), (item, side)
+            assert row[f"tokens_{side}"] == (len(own[0].split()) if own else None)
+    assert found["critical_bad"].null_count() == 2
+    after_context = after(model, tokenizer, "c d", "a b")
+    assert found["critical_good"][1] == pytest.approx(after_context, abs=1e-5)  # all of it differs, and none of the context
+
+
+def test_pairs_among_other_items_keep_their_numbers(model, tokenizer):
+    alone = of_pairs.read(model, plan.make(ITEMS[:1], tokenizer, 2, 16), CPU).frame
+    among = of_pairs.read(model, plan.make(ITEMS, tokenizer, 2, 16), CPU).frame
+    assert among.select(alone.columns).head(1).to_dicts()[0] == pytest.approx(alone.to_dicts()[0], abs=1e-5)
+
+
+def test_parts_have_the_columns_of_the_whole(model, tokenizer):
+    """Rounds of reading until settled are laid under one another."""
+    todo = plan.make(ITEMS, tokenizer, 2, 16)
+    whole = of_pairs.read(model, todo, CPU).frame
+    parts = [of_pairs.read(model, todo.part(np.array(which)), CPU).frame for which in ([0, 1], [2, 5], [3, 4])]
+    assert all(part.schema == whole.schema for part in parts)
+    joined = pl.concat(parts)[[0, 1, 2, 4, 5, 3]]
+    for column in ("logp_good", "logp_bad", "logp_bad_2"):
+        assert joined[column].to_list() == [v if v is None else pytest.approx(v, abs=1e-5) for v in whole[column].to_list()]
+
+
+def test_an_item_with_an_option_or_a_context_that_is_too_long_is_left_out(tokenizer):
+    long = " ".join("a" * 9)
+    items = [
+        ITEMS[0],
+        Pair("p", "1", "a", "b", more=(long,)),
+        Pair("p", "2", "a", "b", context=long),
+        Pair("p", "3", long, "", human=1),
+    ]
+    todo = plan.make(items, tokenizer, 2, 8)
+    assert [pair.pair for pair in todo.pairs] == ["0"]
+    assert [pair.pair for pair in todo.too_long] == ["1", "2", "3"]
+
+
+def test_bfloat16_is_measured_on_all_options(model, tokenizer):
+    cost = of_pairs.read(model, plan.make(ITEMS, tokenizer, 2, 16), CPU, precision="bfloat16").facts["bfloat16"]
+    assert cost["pairs"] == len(ITEMS)
+    assert 0 < cost["largest_error"] < 1
+
+
+def test_masked_models_score_all_of_them(letters):  # noqa: F811
+    items = [Pair("p", "0", "ab", "cab", context="abc", more=("a b",)), Pair("q", "0", "ab cab", "", human=1.0)]
+    first, room = masked_frame(letters)
+    found = of_pairs.read_masked(masked_model(), plan.make(items, letters, first, room), letters, CPU).frame
+    assert found["tokens_good"].to_list() == [2, 5]
+    assert found["logp_bad_2"].null_count() == found["logp_bad"].null_count() == 1
+
+
+def masked_frame(letters):  # noqa: F811
+    from ontogeny.scoring.reading import frame
+
+    return frame(masked_model(), letters, True, None)
+
+
+def test_the_sentence_without_a_number_is_named_with_its_item(tokenizer):
+    broken = tiny.opt(len(tokenizer), tie_word_embeddings=False)
+    with torch.no_grad():
+        broken.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("e")] = float("nan")
+    items = [Pair("p", "0", "a b", "b a"), Pair("p", "1", "a b", "c a", more=("e a", "b"))]
+    with pytest.raises(OntogenyError, match=r"not a finite number, in 'e a' \(paradigm p, pair 1\)"):
+        of_pairs.score(broken, plan.make(items, tokenizer, 2, 16), CPU)
+
+
+# --- kept in a run's folder
+
+
+def test_items_are_tokenised_once_and_opened_as_they_were(tmp_path, checkpoint):  # noqa: F811
+    folder, words = checkpoint
+    asked = SuitePairs("own", [replace(item, good=item.good.replace("e", "d")) for item in ITEMS], [], {}, "k")
+    (tmp_path / "own.csv").write_text("")
+
+    def planned():
+        reader = CheckpointReader(RunFolder(tmp_path / "run"), observation(tmp_path / "own.csv"), [asked], "cpu", None)
+        return reader.plan(asked, words, folder, tiny.opt(len(words)))
+
+    first, again = planned(), planned()
+    (path,) = kept(tmp_path)
+    assert store.read_table(path).columns == ["paradigm", "pair", "good", "bad", "bad_2", "bad_3", "before"]
+    assert again.sentences.rows == first.sentences.rows == plan.make(asked.pairs, words, 2, 16).sentences.rows
+    assert again.options.tolist() == first.options.tolist()
+
+
+# --- what cannot be asked
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ([Pair("p", "0", "a", "")], "item 0 of p has one sentence and no graded judgement"),
+        (
+            [Pair("p", "0", "a", "b", human=1.0), Pair("p", "1", "a", "b")],
+            "item 1 of p is not graded, and others of its paradigm are",
+        ),
+        ([Pair("p", "0", "a", "b", human=1.0, more=("c",))], "item 0 of p is graded and has 3 options"),
+    ],
+)
+def test_items_that_cannot_be_asked_are_named(items, told):
+    with pytest.raises(OntogenyError, match=told):
+        options.check(items)
+    options.check(ITEMS[:2] + ITEMS[3:])
+
+
+def test_a_wrong_option_that_is_the_right_one_is_identical(tmp_path):
+    from ontogeny.suites.contrast import distinct
+
+    same, other = Pair("p", "0", "a", "b", more=("a",)), Pair("p", "1", "a", "b", more=("b",))
+    assert distinct([same, other]) == ([other], [same])
+
+
+def test_n_gram_margins_are_of_two_sentences_and_conditioned_on_a_context(tmp_path, tokenizer):
+    lines = ["a b", "c d a b", "b a", "a b c"]
+    ids = [token for line in lines for token in [2, *tokenizer(line, add_special_tokens=False)["input_ids"]]]
+    index = build(tmp_path / "index", np.array(ids, dtype=np.uint16), len(tokenizer), 2, order=3)
+    for items, told in ((ITEMS[2:3], "item 2 of p has 4 options"), (ITEMS[3:4], "item 0 of q is graded by people")):
+        with pytest.raises(OntogenyError, match=f"an n-gram margin is of one right and one wrong sentence, and {told}"):
+            ngram_pairs.WalkedPairs(index, plan.make(items, tokenizer, 2, 16))
+    model = KneserNey(index)
+    row = ngram_pairs.margins(model, ngram_pairs.WalkedPairs(index, plan.make(ITEMS[1:2], tokenizer, 2, 16)), [2]).row(
+        0, named=True
+    )
+    a, b, d = tokenizer.convert_tokens_to_ids(list("abd"))
+    p = {seen: model.distribution(np.array([[seen]]), 2)[0] for seen in (a, b, d)}
+    good, bad = math.log(p[d][a] * p[a][b]), math.log(p[d][b] * p[b][a])
+    assert (row["logp_good"], row["logp_bad"], row["margin"]) == pytest.approx((good, bad, good - bad))
+    assert (row["length_good"], row["length_bad"]) == (2, 2)
+
+
+# --- reading until settled
+
+
+def test_chance_is_that_of_the_options():
+    assert options.chances(ITEMS) == {"p": pytest.approx((1 / 2 + 1 / 2 + 1 / 4) / 3)}
+    assert options.chances([Pair("p", str(i), "a", "b", more=("c",) * 3) for i in range(7)]) == {"p": pytest.approx(0.2)}
+    assert options.graded(ITEMS) == {"q", "r"}
+    assert [pair.pair for pair in options.of_two([*ITEMS, Pair("s", "9", "a", "b")])] == ["9"]
+
+
+def test_counts_are_of_the_best_wrong_option():
+    scores = pl.DataFrame(
+        {
+            "paradigm": ["p"] * 4,
+            "logp_good": [-1.0, -1.0, -1.0, -1.0],
+            "logp_bad": [-2.0, -2.0, -1.0, -2.0],
+            "logp_bad_2": [-3.0, -0.5, -3.0, None],
+        }
+    )
+    assert settled.counts(scores, 1e-5) == {"p": (4, 2, 3)}
+
+
+@pytest.mark.parametrize("chance", [0.2, 1 / 3])
+def test_a_false_state_is_settled_as_seldom_as_with_two_options(chance):
+    """Accuracies just inside the band: at either edge the other state is settled with the level's probability at most."""
+    n, level, draw = 400, 0.1, np.random.default_rng(0)
+    hi = settled.band(n, 1, chance=chance)
+    bounds = settled.edges(n, hi, level, chance)
+    for right, false in ((math.ceil(hi * n) - 1, 1), (math.floor((2 * chance - hi) * n) + 1, -1)):
+        wrong = 0
+        for _ in range(400):
+            drawn = draw.permutation(np.arange(n) < right).cumsum()
+            states = [bounds.state(i, int(drawn[look - 1]), int(drawn[look - 1])) for i, look in enumerate(bounds.looks)]
+            wrong += next((state for state in states if state is not None), None) == false
+        assert wrong / 400 <= level + 0.03
+
+
+def test_no_state_below_chance_is_settled_where_there_is_none():
+    bounds = settled.edges(20, 0.5, 0.1, 0.2)  # the lower edge is below 0
+    assert bounds.state(len(bounds.looks) - 1, 0, 0) == 0
+    assert (bounds.wrong == -1).all()
+
+
+def test_a_uniform_model_gets_chance_from_options_of_one_length(tokenizer):
+    uniform = tiny.opt(len(tokenizer))
+    with torch.no_grad():
+        uniform.get_output_embeddings().weight.zero_()
+    items = [Pair("p", str(i), "a b", "b a", more=("c d", "d c", "e f")) for i in range(3)]
+    assert curve(of_pairs.score(uniform, plan.make(items, tokenizer, 2, 16), CPU))["accuracy"].to_list() == [pytest.approx(0.2)]
