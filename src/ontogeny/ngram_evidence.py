@@ -72,11 +72,11 @@ class Evidence:
 
     def examine(self, order: int = ngrams.ORDER) -> None:
         """Makes every table of the evidence that is missing or stale; raises OntogenyError if nothing has been judged yet."""
-        if not self.folder.curves.exists():
-            raise OntogenyError(f"{self.folder.path} has no curves yet; run: ontogeny verdicts {self.folder.path}")
         every = [pair for asked in self.asked for pair in asked.pairs]
         if not self.of_two:
             need_two(every, "n-gram evidence")
+        if not self.folder.curves.exists():
+            raise OntogenyError(f"{self.folder.path} has no curves yet; run: ontogeny verdicts {self.folder.path}")
         if others := sorted({pair.paradigm for pair in every} - set(self._paradigms["paradigm"])):
             self.display.say(f"n-gram evidence is of right and wrong sentences, and leaves out: {', '.join(others)}")
         judged = set(store.read_table(self.folder.curves)["suite"])
