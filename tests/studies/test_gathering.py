@@ -182,6 +182,22 @@ def test_only_the_paradigms_that_the_study_asks_about(folder: Path) -> None:
     assert "nowhere is in no suite that was read." in found.notes
 
 
+def test_paradigms_that_are_not_of_two_sentences_are_left_out_or_refused_by_name(tmp_path: Path) -> None:
+    path, study = two_arms(tmp_path)
+    for one in study.arms:
+        run = RunFolder(path / "arms" / one.slug)
+        others = read_table(run.curves).filter(paradigm=CONTROLS[0]).with_columns(paradigm=pl.lit("five"), chance=pl.lit(0.2))
+        write_table(run.curves, pl.concat([read_table(run.curves).with_columns(chance=pl.lit(0.5)), others]))
+        write_table(run.correlations, pl.DataFrame({"paradigm": ["rated"], "rho": [0.5]}))
+    found = gather(path, study.model_copy(update={"controls": None}))
+    assert "five" not in {*found.curves["paradigm"], *found.outcomes["paradigm"]}
+    assert "Left out, as effects are on pairs of two sentences and these have more options: five." in found.notes
+    found = gather(path, study.model_copy(update={"controls": ("rated",)}))
+    assert "rated has graded items, which have correlations and no verdict." in found.notes
+    with pytest.raises(OntogenyError, match="five has items of more than two options, and a study's effects are of two"):
+        gather(path, study.model_copy(update={"controls": ("five",)}))
+
+
 def test_seeds_of_somebody_else_are_left_out(folder: Path) -> None:
     found = gather(folder, study_of(seeds=(1,)))
     assert found.seeds("untouched") == [1]
