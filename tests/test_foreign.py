@@ -265,7 +265,9 @@ def test_a_sentence_at_the_true_limit_of_a_roberta_is_left_out(tmp_path):
     pairs = tiny.pairs(*((" ".join(["a"] * n), " ".join(["a"] * (n - 1) + ["b"])) for n in range(8, 13)))
     from ontogeny.scoring.reading import SuitePairs
 
-    frame, plan, _ = score_folder(tmp_path / "model", SuitePairs("s", pairs, [], {}, "k"), torch.device("cpu"), 64, True, lambda n: None)
+    frame, plan, _ = score_folder(
+        tmp_path / "model", SuitePairs("s", pairs, [], {}, "k"), torch.device("cpu"), 64, True, lambda n: None
+    )
     assert len(frame) == 3
     assert len(plan.too_long) == 2  # 10 words after BOS: the last is no input
 

@@ -110,6 +110,13 @@ class Subject:
             else Subject(self.context, self.seed, first, OpenedCheckpoint(first.folder, self.device))
         )
 
+    def surprisals(self, sentences: Sequence[str], contexts: Sequence[str | None] | None = None) -> pl.DataFrame:
+        """A row a token of each sentence, after its context where there is one: see `og.surprisals`."""
+        from ontogeny.scoring.surprisals import surprisals
+
+        bos, device = self.context.recipe.bos, str(self.device)
+        return surprisals(self.model, sentences, tokenizer=self.tokenizer, contexts=contexts, bos=bos, device=device)
+
     def states(self, sentences: Sequence[str]) -> Iterator[list[Any]]:
         """Of each sentence the hidden states by layer, embeddings first: arrays (tokens, width), BOS in front if there is one."""
         yield from self._outputs(sentences, "hidden_states", lambda layer, i, n: layer[i, :n])
