@@ -12,9 +12,8 @@ from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from ontogeny import recipe as recipes
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.tables import InstrumentTables, names, tables_of
@@ -81,20 +80,22 @@ class Results:
         """The recipe as it was run, as text."""
         return self.folder.recipe.read_text(encoding="utf-8") if self.folder.recipe.exists() else None
 
+    def _plain(self) -> Mapping[str, Any]:
+        return recipes.plain(self.recipe, str(self.folder.recipe)) if self.recipe else {}
+
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """The same as plain values, read without checking them: a recipe of another version is still worth a page."""
         try:
-            found = YAML(typ="safe").load(self.recipe) if self.recipe else None
-        except YAMLError:
+            return self._plain()
+        except OntogenyError:
             return {}
-        return found if isinstance(found, Mapping) else {}
 
     @property
     def thresholds(self) -> Thresholds:
-        """What counts as learned, entrenched ...  Raises OntogenyError for thresholds that there are none of."""
+        """What counts as learned, entrenched ...  Raises OntogenyError for what is no recipe, and for thresholds that are none."""
         try:
-            return Thresholds.model_validate(self.settings.get("verdicts") or {})
+            return Thresholds.model_validate(self._plain().get("verdicts") or {})
         except ValidationError as error:
             raise OntogenyError(f"{self.folder.recipe}: the verdicts cannot be read: {str(error).splitlines()[0]}") from None
 

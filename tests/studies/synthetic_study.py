@@ -12,6 +12,7 @@ import polars as pl
 import tiny
 
 from ontogeny import recipe
+from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Thresholds
 from ontogeny.store import RunFolder, write_json, write_table
 from ontogeny.studies.plan import Arm, ArmTemplate, Prediction, Study, StudyFile
@@ -19,6 +20,7 @@ from ontogeny.trajectories import Timeline, curve, judge
 
 STEPS = (0, 4, 16, 32, 64, 100, 200, 400, 600, 800, 850, 900, 950, 1000)
 TOTAL, TRAINED_FROM, WARMUP = 1000, 32, 50
+ENTROPY = 5.2  # nats, between the dev losses at steps 16 and 32
 NAMED = ("principle_A_domain_1_a", "wh_vs_that_with_gap")
 CONTROLS = ("anaphor_number_agreement", "regular_plural_subject_verb", "passive_1")
 B0 = {"principle_A_domain_1_a": -0.8, "wh_vs_that_with_gap": -0.4}
@@ -142,7 +144,7 @@ def write_arm(run: RunFolder, one: Arm, seeds: tuple[int, ...], pairs: int, step
             clock |= {"tokens": pl.lit(step * 512, pl.Int64), "words": pl.lit(step * 400.0)}
             rows.append(curve(scores).with_columns(**clock))
             loss = 2.9 + 3 * float(np.exp(-step / 90)) + 0.02 * seed
-            tiny.keep_reading(run, "loss", seed, step, dev=loss)
+            tiny.keep_reading(run, DevLoss.of(one.recipe), seed, step, dev=loss)
         at = np.arange(1, max(steps) + 1)
         write_table(run.losses(seed), pl.DataFrame({"step": at, "tokens": at * 512, "words": at * 400.0, "seconds": 0.05}))
     curves = pl.concat(rows).with_columns(phenomenon=pl.lit("binding"), field=pl.lit("syntax")).sort("paradigm", "seed", "step")
@@ -157,13 +159,7 @@ def write_arm(run: RunFolder, one: Arm, seeds: tuple[int, ...], pairs: int, step
         hardware={"processor": "a laptop <4 cores>"},
         training={"steps": total, "warmup": WARMUP, "parameters": 1_450_000},
         engine={"device": "cpu", "threads": 1, "precision": "float32", "compile": False},
-        timeline={
-            "total": total,
-            "warmup": WARMUP,
-            "trained_from": TRAINED_FROM,
-            "tokens_per_step": 512.0,
-            "words_per_step": 400.0,
-        },
+        tokens={"train": {"unigram_entropy": ENTROPY}},
     )
     run.tokenizer.mkdir()
     (run.tokenizer / "tokenizer.json").write_text("{}", encoding="utf-8")

@@ -86,7 +86,7 @@ def test_controls_left_out_are_all_other_paradigms(tmp_path):
         ("question:", "qestion:", r"study.yaml:LINE: qestion is not known here; did you mean 'question'"),
         ("priority: 2", "prority: 2", r"study.yaml:LINE: prority is not known here; did you mean 'priority'\? \(warm-up x 2\)"),
         ("over: bigram_margin", "ovr: bigram_margin", r"study.yaml:LINE: ovr is not known here; did you mean 'over'"),
-        ("measure: early_margin", "measure: early", r"study.yaml:LINE: measure .*\(got 'early'\) \(P1\)"),
+        ("measure: early_margin", "measure: early", r"study.yaml:LINE: measure .*'early'; did you mean 'early_margin'\?.* \(P1\)"),
         ('dose: "{dose}"', 'doze: "{dose}"', r"study.yaml:LINE: interventions.0.doze is not known here; did you mean 'dose'\?"),
         ("kind: fake", "kind: fakes", r"study.yaml:LINE: interventions.0 no intervention is called 'fakes'; did you mean 'fake'"),
         (

@@ -20,7 +20,7 @@ def _known_measure(name: str) -> str:
     """One of ours, or an instrument's column."""
     if name not in MEASURES and "." not in name:
         raise ValueError(
-            f"no measure is called {name!r}; {nearest(name, list(MEASURES))}, or an instrument's column as INSTRUMENT.COLUMN"
+            f"no measure is called {name!r}, nor is it an instrument's column (INSTRUMENT.COLUMN); {nearest(name, list(MEASURES))}"
         )
     return name
 
