@@ -108,7 +108,7 @@ def frames(study, effect=lambda arm, paradigm: 0.0, sd=0.03, pairs=40, contrasts
         of_seed = dict(zip(study.seeds, random.normal(0, shared, len(study.seeds)), strict=True))
         of_contrast = random.normal(0, 0.1, contrasts)
         for arm in study.arms:
-            evidence.append((arm.name, paradigm, 0.0, 1.0, float(arm.factors.get("dose", 0.0))))
+            evidence.append((arm.name, paradigm, 0.0, 1.0, float(arm.factors.get("dose", 0.0)), False))
             for number in study.seeds:
                 mean = 0.6 + effect(arm, paradigm) + of_seed[number] + random.normal(0, sd)
                 for pair in range(pairs):
@@ -124,7 +124,7 @@ def frames(study, effect=lambda arm, paradigm: 0.0, sd=0.03, pairs=40, contrasts
         curves=table(curves, ["arm", "seed", "suite", "paradigm", "step", "tokens", "words", "accuracy", "margin"]),
         outcomes=table(outcomes, ["arm", "seed", "paradigm", "pair", "contrast", *kept]),
         verdicts=table(verdicts, ["arm", "seed", "paradigm", "verdict"]),
-        evidence=table(evidence, ["arm", "paradigm", "start", "until", "bigram_margin"]),
+        evidence=table(evidence, ["arm", "paradigm", "start", "until", "bigram_margin", "edited"]),
         losses=table(losses, ["arm", "seed", "step", "dev_loss"]),
     )
 

@@ -9,8 +9,9 @@ from synthetic_study import B0, CONTROLS, NAMED, SMALL, STEPS, Study, make_study
 
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, read_table, write_table
-from ontogeny.studies.figures_effects import achieved, moved
+from ontogeny.studies.figures_arms import moved
 from ontogeny.studies.gathering import FRAMES, SCHEMAS, StudyFrames, gather, keep, kept
+from ontogeny.studies.measures import achieved
 
 EARLY = {32: 16 / 68, 64: 34 / 68, 100: 18 / 68}  # each from halfway to its neighbours, between steps 32 and 100
 LATE = {800: 25 / 200, 850: 50 / 200, 900: 50 / 200, 950: 50 / 200, 1000: 25 / 200}

@@ -4,11 +4,31 @@ import numpy as np
 import planned_study
 import polars as pl
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import nct, ttest_ind
+from scipy.stats import t as student
 
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, write_table
-from ontogeny.studies.power import SD, fewest_for_flips, power, seed_sd, seeds_for, t_power
+from ontogeny.studies.estimates import flips
+from ontogeny.studies.power import SD, power, seed_sd
+
+# --- by formula ---------------------------------------------------------------------------------------------------
+
+
+def t_power(effect, sd, seeds, level=0.05, paired=False):
+    """Chance that a two-sided t-test finds `effect` with `seeds` per arm, by the noncentral t distribution.
+
+    `sd` is over seeds within an arm, or of the differences where `paired`.  A significant result on the wrong side does not count.
+    """
+    if seeds < 2:
+        return 0.0
+    df, error = (seeds - 1, sd / math.sqrt(seeds)) if paired else (2 * seeds - 2, sd * math.sqrt(2 / seeds))
+    return float(nct.sf(student.isf(level / 2, df), df, abs(effect) / error))
+
+
+def seeds_for(effect, sd, power):
+    """The fewest seeds per arm that reach `power`."""
+    return next(n for n in range(2, 100) if t_power(effect, sd, n) >= power)
 
 
 @pytest.mark.parametrize(("effect", "needed"), [(0.05, (7, 9)), (0.10, (3, 4)), (0.20, (2, 3))])
@@ -28,11 +48,12 @@ def test_power_at_its_ends():
     assert t_power(0.0, 0.03, 8) == pytest.approx(0.025)  # of finding it, on the right side, where there is none
     assert t_power(0.05, 0.03, 1) == 0 and t_power(1.0, 0.03, 8) == pytest.approx(1.0)
     assert t_power(0.03, 0.03, 8, paired=True) > t_power(0.03, 0.03, 8)  # half the variance is worth more than degrees of freedom
-    assert seeds_for(1e-9, 1.0) is None
 
 
-def test_sign_flips_need_six_seeds():
-    assert (fewest_for_flips(), fewest_for_flips(0.01), fewest_for_flips(0.25)) == (6, 8, 3)
+@pytest.mark.parametrize(("level", "fewest"), [(0.05, 6), (0.01, 8), (0.25, 3)])
+def test_sign_flips_need_six_seeds(level, fewest):
+    random = np.random.default_rng(0)
+    assert flips([1.0] * fewest, 1 - level, random) <= level and flips([1.0] * (fewest - 1), 1 - level, random) is None
 
 
 # --- a study's own analysis ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from ontogeny.pages.theme import LIGHT, config
+from ontogeny.pages.theme import LIGHT, VERDICT_COLOURS, config
 from ontogeny.records import OntogenyError
 from ontogeny.store import atomic
 
@@ -79,22 +79,40 @@ FORMATS = {
     "tokens": ",.0f",
     "seeds": "d",
     "seed": "d",
-    "accuracy": ".3f",
-    "loss": ".3f",
-    "mean(accuracy)": ".3f",
+    "change": "+.3f",
     "mean(nats)": ".2f",
     "order": "d",
     "closest order": "d",
     "n": ",d",
     "pairs": ",d",
     **dict.fromkeys(("r", "mean(r)", "rho", "beta", "mean(beta)", "r2", "mean(r2)", "kl", "mean(kl)"), ".2f"),
-    **dict.fromkeys(("auc", "low", "high", "difference", "bigram accuracy", "final accuracy"), ".3f"),
+    **dict.fromkeys(("accuracy", "mean(accuracy)", "loss", "bigram accuracy", "final accuracy"), ".3f"),
+    **dict.fromkeys(("auc", "mean", "low", "high", "difference"), ".3f"),
 }  # of numbers in tooltips; any other column is a name
 
 
-def tips(*names: str) -> list[Any]:
-    """Tooltips of these columns."""
-    return [alt.Tooltip(f"{name}:Q", format=FORMATS[name]) if name in FORMATS else alt.Tooltip(f"{name}:N") for name in names]
+def tips(*names: str, **formats: str) -> list[Any]:
+    """Tooltips of these columns; `formats`: of numbers that are called otherwise everywhere else."""
+    known = FORMATS | formats
+    return [alt.Tooltip(f"{name}:Q", format=known[name]) if name in known else alt.Tooltip(f"{name}:N") for name in names]
+
+
+def share_axis() -> Any:
+    """The axis of accuracies and other shares."""
+    return alt.Axis(format=".2~f", values=[0, 0.25, 0.5, 0.75, 1], grid=True)
+
+
+def dashed(at: float, thick: float = 0.8) -> Any:
+    """A dashed line, of chance or of nothing, at the value in its column `at`."""
+    return alt.Chart(alt.InlineData(values=[{"at": at}])).mark_rule(strokeDash=[4, 3], strokeWidth=thick)
+
+
+def verdict_colour(there: Iterable[str] = (), columns: int = 3) -> Any:
+    """The colours of verdicts, with a legend of those that are there; without one where none is named."""
+    there = set(there)
+    present = [name for name in VERDICT_COLOURS if name in there]
+    legend = alt.Legend(title=None, orient="top", columns=columns, values=present, symbolOpacity=1) if present else None
+    return alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_COLOURS), range="category"), legend=legend)
 
 
 def step_ticks(last: int) -> list[int]:

@@ -131,7 +131,7 @@ def _charts(panel: Panel, frames: Frames, clock: Clock, charts: Charts, of: str)
     return [
         {
             "title": title,
-            "label": f"{panel.name}{f' {title}' if title else ''}{f' on {of}' if of else ''}: {title or panel.title}",
+            "label": f"{panel.name}{f' {title}' if title else ''}{f' on {of}' if of else ''}: {panel.title or title}",
             "chart": charts.add(versions[0][title]),
             "narrow": charts.add(versions[1][title]) if panel.narrow else None,
             "height": _height(versions[0][title]) if panel.shape == "map" else None,

@@ -40,3 +40,19 @@ def human(number: float) -> str:
 def percent(share: float) -> str:
     """8 %, and never 100 % for less than all."""
     return "less than 1 %" if 0 < share < 0.01 else f"{min(int(share * 100), 100)} %"
+
+
+def decimals(value: float | None, digits: int = 3) -> str:
+    """.585, −.020: a share, or a difference of shares; nothing for what is not known."""
+    text = "" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return text.replace("0.", ".", 1) if text.lstrip("−").startswith("0.") else text
+
+
+def difference(value: float | None, digits: int = 3) -> str:
+    """+.160, −.020."""
+    return f"{'+' if value is not None and value > 0 else ''}{decimals(value, digits)}"
+
+
+def probability(p: float) -> str:
+    """= .013, < .001."""
+    return "< .001" if p < 0.001 else f"= {decimals(p)}"

@@ -12,7 +12,8 @@ import polars as pl
 from ontogeny.studies.bimodality import split
 from ontogeny.studies.claims import claims, disagreement, generator_of
 from ontogeny.studies.estimates import Comparison, Share, difference, estimate, flips, holm
-from ontogeny.studies.measures import OF_PAIRS, Frames, Measures, Values
+from ontogeny.studies.gathering import StudyFrames
+from ontogeny.studies.measures import OF_PAIRS, Measures, Values
 from ontogeny.studies.plan import Study
 
 OF_PARADIGMS = (*OF_PAIRS, "learned_at")
@@ -68,7 +69,7 @@ class Analysed:
         return {"claims": self.claims, "effects": self.effects, "flips": self.flips, "divided": self.divided}
 
 
-def analyse(study: Study, frames: Frames) -> Analysed:
+def analyse(study: Study, frames: StudyFrames) -> Analysed:
     """Decides every prediction and describes every arm; arms and seeds that are not there yet are named, not guessed.
 
     Raises OntogenyError for frames that do not fit together or lack a paradigm that the study names.

@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
+from ontogeny.results import Results
 from ontogeny.store import RunFolder, content_key, file_hash, table_metadata, weights_hash
+from ontogeny.trajectories import Timeline
 
 LIBRARIES = ("python", "torch", "transformers", "tokenizers", "ontogeny")
 
 
-class ComparableArm(Protocol):
-    """An arm that has been read."""
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a study does not have yet."""
 
-    @property
-    def arm(self) -> str:
-        """Its name."""
+    arm: str
+    seed: int | None  # None: the whole arm
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class ReadArm:
+    """One arm as its run's folder has it."""
+
+    arm: str
+    results: Results
+    curves: pl.DataFrame  # of the study's paradigms, and of the seeds that were read to their end
+    seeds: tuple[int, ...]
+    gaps: tuple[Gap, ...]
 
     @property
     def run(self) -> RunFolder:
-        """Its run."""
+        """Its folder."""
+        return self.results.folder
 
-    @property
-    def lineage(self) -> Mapping[str, Any]:
-        """How it was made."""
-
-    @property
-    def curves(self) -> pl.DataFrame:
-        """Of the seeds that were read to their end."""
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Those seeds."""
-
-    def steps(self) -> tuple[int, ...]:
-        """Of the checkpoints."""
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The clock of its training."""
+        return self.results.timeline(self.curves)
 
 
-def differences(arms: Sequence[ComparableArm], reference: str) -> list[str]:
+def differences(arms: Sequence[ReadArm], reference: str) -> list[str]:
     """A sentence for each thing that an arm does not share with the reference, or, where that is not there, with the first arm."""
     if not arms:
         return []
@@ -48,20 +54,16 @@ def differences(arms: Sequence[ComparableArm], reference: str) -> list[str]:
     notes = []
     for what, of in (
         ("another tokenizer", lambda arm: tokenizer(arm.run)),
-        ("another engine (device, threads, precision, compilation)", lambda arm: arm.lineage.get("engine")),
-        ("other pairs", lambda arm: pairs(arm.run)),
-        ("other checkpoints", lambda arm: arm.steps()),
-        ("other versions of libraries", versions),
+        ("another engine (device, threads, precision, compilation)", lambda arm: arm.results.section("engine")),
+        ("other pairs", lambda arm: {suite: table_metadata(arm.run.pairs(suite)).get("key") for suite in arm.run.suites()}),
+        ("other checkpoints", lambda arm: arm.timeline.steps),
+        ("other versions of libraries", lambda arm: [arm.results.section("versions", name) for name in LIBRARIES]),
     ):
         expected = of(base)
-        if other := [arm.arm for arm in others if of(arm) != expected]:
-            notes.append(f"{_arms(other)} {what} than {base.arm!r}.")
+        if other := [repr(arm.arm) for arm in others if of(arm) != expected]:
+            who = f"Arm {other[0]} has" if len(other) == 1 else f"Arms {', '.join(other)} have"
+            notes.append(f"{who} {what} than {base.arm!r}.")
     return notes + _first_weights(base, others)
-
-
-def _arms(names: Sequence[str]) -> str:
-    said = ", ".join(repr(name) for name in names)
-    return f"Arm {said} has" if len(names) == 1 else f"Arms {said} have"
 
 
 def tokenizer(run: RunFolder) -> str | None:
@@ -70,43 +72,27 @@ def tokenizer(run: RunFolder) -> str | None:
     return content_key([(path.name, file_hash(path)) for path in files]) if files else None
 
 
-def pairs(run: RunFolder) -> dict[str, str | None]:
-    """The key of each suite's pairs."""
-    return {suite: table_metadata(run.pairs(suite)).get("key") for suite in run.suites()}
+def first_weights(arm: ReadArm) -> dict[int, str | None]:
+    """By seed, the hash of its weights at step 0, from what was read off them or else from the checkpoint; None where unknown."""
+    suites, found = arm.curves["suite"].unique(maintain_order=True).to_list(), {}
+    for seed in arm.seeds:
+        scores = [path for suite in suites if (path := arm.run.scores(seed, suite, 0)).exists()]
+        read = next((weights for path in scores if (weights := table_metadata(path).get("weights"))), None)
+        there = read is None and arm.run.has_checkpoint(seed, 0)
+        found[seed] = weights_hash(arm.run.checkpoint(seed, 0)) if there else read
+    return found
 
 
-def versions(arm: ComparableArm) -> dict[str, Any]:
-    """Versions of the libraries that can change a number."""
-    found = arm.lineage.get("versions") or {}
-    return {name: found.get(name) for name in LIBRARIES}
-
-
-def first_weights(run: RunFolder, seed: int, suites: Iterable[str]) -> str | None:
-    """The hash of a seed's weights at step 0, from what was read off them or else from the checkpoint; None where unknown."""
-    for suite in suites:
-        if (scores := run.scores(seed, suite, 0)).exists() and (found := table_metadata(scores).get("weights")):
-            return found
-    return weights_hash(run.checkpoint(seed, 0)) if run.has_checkpoint(seed, 0) else None
-
-
-def _first_weights(base: ComparableArm, others: Sequence[ComparableArm]) -> list[str]:
-    suites = base.curves["suite"].unique(maintain_order=True).to_list()
-    expected = {seed: first_weights(base.run, seed, suites) for seed in base.seeds}
-    differ: dict[str, list[int]] = {}
-    unknown: dict[str, list[int]] = {}
+def _first_weights(base: ReadArm, others: Sequence[ReadArm]) -> list[str]:
+    expected, notes, unknown = first_weights(base), [], []
     for arm in others:
-        for seed in arm.seeds:
-            found, wanted = first_weights(arm.run, seed, suites), expected.get(seed)
-            if seed in expected and (found is None or wanted is None):
-                unknown.setdefault(arm.arm, []).append(seed)
-            elif seed in expected and found != wanted:
-                differ.setdefault(arm.arm, []).append(seed)
-    notes = [
-        f"Arm {arm!r} does not begin from the weights of {base.arm!r} ({_seeds(seeds)}): they are not paired in initialisation."
-        for arm, seeds in differ.items()
-    ]
-    said = [f"{arm!r} ({_seeds(seeds)})" for arm, seeds in unknown.items()]
-    return notes + ([f"Whether they begin from the same weights is not known of {', '.join(said)}."] if said else [])
+        pairs = {seed: (own, expected[seed]) for seed, own in first_weights(arm).items() if seed in expected}
+        if other := [seed for seed, (own, wanted) in pairs.items() if None not in (own, wanted) and own != wanted]:
+            said = f"Arm {arm.arm!r} does not begin from the weights of {base.arm!r} ({_seeds(other)})"
+            notes.append(f"{said}: they are not paired in initialisation.")
+        if open_ := [seed for seed, both in pairs.items() if None in both]:
+            unknown.append(f"{arm.arm!r} ({_seeds(open_)})")
+    return notes + ([f"Whether they begin from the same weights is not known of {', '.join(unknown)}."] if unknown else [])
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -1,8 +1,8 @@
-"""A study's figures by name, for its page, for files and for a notebook: `figure("runs/STUDY", "response", paradigm=...)`."""
+"""A study's figures: one list of them for its page and its files, and each by name: `figure("runs/STUDY", "response", ...)`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,21 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.pages.axes import Tables, beside, filled, save
+from ontogeny.pages.axes import beside, known, save
+from ontogeny.pages.panel import Clock, Drawn, Panel
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.store import read_table
-from ontogeny.studies import figures_arms, figures_claims, figures_effects
+from ontogeny.studies import figures_arms, figures_claims
 from ontogeny.studies.arm_styles import ArmStyles, arm_styles
 from ontogeny.studies.gathering import StudyFrames, kept
-from ontogeny.studies.plan import Prediction, Study
-from ontogeny.studies.sentences import measured
+from ontogeny.studies.measures import achieved
+from ontogeny.studies.plan import Study
+from ontogeny.studies.sentences import MEASURES, capital, measured
 from ontogeny.studies.study_file import load
 
 TRAJECTORIES = ("accuracy", "margin")
 RESPONSES = ("early_margin", "late_accuracy")
-Parts = tuple[alt.Chart, Tables]  # a drawing, which many share, and its tables
 PANEL = 300  # pixels, the width of one of several panels
 
 
@@ -87,33 +88,39 @@ def drawn(own: StudyMaterial, name: str, **options: Any) -> alt.Chart:
     """The same of what has been gathered."""
     if name not in FIGURES:
         raise OntogenyError(f"no figure of a study is called {name!r}; {nearest(name, list(FIGURES))}")
-    if "paradigm" in options and options["paradigm"] not in set(own.gathered.curves["paradigm"]):
-        known = own.gathered.curves["paradigm"].unique().sort().to_list()
-        raise OntogenyError(f"no paradigm is called {options['paradigm']!r}; {nearest(str(options['paradigm']), known)}")
-    if own.gathered.curves.is_empty():
+    there = own.gathered.curves["paradigm"].unique(maintain_order=True).to_list()
+    if "paradigm" in options and options["paradigm"] not in there:
+        raise OntogenyError(f"no paradigm is called {options['paradigm']!r}; {nearest(str(options['paradigm']), sorted(there))}")
+    if not there:
         raise OntogenyError("no arm of this study has been read to its end: there is nothing to draw")
-    return FIGURES[name](own, **options)
+    first = {} if name in ("claims", "controls") else {"paradigm": (own.paradigms or there)[0]}
+    return _joined(FIGURES[name](own, **first | options))
+
+
+def _joined(drawn: Drawn) -> alt.Chart:
+    """One chart of a figure's panels, each with a legend of its own."""
+    if not isinstance(drawn, Mapping):
+        return drawn
+    if len(drawn) == 1:
+        return next(iter(drawn.values()))
+    return beside(*(one.properties(title=title) for title, one in drawn.items())).resolve_scale(color="independent")
+
+
+# --- what each is drawn from --------------------------------------------------------------------------------------
 
 
 def trajectories(
-    own: StudyMaterial, paradigm: str | None = None, measure: str = "accuracy", panel: str | None = None, **options: Any
-) -> alt.Chart:
-    """One paradigm over training: a panel, or all of them beside one another."""
-    if panel is not None or len(own.arm_styles.panels) < 2:
-        return filled(*trajectory_parts(own, _paradigm(own, paradigm), measure, panel, **options))
-    panels = [
-        trajectories(own, paradigm, measure, name, **{"width": PANEL, **options}).properties(title=own.arm_styles.title(name))
-        for name in own.arm_styles.panels
-    ]
-    return beside(*panels).resolve_scale(color="independent")
-
-
-def trajectory_parts(own: StudyMaterial, paradigm: str, measure: str, panel: str | None = None, **options: Any) -> Parts:
-    """Drawing and tables of one panel, the first if none is named."""
+    own: StudyMaterial, paradigm: str, measure: str = "accuracy", panel: str | None = None, **options: Any
+) -> Mapping[str, alt.Chart]:
+    """One paradigm over training, by title: a panel, or all of them."""
     curves = own.gathered.curves.filter(paradigm=paradigm)
-    shown = panel if panel is not None else next(iter(own.arm_styles.panels), "")
+    shown = (own.arm_styles.panels or ("",)) if panel is None else (panel,)
     domain = {"domain": margins_of(curves)} if measure == "margin" else {}
-    return figures_arms.trajectory_parts(curves, own.arm_styles, shown, own.spans, measure, **{**domain, **options})
+    more = {**({"width": PANEL} if len(shown) > 1 else {}), **domain, **options}
+    return {
+        own.arm_styles.title(one): figures_arms.trajectories(curves, own.arm_styles, one, own.spans, measure, **more)
+        for one in shown
+    }
 
 
 def margins_of(curves: pl.DataFrame) -> tuple[float, float]:
@@ -122,35 +129,30 @@ def margins_of(curves: pl.DataFrame) -> tuple[float, float]:
     return min(low or 0.0, 0.0), max(high or 0.0, 0.0)
 
 
-def response(own: StudyMaterial, paradigm: str | None = None, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
+def response(own: StudyMaterial, paradigm: str, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
     """One paradigm's measure against the bigram margin that the arms achieved, or, where that is not known, against the dose."""
-    return filled(*response_parts(own, _paradigm(own, paradigm), measure, **options))
-
-
-def response_parts(own: StudyMaterial, paradigm: str, measure: str, **options: Any) -> Parts:
-    """Drawing and tables of the same."""
     at, title = evidence_of(own, paradigm)
-    return figures_effects.response_parts(own.by_seed.filter(paradigm=paradigm), at, own.arm_styles, measure, title, **options)
+    return figures_arms.response(own.by_seed.filter(paradigm=paradigm), at, own.arm_styles, measure, title, **options)
 
 
 def evidence_of(own: StudyMaterial, paradigm: str) -> tuple[pl.DataFrame, str]:
     """What a response is drawn over: arm, x; and its name.  No rows where arms differ in neither evidence nor dose."""
-    found = figures_effects.achieved(own.gathered.evidence).filter(paradigm=paradigm).rename({"bigram margin": "x"})
+    found = achieved(own.gathered.evidence.filter(paradigm=paradigm)).select("arm", x="bigram margin")
     if found["x"].n_unique() > 1:
-        return found.select("arm", "x"), "bigram margin achieved (nats)"
+        return found, "bigram margin achieved (nats)"
     if own.arm_styles.dose is None:
-        return found.select("arm", "x").clear(), ""
+        return found.clear(), ""
     return own.gathered.arms.select("arm", pl.col(f"factor.{own.arm_styles.dose}").alias("x")).drop_nulls(), own.arm_styles.dose
 
 
 def controls(own: StudyMaterial, **options: Any) -> alt.Chart:
     """How far every control paradigm is from the reference at the end."""
-    return figures_effects.controls(moved(own), own.order, within_of(own.study), **options)
+    return figures_arms.controls(moved(own), own.order, within_of(own.study), **options)
 
 
 def moved(own: StudyMaterial) -> pl.DataFrame:
     """The changes that `controls` draws."""
-    return figures_effects.moved(own.by_seed.filter(pl.col("paradigm").is_in(own.controls)), own.study.reference)
+    return figures_arms.moved(own.by_seed.filter(pl.col("paradigm").is_in(own.controls)), own.study.reference)
 
 
 def within_of(study: Study) -> float | None:
@@ -159,27 +161,22 @@ def within_of(study: Study) -> float | None:
     return next((value for value in found if value is not None), None)
 
 
-def seeds(own: StudyMaterial, paradigm: str | None = None, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
+def seeds(own: StudyMaterial, paradigm: str, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
     """Every seed of every arm."""
-    return filled(*seed_parts(own, _paradigm(own, paradigm), measure, **options))
-
-
-def seed_parts(own: StudyMaterial, paradigm: str, measure: str = "late_accuracy", **options: Any) -> Parts:
-    """Drawing and tables of the same."""
     outcomes, verdicts = own.by_seed.filter(paradigm=paradigm), own.gathered.verdicts.filter(paradigm=paradigm)
-    return figures_arms.seed_parts(outcomes.drop_nulls(measure), verdicts, own.order, measure, **options)
+    return figures_arms.seeds(outcomes.drop_nulls(measure), verdicts, own.order, measure, **options)
 
 
 def claims(own: StudyMaterial, prediction: str | None = None, **options: Any) -> alt.Chart:
     """One prediction's estimates against what would support or refute it; the first prediction, if none is named."""
     known = [name for name in own.study.predictions if len(rows_of(own, name))]
-    if prediction is None and known:
-        prediction = known[0]
+    prediction = known[0] if prediction is None and known else str(prediction)
     if prediction not in known:
-        hint = nearest(str(prediction), known) if known else "none has been analysed"
+        hint = nearest(prediction, known) if known else "none has been analysed"
         raise OntogenyError(f"there is no estimate for a prediction {prediction!r}; {hint}")
-    asked = own.study.predictions[str(prediction)]
-    return figures_claims.intervals(critical(rows_of(own, str(prediction))), zones_of(asked), measured(asked), **options)
+    asked = own.study.predictions[prediction]
+    marked = figures_claims.zones(asked.supported, asked.refuted)
+    return figures_claims.intervals(critical(rows_of(own, prediction)), marked, **{"unit": measured(asked), **options})
 
 
 def rows_of(own: StudyMaterial, prediction: str) -> pl.DataFrame:
@@ -199,18 +196,7 @@ def critical(rows: pl.DataFrame, most: int = 10) -> pl.DataFrame:
     return chosen.sort("place").drop("place")
 
 
-def zones_of(asked: Prediction) -> list[figures_claims.Zone]:
-    """What would support and what would refute a prediction."""
-    return figures_claims.zones(asked.supported, asked.refuted)
-
-
-def _paradigm(own: StudyMaterial, paradigm: str | None) -> str:
-    if paradigm is not None:
-        return paradigm
-    return own.paradigms[0] if own.paradigms else str(own.gathered.curves["paradigm"][0])
-
-
-FIGURES: dict[str, Callable[..., Any]] = {
+FIGURES: dict[str, Callable[..., Drawn]] = {
     "claims": claims,
     "trajectories": trajectories,
     "response": response,
@@ -219,31 +205,76 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 
-def all_of(own: StudyMaterial) -> Iterator[tuple[str, alt.Chart]]:
-    """A file's name and the figure, for every figure that the study can have."""
-    for name in own.study.predictions:
-        if len(rows_of(own, name)):
-            yield f"claims-{name}", claims(own, name)
-    for paradigm in own.paradigms:
-        for measure in TRAJECTORIES:
-            yield f"trajectories-{measure}-{paradigm}", trajectories(own, paradigm, measure)
-        for measure in RESPONSES if responds(own, paradigm) else ():
-            if measured_there(own, paradigm, measure):
-                yield f"response-{measure}-{paradigm}", response(own, paradigm, measure)
-        if measured_there(own, paradigm, "late_accuracy"):
-            yield f"seeds-{paradigm}", seeds(own, paradigm)
+# --- the list -----------------------------------------------------------------------------------------------------
+
+
+def panels_of(own: StudyMaterial) -> list[Panel]:
+    """Every figure that the study can have, in the order of the page."""
+    said = "its estimates with their intervals; the same numbers are in the text"
+    found = [
+        _panel(own, "claims", name, said, "", {"prediction": name}, chapter="claims", page={"unit": None}, narrow=True)
+        for name in own.study.predictions
+        if len(rows_of(own, name))
+    ]
+    found += [panel for paradigm in own.paradigms for panel in _of_paradigm(own, paradigm)]
     if len(moved(own)):
-        yield "controls", controls(own)
+        within, reference = within_of(own.study), own.study.reference
+        says = (
+            f"Change of late accuracy from {reference}, mean over the seeds that both have; each dot is a control paradigm"
+            f"{'' if within is None else f'. Shaded: within ±{within}, as predicted'}."
+        )
+        said = "change of late accuracy of each control paradigm from the reference, by arm"
+        found.append(_panel(own, "controls", "", said, says, {}, chapter="controls"))
+    return found
 
 
-def responds(own: StudyMaterial, paradigm: str) -> bool:
-    """Whether a paradigm's arms differ in their evidence or dose."""
-    return len(evidence_of(own, paradigm)[0]) > 1
+def _of_paradigm(own: StudyMaterial, paradigm: str) -> list[Panel]:
+    """Its chapter is the paradigm's name."""
+    outcomes, reference = own.by_seed.filter(paradigm=paradigm), own.study.reference
+    found = []
+
+    def add(kind: str, measure: str, title: str, says: str, **more: Any) -> None:
+        chosen, of = {"paradigm": paradigm, "measure": measure}, paradigm if kind == "seeds" else f"{measure}-{paradigm}"
+        found.append(_panel(own, kind, of, title, says, chosen, chapter=paradigm, **more))
+
+    for measure in (one for one in TRAJECTORIES if known(own.gathered.curves.filter(paradigm=paradigm), one)):
+        margin = "Mean margin, by how many nats the good sentence is likelier than the bad one,"
+        says = (
+            f"{'Accuracy' if measure == 'accuracy' else margin} over training: means over seeds, and from the lowest seed to the "
+            f"highest. {capital(reference)} (in ink) is the arm that others are compared with."
+            f"{f' Colours are the {own.arm_styles.dose}.' if own.arm_styles.dose and not found else ''}"
+        )
+        add("trajectories", measure, f"{measure} over training, each arm a line", says, shape="panel")
+    evidence, over = evidence_of(own, paradigm)
+    for measure in (one for one in RESPONSES if len(evidence) > 1 and known(outcomes, one)):
+        said = f"{MEASURES[measure][0]} against the {over}"
+        says = f"{capital(said)}: seeds as dots, means of arms joined. The diamond is {reference}; strokes, a little to the right: "
+        add("response", measure, f"{said}, each seed a dot", f"{says}arms without a dose.", half=True)
+    if known(outcomes, "late_accuracy"):
+        judged = own.gathered.verdicts.filter(paradigm=paradigm)["seed"].drop_nulls()
+        says = (
+            "Late accuracy of every seed, in the colour of its own verdict; the tick is the arm's mean"
+            f"{'; hollow: not judged' if len(outcomes) > len(judged) else ''}. Two clusters in one row are two ways that the same "
+            "training went."
+        )
+        add("seeds", "late_accuracy", "late accuracy of each seed by arm", says, half=True)
+    return found
 
 
-def measured_there(own: StudyMaterial, paradigm: str, measure: str) -> bool:
-    """Whether any seed has this measure of the paradigm."""
-    return own.by_seed.filter(paradigm=paradigm)[measure].drop_nulls().len() > 0
+def _panel(own: StudyMaterial, kind: str, of: str, title: str, says: str, chosen: dict[str, str], **more: Any) -> Panel:
+    """A figure of the study as page and files know it; `chosen`: options of its function in FIGURES."""
+    return Panel(
+        name="-".join(filter(None, (kind, of))),
+        draw=lambda frames, clock, **options: FIGURES[kind](own, **chosen, **options),
+        title=title,
+        says=lambda frames, clock: says,
+        **{"shape": "map", **more},
+    )
+
+
+def all_of(own: StudyMaterial) -> list[tuple[str, alt.Chart]]:
+    """A file's name and the figure, for every figure that the study can have."""
+    return [(panel.name, _joined(panel.draw({}, Clock()))) for panel in panels_of(own)]
 
 
 def write_figures(own: StudyMaterial, folder: Path) -> list[Path]:

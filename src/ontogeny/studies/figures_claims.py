@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.pages.axes import WIDTH, Width, filled, need, rows, table
+from ontogeny.pages.axes import WIDTH, Width, dashed, filled, need, rows, table
 from ontogeny.studies.plan import Region
 
 Zone = tuple[str, float, float]  # supported or refuted, from, to; infinite where it has no end
@@ -16,17 +16,7 @@ Zone = tuple[str, float, float]  # supported or refuted, from, to; infinite wher
 
 def zones(supported: Region, refuted: Region) -> list[Zone]:
     """The stretches in which a whole interval supports or refutes a prediction."""
-    return [(name, *ends) for name, region in (("supported", supported), ("refuted", refuted)) for ends in _stretches(region)]
-
-
-def _stretches(region: Region) -> list[tuple[float, float]]:
-    edge, end = region.edge, math.inf
-    return {
-        "above": [(edge, end)],
-        "below": [(-end, edge)],
-        "within": [(-edge, edge)],
-        "outside": [(-end, -edge), (edge, end)],
-    }[region.side]
+    return [(name, *ends) for name, region in (("supported", supported), ("refuted", refuted)) for ends in region.stretches]
 
 
 def intervals(
@@ -45,11 +35,10 @@ def intervals(
     y = alt.Y("name:N", sort=None, scale=alt.Scale(domain=claims["name"].to_list()), title=None, axis=names)
     base = table("claims")
     tooltip = [alt.Tooltip("name:N"), *(alt.Tooltip(f"{c}:Q", format="+.4~g") for c in ("estimate", "low", "high")), "verdict:N"]
-    nothing = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(strokeDash=[4, 3], strokeWidth=0.8)
     above = base.mark_text(align="left", dx=2, dy=-12, fontSize=10).encode(x=alt.XValue(0), y=y, text="name:N")
     layers = [
         _shades(scale),
-        *([nothing.encode(x=alt.X("at:Q", scale=scale))] if low < 0 < high else []),
+        *([dashed(0).encode(x=alt.X("at:Q", scale=scale))] if low < 0 < high else []),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=scale, title=unit), x2=alt.X2("high:Q"), y=y),
         base.mark_point(size=60, filled=True, opacity=1).encode(x=x, y=y, tooltip=tooltip),
         *([above] if narrow else []),
@@ -62,14 +51,8 @@ def intervals(
 
 def _shades(scale: alt.Scale) -> Any:
     """The zones behind the intervals."""
-    legend = alt.Legend(
-        title="a whole interval here:",
-        titleOrient="left",
-        orient="top",
-        symbolType="square",
-        symbolOpacity=0.35,
-        symbolStrokeWidth=0,
-    )
+    symbols = {"symbolType": "square", "symbolOpacity": 0.35, "symbolStrokeWidth": 0}
+    legend = alt.Legend(title="a whole interval here:", titleOrient="left", orient="top", **symbols)
     hue = alt.Color("zone:N", scale=alt.Scale(domain=["supported", "refuted"], range="ordinal"), legend=legend)
     told = [alt.Tooltip("zone:N", title="a whole interval here is")]
     return table("zones").mark_rect(opacity=0.16).encode(x=alt.X("from:Q", scale=scale), x2="to:Q", color=hue, tooltip=told)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import polars as pl
 
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.studies.plan import Arm, Study
+from ontogeny.studies.gathering import StudyFrames
+from ontogeny.studies.plan import Study
 from ontogeny.trajectories.bands import upper_edge
 from ontogeny.trajectories.bootstrap import cluster_sums
 from ontogeny.trajectories.curves import need
@@ -19,34 +19,7 @@ from ontogeny.trajectories.summaries import acquired_lasting
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints
 
 OF_PAIRS = ("early_margin", "late_margin", "early_accuracy", "late_accuracy")
-
-
-class Frames(Protocol):
-    """The frames of a study's finished runs, as far as the analysis needs them."""
-
-    @property
-    def curves(self) -> pl.DataFrame:
-        """arm, seed, suite, paradigm, step, tokens, words, accuracy, margin."""
-
-    @property
-    def outcomes(self) -> pl.DataFrame:
-        """arm, seed, paradigm, pair, contrast and a pair's mean of each of OF_PAIRS over the window's checkpoints."""
-
-    @property
-    def verdicts(self) -> pl.DataFrame:
-        """arm, seed (null: over all), paradigm, verdict."""
-
-    @property
-    def evidence(self) -> pl.DataFrame:
-        """arm, paradigm, start, until (shares of training), bigram_margin, and perhaps `edited`."""
-
-    @property
-    def readings(self) -> pl.DataFrame:
-        """arm, measure, seed, paradigm (null: of none), step, value: of instruments."""
-
-    @property
-    def losses(self) -> pl.DataFrame:
-        """arm, seed, step, dev_loss."""
+EVIDENCE = ("arm", "paradigm", "start", "until", "bigram_margin", "edited")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +45,7 @@ class Values:
 class Measures:
     """The values of each measure, made from a study's frames when asked for."""
 
-    def __init__(self, study: Study, frames: Frames):
+    def __init__(self, study: Study, frames: StudyFrames):
         self.study, self.frames = study, frames
         self.arms, self.seeds = tuple(arm.name for arm in study.arms), study.seeds
         need(frames.outcomes, ("arm", "seed", "paradigm", "pair", "contrast", *OF_PAIRS), "the outcomes")
@@ -103,13 +76,11 @@ class Measures:
         return {measure: found[measure] for measure in measures}
 
     def bigram_margin(self, paradigm: str) -> dict[str, float]:
-        """Nats by arm: of the periods in which the arm's text is edited, weighted by their lengths, else of all training.
-
-        Arms that the evidence does not have are left out.
-        """
-        need(self.frames.evidence, ("arm", "paradigm", "start", "until", "bigram_margin"), "the evidence")
-        own = self.frames.evidence.filter(pl.col("paradigm") == paradigm).drop_nulls("bigram_margin")
-        return {arm.name: margin for arm in self.study.arms if (margin := _in_windows(own, arm)) is not None}
+        """Nats by arm, as `achieved` has them; arms that the evidence does not have are left out."""
+        need(self.frames.evidence, EVIDENCE, "the evidence")
+        own = achieved(self.frames.evidence.filter(pl.col("paradigm") == paradigm))
+        found = dict(own.select("arm", "bigram margin").iter_rows())
+        return {arm: found[arm] for arm in self.arms if arm in found}
 
     def verdicts(self, paradigm: str) -> dict[tuple[str, int], str]:
         """The verdict by arm and seed."""
@@ -202,19 +173,17 @@ def tokens_until_learned(curve: pl.DataFrame, hi: float, thresholds: Thresholds)
     return None if step is None else float(curve["tokens"].to_numpy()[steps == step][0])
 
 
+def achieved(evidence: pl.DataFrame) -> pl.DataFrame:
+    """The bigram margin that each arm achieved, nats: arm, paradigm, bigram margin.
+
+    Over the periods in which an edit of its text holds, each weighed by its length; over all of training where none does.
+    """
+    length = pl.col("until") - pl.col("start")
+    own = evidence.drop_nulls("bigram_margin").with_columns(length=length).filter(pl.col("length") > 0)
+    held = own.filter(pl.col("edited") | ~pl.col("edited").any().over("arm", "paradigm"))
+    mean = (pl.col("bigram_margin") * pl.col("length")).sum() / pl.col("length").sum()
+    return held.group_by("arm", "paradigm").agg(mean.alias("bigram margin")).sort("arm", "paradigm")
+
+
 def _by_paradigm(frame: pl.DataFrame) -> Mapping[str, pl.DataFrame]:
     return {str(name): rows for (name,), rows in frame.partition_by("paradigm", as_dict=True).items()}
-
-
-def _in_windows(evidence: pl.DataFrame, arm: Arm) -> float | None:
-    own = evidence.filter(pl.col("arm") == arm.name)
-    if "edited" in own.columns:
-        inside = pl.col("edited")
-    else:
-        inside = pl.any_horizontal(
-            pl.lit(False), *(pl.col("start").ge(a - ROUNDING) & pl.col("until").le(b + ROUNDING) for a, b in arm.windows)
-        )
-    edited = own.filter(inside)
-    rows = edited if len(edited) else own
-    length = (rows["until"] - rows["start"]).to_numpy()
-    return float(rows["bigram_margin"].to_numpy() @ length / length.sum()) if len(rows) and length.sum() > 0 else None

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from ontogeny.pages.axes import filled, known
 from ontogeny.pages.embed import Charts, drawn
+from ontogeny.pages.panel import Clock, shown
 from ontogeny.pages.templates import anchor, look, templates
-from ontogeny.pages.words import count, human
+from ontogeny.pages.words import count, decimals, human
 from ontogeny.report.provenance import tables
 from ontogeny.store import atomic
-from ontogeny.studies import edits, figures, figures_claims, sentences
+from ontogeny.studies import edits, figures, sentences
 from ontogeny.studies.claims import WHOLE
 from ontogeny.studies.cost import duration
 from ontogeny.studies.figures import StudyMaterial, material
 from ontogeny.studies.gathering import StudyFrames, keep
-from ontogeny.studies.plan import Prediction, Study
+from ontogeny.studies.plan import Study
 from ontogeny.studies.registration import Registration
 from ontogeny.studies.study_file import dump
 
 STATES = {"supported": "v-learned", "refuted": "v-entrenched", "undecided": "v-undecided"}
 WAITING = "not there yet"
-FIT = {"width": "container"}
 
 
 def write_study_report(
@@ -63,8 +63,11 @@ def render(
 ) -> str:
     """The page as HTML.  `pages`: by arm, where its own page is, seen from this one."""
     charts, gathered, study = Charts(), own.gathered, own.study
+    panels = [(panel, shown(panel, {}, Clock(), charts)) for panel in figures.panels_of(own)]
+    by_name = {panel.name: one for panel, one in panels}
+    chances = [] if power is None else power.to_dicts()
     return (
-        templates(Path(__file__).parent, capital=sentences.capital)
+        templates(Path(__file__).parent, capital=sentences.capital, signed=sentences.signed, chance=partial(decimals, digits=2))
         .get_template("study.html.jinja")
         .render(
             title=study.name,
@@ -75,16 +78,15 @@ def render(
             missing=sentences.missing([(gap.arm, gap.seed, gap.why) for gap in gathered.gaps]),
             notes=gathered.notes,
             registration=_registration(registration),
-            predictions=[_prediction(own, name, charts) for name in study.predictions],
-            paradigms=[_paradigm(own, name, charts) for name in own.paradigms],
-            panels=[name or "arms" for name in own.arm_styles.panels],
-            dose=own.arm_styles.dose,
+            predictions=[_prediction(own, name) | {"panel": by_name.get(f"claims-{name}")} for name in study.predictions],
+            paradigms=[(name, anchor("paradigm", name), [o for p, o in panels if p.chapter == name]) for name in own.paradigms],
             verdicts=_verdicts(own),
             disagreement=sentences.disagreement(gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))),
             groups=sentences.groups(divided, study.analysis.confidence),
-            controls=_controls(own, charts),
-            undecided=_undecided(own, power),
-            power=_power(power),
+            controls=by_name.get("controls"),
+            moved=sentences.controls_sentence(figures.moved(own), figures.within_of(study)),
+            undecided=_undecided(own, {row["prediction"]: row for row in chances}),
+            power=chances,
             costs=costs(own),
             edited=edits.of_study(gathered, own.order),
             arms=_arms(own, pages or {}),
@@ -106,24 +108,6 @@ def _registration(registration: Registration | None) -> dict[str, Any]:
     return {"sentence": first, "changes": rest} if registration.changes else {"sentence": " ".join([first, *rest]), "changes": []}
 
 
-def _power(power: pl.DataFrame | None) -> list[dict[str, Any]]:
-    """What each prediction's chances were before the runs."""
-    rows = [] if power is None else power.to_dicts()
-    chance = {name: [sentences.chance(row[name]) for row in rows] for name in ("supported", "refuted", "falsely")}
-    return [
-        {
-            "name": row["prediction"],
-            "seeds": row["seeds"],
-            "effect": "" if row["effect"] is None else sentences.signed(row["effect"]),
-            **{name: found[place] for name, found in chance.items()},
-            "decides": {True: "yes", False: "no"}.get(row["decides"], "not simulated"),
-            "needed": row["seeds_needed"] or "",
-            "note": row["note"] or "",
-        }
-        for place, row in enumerate(rows)
-    ]
-
-
 # --- predictions --------------------------------------------------------------------------------------------------
 
 
@@ -140,28 +124,14 @@ def _verdict(own: StudyMaterial, name: str) -> str:
 
 def _overall(own: StudyMaterial) -> str:
     row = _whole(own, WHOLE)
-    known = [name for name in own.study.predictions if _verdict(own, name)]
+    known = any(_verdict(own, name) for name in own.study.predictions)
     return sentences.overall(row["says"] or "", row["verdict"], row["note"] or "") if row and known else ""
 
 
-def _prediction(own: StudyMaterial, name: str, charts: Charts) -> dict[str, Any]:
-    asked: Prediction = own.study.predictions[name]
-    whole, verdict, cells = _whole(own, name), _verdict(own, name), figures.rows_of(own, name)
-    confidence, shown = own.study.analysis.confidence, figures.critical(cells)
-    drawn = {}
-    for narrow in (False, True) if len(shown) else ():
-        drawing = figures_claims.intervals(shown, figures.zones_of(asked), None, narrow=narrow, **FIT)
-        drawn[narrow] = charts.add(drawing)
-    rows = [
-        {
-            "name": row["name"],
-            "verdict": row["verdict"],
-            "state": STATES.get(row["verdict"], ""),
-            "estimate": sentences.estimate(row, confidence),
-            "note": row["note"] or "",
-        }
-        for row in shown.to_dicts()
-    ]
+def _prediction(own: StudyMaterial, name: str) -> dict[str, Any]:
+    asked, whole, verdict = own.study.predictions[name], _whole(own, name), _verdict(own, name)
+    cells, confidence = figures.rows_of(own, name), own.study.analysis.confidence
+    rows = figures.critical(cells).to_dicts() if len(cells) > 1 else []
     return {
         "name": name,
         "anchor": anchor("prediction", name),
@@ -172,120 +142,49 @@ def _prediction(own: StudyMaterial, name: str, charts: Charts) -> dict[str, Any]
         "estimate": sentences.estimate(whole, confidence) if whole.get("estimate") is not None else "",
         "note": whole.get("note") or "",
         "stakes": sentences.stakes(asked, verdict),
-        "rows": rows if len(cells) > 1 else [],
-        "chart": drawn.get(False),
-        "narrow": drawn.get(True),
-        "height": 26 * len(shown) + 58,
-        "more": len(cells) - len(shown),
+        "rows": [row | {"state": STATES[row["verdict"]], "estimate": sentences.estimate(row, confidence)} for row in rows],
+        "of": len(cells),
     }
 
 
-def _undecided(own: StudyMaterial, power: pl.DataFrame | None) -> list[dict[str, str]]:
+def _undecided(own: StudyMaterial, chances: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What could not be decided, and why."""
-    chances = {} if power is None else {row["prediction"]: row for row in power.to_dicts()}
     found = []
     for name, asked in own.study.predictions.items():
-        whole = _whole(own, name)
-        if _verdict(own, name) == sentences.UNDECIDED:
-            found.append(
-                {
-                    "name": name,
-                    "why": " ".join(filter(None, [sentences.lies(whole, asked), _noted(whole), sentences.weak(chances.get(name))])),
-                }
-            )
-        elif not _verdict(own, name):
-            found.append({"name": name, "why": _noted(whole) or "It has not been analysed."})
+        whole, verdict = _whole(own, name), _verdict(own, name)
+        noted = f"{sentences.capital(whole['note'])}." if whole.get("note") else ""
+        if verdict == sentences.UNDECIDED:
+            found.append((name, " ".join(filter(None, [sentences.lies(whole, asked), noted, sentences.weak(chances.get(name))]))))
+        elif not verdict:
+            found.append((name, noted or "It has not been analysed."))
     return found
 
 
-def _noted(row: Mapping[str, Any]) -> str:
-    note = row.get("note") or ""
-    return f"{note[0].upper()}{note[1:]}." if note else ""
+# --- what was seen, what it cost, and how it was made -------------------------------------------------------------
 
 
-# --- what was seen ------------------------------------------------------------------------------------------------
-
-
-def _paradigm(own: StudyMaterial, paradigm: str, charts: Charts) -> dict[str, Any]:
-    """The figures of one named paradigm."""
-    panels = own.arm_styles.panels or ("",)
-    drawn = {
-        measure: [
-            {
-                "title": own.arm_styles.title(panel),
-                "chart": charts.add(filled(*figures.trajectory_parts(own, paradigm, measure, panel, **FIT))),
-            }
-            for panel in panels
-        ]
-        for measure in figures.TRAJECTORIES
-        if known(own.gathered.curves.filter(paradigm=paradigm), measure)
-    }
-    measures = [m for m in figures.RESPONSES if figures.measured_there(own, paradigm, m)]
-    responses = [
-        {
-            "measure": sentences.MEASURES[measure][0],
-            "chart": charts.add(filled(*figures.response_parts(own, paradigm, measure, **FIT))),
-        }
-        for measure in (measures if figures.responds(own, paradigm) else ())
-    ]
-    there = figures.measured_there(own, paradigm, "late_accuracy")
-    return {
-        "name": paradigm,
-        "anchor": anchor("paradigm", paradigm),
-        "trajectories": drawn,
-        "responses": responses,
-        "over": figures.evidence_of(own, paradigm)[1],
-        "seeds": charts.add(filled(*figures.seed_parts(own, paradigm, **FIT))) if there else None,
-        "unjudged": len(own.by_seed.filter(paradigm=paradigm)) > len(_seed_verdicts(own, paradigm)),
-        "height": 22 * len(own.order) + 90,
-    }
-
-
-def _seed_verdicts(own: StudyMaterial, paradigm: str) -> pl.DataFrame:
-    return own.gathered.verdicts.filter(paradigm=paradigm).drop_nulls("seed")
-
-
-def _verdicts(own: StudyMaterial) -> dict[str, Any]:
-    """The verdict of each named paradigm in each arm, over all seeds, and how many seeds have it."""
+def _verdicts(own: StudyMaterial) -> list[tuple[str, list[dict[str, Any]]]]:
+    """By arm, the verdict on each named paradigm over all seeds, and how many seeds have it; nothing where none was judged."""
     frame = own.gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))
-    over_all = frame.filter(pl.col("seed").is_null())
-    table = {(row["arm"], row["paradigm"]): row["verdict"] for row in over_all.to_dicts()}
-    base = {paradigm: verdict for (arm, paradigm), verdict in table.items() if arm == own.study.reference}
-    seeds = frame.drop_nulls("seed")
-    rows = []
-    for arm in own.order:
-        cells = []
-        for paradigm in own.paradigms:
-            verdict, of = table.get((arm, paradigm)), seeds.filter(arm=arm, paradigm=paradigm)["verdict"].to_list()
-            differs = arm != own.study.reference and verdict is not None and verdict != base.get(paradigm, verdict)
-            cells.append({"verdict": verdict, "seeds": f"{of.count(verdict)} of {len(of)} seeds" if of else "", "differs": differs})
-        rows.append({"arm": arm, "cells": cells})
-    return {"paradigms": own.paradigms, "rows": rows if table else []}
+    of_seeds = {key: part["verdict"].to_list() for key, part in frame.drop_nulls("seed").group_by("arm", "paradigm")}
+    table = {(arm, paradigm): name for arm, seed, paradigm, name in frame.iter_rows() if seed is None}
 
+    def cell(arm: str, paradigm: str) -> dict[str, Any]:
+        verdict, of = table.get((arm, paradigm)), of_seeds.get((arm, paradigm), [])
+        differs = verdict is not None and verdict != table.get((own.study.reference, paradigm), verdict)
+        return {"verdict": verdict, "seeds": f"{of.count(verdict)} of {len(of)} seeds" if of else "", "differs": differs}
 
-def _controls(own: StudyMaterial, charts: Charts) -> dict[str, Any] | None:
-    changes, within = figures.moved(own), figures.within_of(own.study)
-    if changes.is_empty():
-        return None
-    return {
-        "chart": charts.add(figures.controls(own, **FIT)),
-        "sentence": sentences.controls_sentence(changes, within),
-        "within": within,
-        "height": 22 * changes["arm"].n_unique() + 60,
-    }
-
-
-# --- what it cost, and how it was made ----------------------------------------------------------------------------
+    return [(arm, [cell(arm, paradigm) for paradigm in own.paradigms]) for arm in own.order] if table else []
 
 
 def costs(own: StudyMaterial) -> dict[str, Any]:
     """A row an arm: tokens until learned with the difference from the reference, dev loss at the end, seconds of training."""
-    learned = {
-        (row["arm"], row["paradigm"]): row for row in own.effects.filter(measure="learned_at").to_dicts() if row["mean"] is not None
-    }
+    effects = own.effects.filter(measure="learned_at").to_dicts()
+    learned = {(row["arm"], row["paradigm"]): row for row in effects if row["mean"] is not None}
     shown = [paradigm for paradigm in own.paradigms if any((arm, paradigm) in learned for arm in own.order)]
-    last = own.gathered.losses.sort("step").group_by("arm", "seed").last().group_by("arm").agg(pl.col("dev_loss").mean())
-    loss, seconds = dict(last.iter_rows()), dict(own.gathered.costs.group_by("arm").agg(pl.col("seconds").mean()).iter_rows())
+    last = own.gathered.losses.sort("step").group_by("arm", "seed").last()
+    means = [(last, "dev_loss"), (own.gathered.costs, "seconds")]
+    loss, seconds = (dict(frame.group_by("arm").agg(pl.col(name).mean()).iter_rows()) for frame, name in means)
     rows = [
         {
             "arm": arm,
@@ -302,12 +201,11 @@ def costs(own: StudyMaterial) -> dict[str, Any]:
 
 def _learned(row: Mapping[str, Any] | None) -> dict[str, str]:
     if row is None:
-        return {"mean": "", "difference": "", "never": ""}
-    difference = row.get("difference")
+        return dict.fromkeys(("mean", "difference", "never"), "")
+    difference, never = row.get("difference"), row.get("never") or 0
     ends = f" ({sentences.interval(row['low'], row['high'])})" if row.get("low") is not None else ""
     said = "" if difference is None else f"{sentences.signed(difference)}{ends}"
-    never, compared = row.get("never") or 0, row.get("seeds") or 0
-    if never >= compared and row.get("low") == row.get("high") == 0:
+    if never >= (row.get("seeds") or 0) and row.get("low") == row.get("high") == 0:
         said = ""  # neither arm ever learned it: no tokens were saved or lost
     return {"mean": human(row["mean"]), "difference": said, "never": f"{count(never, 'seed')} never" if never else ""}
 
@@ -317,15 +215,6 @@ def _arms(own: StudyMaterial, pages: Mapping[str, str]) -> list[dict[str, Any]]:
     gaps: dict[str, list[str]] = {}
     for gap in own.gathered.gaps:
         gaps.setdefault(gap.arm, []).append(gap.why if gap.seed is None else f"seed {gap.seed}: {gap.why}")
-    return [
-        {
-            "name": row["arm"],
-            "link": pages.get(row["arm"]),
-            "changes": row["changes"] or "nothing",
-            "reference": row["reference"],
-            "priority": row["priority"],
-            "seeds": len(own.gathered.seeds(row["arm"])),
-            "gaps": "; ".join(gaps.get(row["arm"], [])),
-        }
-        for row in own.gathered.arms.sort("order").to_dicts()
-    ]
+    of_arm = {arm: {"link": pages.get(arm), "gaps": "; ".join(gaps.get(arm, []))} for arm in own.gathered.arms["arm"]}
+    rows = own.gathered.arms.sort("order").to_dicts()
+    return [row | of_arm[row["arm"]] | {"seeds": len(own.gathered.seeds(row["arm"]))} for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -57,15 +58,21 @@ class Region(Part):
         """The number."""
         return float(getattr(self, self.side))
 
+    @property
+    def stretches(self) -> list[tuple[float, float]]:
+        """From where to where; infinite where it has no end."""
+        edge, end = self.edge, math.inf
+        return {
+            "above": [(edge, end)],
+            "below": [(-end, edge)],
+            "within": [(-edge, edge)],
+            "outside": [(-end, -edge), (edge, end)],
+        }[self.side]
+
     def room(self, low: float, high: float) -> float:
         """How far inside the interval from `low` to `high` lies; negative where it sticks out."""
-        edge = self.edge
-        return {
-            "above": low - edge,
-            "below": edge - high,
-            "within": min(low + edge, edge - high),
-            "outside": max(low - edge, -edge - high),
-        }[self.side]
+        inside = ((low - a if a > -math.inf else math.inf, b - high if b < math.inf else math.inf) for a, b in self.stretches)
+        return max(map(min, inside))
 
     def holds(self, low: float, high: float) -> bool:
         """Whether the interval from `low` to `high` lies there, whole."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,25 +10,22 @@ from zlib import crc32
 
 import numpy as np
 import polars as pl
-from scipy.stats import nct
-from scipy.stats import t as student
 
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, read_table
+from ontogeny.results import Results
+from ontogeny.store import RunFolder
 from ontogeny.studies.claims import combined, signs
 from ontogeny.studies.estimates import share_level, student_level, without_draws
 from ontogeny.studies.measures import tokens_until_learned
 from ontogeny.studies.plan import Prediction, Study
 from ontogeny.trajectories.bands import upper_edge
-from ontogeny.trajectories.curves import timeline_of
 from ontogeny.trajectories.timeline import Floats, Ints, windows
 
 WANTED = 0.8  # chance below which a study says that it cannot decide
 MOST_SEEDS = 64  # that are looked at for one that could
-SD = 0.03  # of a paradigm's accuracy over seeds, to plan with where no earlier runs are given
-SD_MEDIAN = (
-    0.0206  # median over paradigms of Patil et al.'s (2024) transformers, recomputed from their results; 90th percentile .045
-)
+# Of a paradigm's accuracy over seeds, to plan with where no earlier runs are given.  Of Patil et al.'s (2024) transformers,
+# recomputed from their results, the median over paradigms is .0206 and the 90th percentile .045.
+SD = 0.03
 ACCURACIES = ("early_accuracy", "late_accuracy")
 POWER: dict[str, Any] = {
     "prediction": pl.String,
@@ -44,34 +40,6 @@ POWER: dict[str, Any] = {
     "seeds_needed": pl.Int64,  # null: more than MOST_SEEDS
     "note": pl.String,
 }
-
-
-# --- by formula ---------------------------------------------------------------------------------------------------
-
-
-def t_power(effect: float, sd: float, seeds: int, level: float = 0.05, paired: bool = False) -> float:
-    """Chance that a two-sided t-test finds `effect` with `seeds` per arm, by the noncentral t distribution.
-
-    `sd` is over seeds within an arm, or of the differences where `paired`.  A significant result on the wrong side does not count.
-    """
-    if seeds < 2:
-        return 0.0
-    df, error = (seeds - 1, sd / math.sqrt(seeds)) if paired else (2 * seeds - 2, sd * math.sqrt(2 / seeds))
-    return float(nct.sf(student.isf(level / 2, df), df, abs(effect) / error))
-
-
-def seeds_for(effect: float, sd: float, power: float = WANTED, level: float = 0.05, paired: bool = False) -> int | None:
-    """The fewest seeds per arm that reach `power`; None where 10,000 do not."""
-    found = bisect_left(range(10_001), power, lo=2, key=lambda n: t_power(effect, sd, n, level, paired))
-    return found if found <= 10_000 else None
-
-
-def fewest_for_flips(level: float = 0.05) -> int:
-    """The fewest seeds with which a two-sided sign-flip test can reach `level`: its smallest p is 2 / 2^seeds."""
-    return math.ceil(1 - math.log2(level) - 1e-12)
-
-
-# --- by simulation ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,52 +239,38 @@ def seed_sd(runs: Sequence[RunFolder], paradigms: Sequence[str] | None = None) -
     OntogenyError where no run has two seeds or one of the paradigms.
     """
     variances: dict[str, list[float]] = {}
-    for run in runs:
-        curves = read_table(run.curves)
-        if paradigms is not None:
-            curves = curves.filter(pl.col("paradigm").is_in(list(paradigms)))
-        for _, own in curves.group_by("suite", maintain_order=True):
-            for measure, values in _by_seed(run, own).items():
+    for results in map(Results, runs):
+        wanted = True if paradigms is None else pl.col("paradigm").is_in(list(paradigms))
+        for _, own in results.curves.filter(wanted).group_by("suite", maintain_order=True):
+            for measure, values in _by_paradigm(results, own).items():
                 variances.setdefault(measure, []).extend(values)
-    if not variances:
+    if not any(variances.values()):
         raise OntogenyError(
             f"none of {len(runs)} runs has two seeds with an early or a late window on these paradigms: "
             "how much seeds vary is not known"
         )
-    return {measure: math.sqrt(sum(values) / len(values)) for measure, values in variances.items()}
+    return {measure: math.sqrt(sum(values) / len(values)) for measure, values in variances.items() if values}
 
 
-def _by_seed(run: RunFolder, curves: pl.DataFrame) -> dict[str, list[float]]:
+def _by_paradigm(results: Results, curves: pl.DataFrame) -> dict[str, list[float]]:
     """Variances over seeds by measure, one a paradigm."""
-    import ontogeny.recipe as recipes
-    from ontogeny.results import Results
-
-    text = run.recipe.read_text(encoding="utf-8")
-    raw = recipes.plain(text, str(run.recipe))
-    thresholds = recipes.build(recipes.Thresholds, raw.get("verdicts") or {}, str(run.recipe))
-    view = windows(Results(run).timeline(curves) if run.lineage() else timeline_of(curves), thresholds)
-    place = {int(step): index for index, step in enumerate(view.steps)}
-    found: dict[str, list[float]] = {}
-    for (_,), own in curves.sort("seed", "step").group_by("paradigm", maintain_order=True):
-        values: dict[str, list[float]] = {}
-        learned: list[float | None] = []
-        for (_,), curve in own.group_by("seed", maintain_order=True):
-            at = [place[step] for step in curve["step"]]
-            if len(at) < len(view.steps):
-                continue  # not read to its end
-            for window, weights in (("early", view.early_weights), ("late", view.late_weights)):
-                for what in ("accuracy", "margin"):
-                    if weights.any() and not curve[what].null_count():
-                        values.setdefault(f"{window}_{what}", []).append(float(curve[what].to_numpy() @ weights[at]))
-            hi = (
-                upper_edge(int(own["n"][0]), curves["paradigm"].n_unique(), thresholds)
-                if "n" in own.columns
-                else thresholds.hi or 0.55
-            )
-            learned.append(None if curve["tokens"].null_count() else tokens_until_learned(curve, hi, thresholds))
-        if learned and None not in learned:
-            values["learned_at"] = [float(at) for at in learned if at is not None]
-        for measure, of_seeds in values.items():
-            if len(of_seeds) > 1:
-                found.setdefault(measure, []).append(float(np.var(of_seeds, ddof=1)))
+    thresholds = results.thresholds
+    view = windows(results.timeline(curves), thresholds)
+    shares = {"early": view.early_weights, "late": view.late_weights}
+    weighed = curves.join(pl.DataFrame({"step": view.steps, **shares}), on="step")
+    whole = weighed.filter(pl.len().over("paradigm", "seed") == len(view.steps))  # read to their end
+    means = {
+        f"{window}_{what}": pl.when(pl.col(what).null_count() == 0).then((pl.col(what) * pl.col(window)).sum())
+        for window, weights in shares.items()
+        for what in ("accuracy", "margin")
+        if weights.any()
+    }
+    spread = whole.group_by("paradigm", "seed").agg(**means).group_by("paradigm", maintain_order=True).agg(pl.col(*means).var())
+    found: dict[str, list[float]] = {name: spread[name].drop_nulls().to_list() for name in means}
+    for _, own in whole.sort("step").group_by("paradigm", maintain_order=True):
+        pairs = int(own["n"][0]) if "n" in own.columns else None
+        hi = thresholds.hi or 0.55 if pairs is None else upper_edge(pairs, curves["paradigm"].n_unique(), thresholds)
+        at = [] if own["tokens"].null_count() else [tokens_until_learned(c, hi, thresholds) for _, c in own.group_by("seed")]
+        if len(at) > 1 and None not in at:
+            found.setdefault("learned_at", []).append(float(np.var(at, ddof=1)))  # type: ignore[arg-type]
     return found

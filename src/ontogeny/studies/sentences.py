@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.pages.words import count, enumerated, human, listed
+from ontogeny.pages.words import count, enumerated, human, listed, probability
 from ontogeny.studies.plan import Prediction, Region
 
 DECIDED = ("supported", "refuted", "undecided")
@@ -126,11 +126,6 @@ def weak(chances: Mapping[str, Any] | None) -> str:
     return f"Simulated beforehand: {chances['note']}." if chances is not None and chances["decides"] is False else ""
 
 
-def chance(share: float | None) -> str:
-    """A probability in two digits."""
-    return "" if share is None else f"{share:.2f}".replace("0.", ".", 1)
-
-
 def there(gathered_seeds: Mapping[str, Sequence[int]], arms: int, seeds: int) -> str:
     """How much of the study is there.  `gathered_seeds`: the seeds read to their end, by arm."""
     whole = sum(len(own) >= seeds for own in gathered_seeds.values())
@@ -184,11 +179,6 @@ def signed(value: float, decimals: int | None = None) -> str:
     """A change, with its sign; three digits where decimals are not given."""
     text = number(abs(value)) if decimals is None else f"{abs(value):.{decimals}f}"
     return f"{'' if float(value) == 0 else '+' if value > 0 else '−'}{text}"
-
-
-def probability(p: float) -> str:
-    """As the tables have it."""
-    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
 
 
 def groups(divided: pl.DataFrame | None, confidence: float) -> str:
