@@ -8,6 +8,7 @@ from made_runs import PHENOMENA, STEPS, TEXT, made
 
 from ontogeny.comparison.gathering import gather, speed, weights
 from ontogeny.records import OntogenyError
+from ontogeny.results import Results
 from ontogeny.store import RunFolder, write_table
 
 
@@ -68,13 +69,13 @@ def test_seeds_of_one_run_are_the_yardstick(found, three):
 
 def test_speed_is_the_median_after_ten_steps(three):
     """Of steps 11 to 40, ten take 1 s and twenty .5 s: 32 tokens a second; the first ten would be at 4."""
-    assert speed(RunFolder(three / "grid-two")) == pytest.approx(32)
+    assert speed(Results(RunFolder(three / "grid-two"))) == pytest.approx(32)
 
 
 def test_speed_of_too_few_steps_is_not_known(tmp_path):
     run = made(tmp_path / "run")
     write_table(run.losses(0), pl.DataFrame({"step": [1], "tokens": [16], "seconds": [1.0]}))
-    assert speed(run) is None
+    assert speed(Results(run)) is None
 
 
 def test_the_same_runs_leave_nothing_to_note(found):

@@ -115,26 +115,7 @@ def overlap(first: Sequence[bool], second: Sequence[bool]) -> dict[str, float | 
     }
 
 
-PAIRS = {
-    "first": pl.String,
-    "second": pl.String,
-    "agreement": pl.Float64,
-    "kappa": pl.Float64,
-    "seeds_agree": pl.Float64,
-    "rho": pl.Float64,
-    "rho_low": pl.Float64,
-    "rho_high": pl.Float64,
-    "difference": pl.Float64,
-    "difference_low": pl.Float64,
-    "difference_high": pl.Float64,
-    "size_first": pl.Int64,
-    "size_second": pl.Int64,
-    "both": pl.Int64,
-    "jaccard": pl.Float64,
-    "expected": pl.Float64,
-    "p": pl.Float64,
-    "p_adjusted": pl.Float64,
-}
+PERHAPS = dict.fromkeys(("kappa", "seeds_agree", "rho", "rho_low", "rho_high", "jaccard"), pl.Float64)  # null where not known
 
 
 def pairwise(
@@ -144,7 +125,7 @@ def pairwise(
     wrong: Mapping[str, Sequence[bool]],
     resampled: Resampled,
 ) -> pl.DataFrame:
-    """A row for every two runs, columns as PAIRS has them; `p_adjusted` over all pairs (Benjamini & Hochberg 1995).
+    """A row for every two runs; `p_adjusted` over all pairs (Benjamini & Hochberg 1995).
 
     By run: `verdicts`; `seeds`, for each paradigm the verdict of each seed; `accuracy` (seeds, paradigms); `wrong`.
     """
@@ -169,8 +150,8 @@ def pairwise(
                 **overlap(wrong[one], wrong[other]),
             }
         )
-    p = adjusted(np.array([row["p"] for row in rows]))
-    return pl.DataFrame([row | {"p_adjusted": float(q)} for row, q in zip(rows, p, strict=True)], schema=PAIRS)
+    table = pl.DataFrame(rows, schema_overrides=PERHAPS)
+    return table.with_columns(p_adjusted=pl.Series(adjusted(table["p"].to_numpy())))
 
 
 SPREAD = {"run": pl.String, "seeds": pl.Int64, "agreement": pl.Float64, "rho": pl.Float64, "sd": pl.Float64}
@@ -182,19 +163,11 @@ def spread(seeds: Mapping[str, Sequence[Sequence[str]]], accuracy: Mapping[str, 
     A row for each run with several seeds.
     """
     rows = []
-    for run, own in accuracy.items():
-        if len(own) > 1:
-            rhos = [rho for a, b in combinations(own, 2) if (rho := spearman(a, b)) is not None]
-            rows.append(
-                {
-                    "run": run,
-                    "seeds": len(own),
-                    "agreement": seeds_agree(seeds[run]),
-                    "rho": float(np.mean(rhos)) if rhos else None,
-                    "sd": float(own.mean(axis=1).std(ddof=1)),
-                }
-            )
-    return pl.DataFrame(rows, schema=SPREAD)
+    for run, own in ((run, own) for run, own in accuracy.items() if len(own) > 1):
+        rhos = [rho for a, b in combinations(own, 2) if (rho := spearman(a, b)) is not None]
+        rho = float(np.mean(rhos)) if rhos else None
+        rows.append((run, len(own), seeds_agree(seeds[run]), rho, float(own.mean(axis=1).std(ddof=1))))
+    return pl.DataFrame(rows, SPREAD, orient="row")
 
 
 def _ranks(values: Floats) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from ontogeny.pages.axes import WIDTH, Width, filled, need, rows, table
+from ontogeny.pages.axes import WIDTH, Width, dashed, filled, need, rows, table, tips
 
 # At least 3:1 against white paper and against the dark page; one list for both, as figures in files have no dark side.
 COLOURS = ("#2f7ed8", "#c8601a", "#2e9a56", "#b0549f", "#8a7a14", "#1d93a3", "#d1495b", "#7d6bd0", "#7c828b", "#5e9410")
@@ -38,20 +38,16 @@ def learning_curves(
     bands = means["seeds"].max() != 1 and means["run"].n_unique() <= BANDS
 
     def y(field: str) -> Any:
-        return alt.Y(
-            f"{field}:Q",
-            scale=alt.Scale(domain=[low, high], nice=False),
-            title=TITLES.get(value, value),
-            axis=alt.Axis(tickCount=6),
-        )
+        scale, axis = alt.Scale(domain=[low, high], nice=False), alt.Axis(tickCount=6)
+        return alt.Y(f"{field}:Q", scale=scale, title=TITLES.get(value, value), axis=axis)
 
     x, hue, dash = _words(means), _hue(order), _dash(order)
     base = table("curves")
-    tooltip = [alt.Tooltip("run:N"), alt.Tooltip("words:Q", format=",.0f"), alt.Tooltip("step:Q", format=",d")]
-    tooltip += [alt.Tooltip("mean:Q", format=".3f", title=value.replace("_", " ")), alt.Tooltip("seeds:Q", format="d")]
+    mean = alt.Tooltip("mean:Q", format=".3f", title=value.replace("_", " "))
+    tooltip = [*tips("run", "words", "step"), mean, *tips("seeds")]
     seeds = base.mark_area(opacity=0.14).encode(x=x, y=y("low"), y2=alt.Y2("high:Q"), color=hue)
     layers = [
-        *([_chance().encode(y=y("chance"))] if value == "accuracy" else []),
+        *([dashed(0.5).encode(y=y("at"))] if value == "accuracy" else []),
         *([seeds] if bands else []),
         base.mark_line(strokeWidth=2).encode(x=x, y=y("mean"), color=hue, strokeDash=dash),
         base.mark_point(size=18, filled=True).encode(x=x, y=y("mean"), color=hue, tooltip=tooltip),
@@ -103,10 +99,6 @@ def _hue(order: Sequence[str]) -> Any:
 def _dash(order: Sequence[str]) -> Any:
     dashes = [list(DASHES[place // len(COLOURS) % len(DASHES)]) for place in range(len(order))]
     return alt.StrokeDash("run:N", scale=alt.Scale(domain=list(order), range=dashes), legend=None)
-
-
-def _chance() -> Any:
-    return alt.Chart(alt.InlineData(values=[{"chance": 0.5}])).mark_rule(strokeDash=[4, 3], strokeWidth=0.8)
 
 
 def _names(hue: Any, y: Any) -> list[Any]:

@@ -21,7 +21,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results
 from ontogeny.scoring.options import CHANCE
-from ontogeny.store import RunFolder, content_key, read_table, table_metadata
+from ontogeny.store import RunFolder, content_key, table_metadata
 from ontogeny.trajectories.verdicts import VERDICTS
 
 SETTLES_AFTER = 10  # steps: the first ones wait for memory and, where it is compiled, for the compiler
@@ -32,15 +32,17 @@ class ComparedRun:
     """One run, read on one suite."""
 
     label: str
-    folder: RunFolder
+    results: Results
     recipe: Observation
-    lineage: Mapping[str, Any]
     verdicts: pl.DataFrame  # a row a paradigm, by name
     curves: pl.DataFrame
-    results: Results
-    dev: Mapping[tuple[int, int], float]  # (seed, step): dev loss, nats a predicted token
     held_out: HeldOut | None
     pairs: Mapping[str, str]  # paradigm: key of its pairs; empty where they are not kept
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it is."""
+        return self.results.folder
 
     @property
     def last(self) -> int:
@@ -57,6 +59,12 @@ class ComparedRun:
     def causal(self) -> bool:
         """Whether its dev loss is that of a next token."""
         return isinstance(self.recipe, Recipe) and has_next_token_loss(self.recipe)
+
+    @property
+    def bits(self) -> float | None:
+        """Bits per word of one nat a token; None where its loss is not one of the next token, or the text is not kept."""
+        text = self.held_out
+        return None if text is None or not self.causal or not text.words else bits_per_word(1.0, text.predictions, text.words)
 
     def accuracy(self, paradigms: Sequence[str]) -> Floats:
         """Accuracy at the last checkpoint: (seeds, paradigms)."""
@@ -75,7 +83,7 @@ class RunComparison:
     differing: Differing
     runs: pl.DataFrame  # a row a run
     cells: pl.DataFrame  # a row a paradigm and run
-    pairs: pl.DataFrame  # a row for every two runs: agreement.PAIRS
+    pairs: pl.DataFrame  # a row for every two runs: agreement.pairwise
     curves: pl.DataFrame  # a row a run, seed and checkpoint: words, accuracy, dev_loss, bits_per_word, and each outcome
     outcomes: tuple[str, ...]  # what instruments read, as INSTRUMENT.COLUMN
     spread: pl.DataFrame  # a row a run with several seeds, yardsticks too
@@ -109,13 +117,40 @@ def gather(
     if len(yardsticks) > 1:
         check_differ(yardsticks)
     common, labels = parted([path.resolve().name for path in paths])
-    folders = [RunFolder.existing(path) for path in (*paths, *yardsticks)]
-    own = shared_suite(folders, suite)
-    reads = tuple(_read(folder, label, own) for folder, label in zip(folders[: len(paths)], labels, strict=True))
-    paradigms = _shared(reads, own)
-    rulers = [_read(folder, f"yardstick: {folder.path.name}", own) for folder in folders[len(paths) :]]
+    labels += [f"yardstick: {path.resolve().name}" for path in yardsticks]
+    results = [Results(RunFolder.existing(path)) for path in (*paths, *yardsticks)]
+    suite = shared_suite(results, suite)
+    every = [_read(own, label, suite) for own, label in zip(results, labels, strict=True)]
+    reads, rulers = tuple(every[: len(paths)]), every[len(paths) :]
+    paradigms = _shared(reads, suite)
+    among = [ruler for ruler in rulers if set(paradigms) <= set(ruler.verdicts["paradigm"])]
+    lacking = [ruler.folder.name for ruler in rulers if ruler not in among]
+    accuracy = {read.label: read.accuracy(paradigms) for read in (*reads, *among)}
+    cells = {read.label: _cells(read, paradigms) for read in (*reads, *among)}
+    seeds = {label: part["seed_verdicts"].to_list() for label, part in cells.items()}
+    own = {read.label: cells[read.label] for read in reads}
+    verdicts, wrong = ({label: part[name].to_list() for label, part in own.items()} for name in ("verdict", "ends_wrong"))
+    resampled = Resampled({label: accuracy[label] for label in own})
     chosen = tuple(outcomes) or shared_outcomes(reads)
-    return _gathered(title or common or enumerated(labels), own, reads, paradigms, rulers, chosen)
+    return RunComparison(
+        title=title or common or enumerated(list(own)),
+        suite=suite,
+        reads=reads,
+        paradigms=paradigms,
+        differing=differing([read.recipe.model_dump(mode="json") for read in reads]),
+        runs=pl.DataFrame(
+            [_run(read, own[read.label], accuracy[read.label], resampled) for read in reads], schema_overrides=PERHAPS
+        ),
+        cells=pl.concat(own.values()),
+        pairs=pairwise(verdicts, seeds, accuracy, wrong, resampled),
+        curves=pl.concat(_curves(read, paradigms, suite, chosen) for read in reads),
+        outcomes=chosen,
+        spread=spread(seeds, accuracy),
+        notes=(
+            *_notes(reads, paradigms),
+            *([f"No yardstick, as it lacks some of these paradigms: {enumerated(lacking)}."] if lacking else []),
+        ),
+    )
 
 
 def shared_outcomes(reads: Sequence[ComparedRun]) -> tuple[str, ...]:
@@ -124,57 +159,54 @@ def shared_outcomes(reads: Sequence[ComparedRun]) -> tuple[str, ...]:
     return tuple(name for name in first if all(name in other for other in others))
 
 
-def shared_suite(folders: Sequence[RunFolder], wanted: str | None) -> str:
+def shared_suite(runs: Sequence[Results], wanted: str | None) -> str:
     """The suite to compare on: the one that is wanted, or the first that all runs were judged on."""
-    known = [_judged(folder) for folder in folders]
+    known = [_judged(run) for run in runs]
     shared = [name for name in known[0] if all(name in own for own in known)]
     if wanted is None and shared:
         return shared[0]
     if wanted in shared:
         return str(wanted)
-    there = "; ".join(f"{folder.path}: {', '.join(own)}" for folder, own in zip(folders, known, strict=True))
+    there = "; ".join(f"{run.folder.path}: {', '.join(own)}" for run, own in zip(runs, known, strict=True))
     if wanted is None:
         raise OntogenyError(f"these runs share no suite ({there})")
     hint = nearest(wanted, shared) if shared else "they share none"
     raise OntogenyError(f"not all of these runs were judged on {wanted!r}; {hint} ({there})")
 
 
-def _judged(folder: RunFolder) -> list[str]:
+def _judged(run: Results) -> list[str]:
     """Suites that a run has verdicts on, in their order.  Raises OntogenyError that says what to run where there are none."""
-    verdicts = read_table(folder.verdicts) if folder.verdicts.exists() else None
-    if verdicts is None or verdicts.is_empty():
+    folder = run.folder
+    if run.verdicts is None:
         if folder.correlations.exists():
             raise OntogenyError(f"{folder.path} has graded items alone, which have correlations and no verdicts to compare")
         scored = any(folder.scored(seed, suite) for seed in folder.seeds() for suite in folder.suites())
         first = "" if scored else f"ontogeny score {folder.path}, then "
         raise OntogenyError(f"{folder.path} has no verdicts; run: {first}ontogeny verdicts {folder.path}")
-    found: list[str] = verdicts["suite"].unique(maintain_order=True).to_list()
+    found: list[str] = run.verdicts["suite"].unique(maintain_order=True).to_list()
     return found
 
 
-def _read(folder: RunFolder, label: str, suite: str) -> ComparedRun:
-    recipe = recipe_of(folder)
+def _read(results: Results, label: str, suite: str) -> ComparedRun:
+    recipe = recipe_of(results.folder)
+    assert results.verdicts is not None
     return ComparedRun(
         label=label,
-        folder=folder,
+        results=results,
         recipe=recipe,
-        lineage=folder.lineage(),
-        verdicts=read_table(folder.verdicts).filter(suite=suite).sort("paradigm"),
-        curves=read_table(folder.curves).filter(suite=suite),
-        results=(results := Results(folder)),
-        dev=results.dev_losses(),
-        held_out=held_out(folder, recipe) if isinstance(recipe, Recipe) else None,
-        pairs=_keys(folder, suite),
+        verdicts=results.verdicts.filter(suite=suite).sort("paradigm"),
+        curves=results.curves.filter(suite=suite),
+        held_out=held_out(results.folder, recipe) if isinstance(recipe, Recipe) else None,
+        pairs=_keys(results.pairs(suite)),
     )
 
 
-def _keys(folder: RunFolder, suite: str) -> dict[str, str]:
+def _keys(pairs: pl.DataFrame | None) -> dict[str, str]:
     """Paradigm: a key that changes with any of its pairs."""
-    if not folder.pairs(suite).exists():
+    if pairs is None:
         return {}
-    table = read_table(folder.pairs(suite))
-    asked = [name for name in ("paradigm", "pair", "good", "bad", "context", "more", "human") if name in table.columns]
-    table = table.select(asked).sort("paradigm", "pair")
+    asked = [name for name in ("paradigm", "pair", "good", "bad", "context", "more", "human") if name in pairs.columns]
+    table = pairs.select(asked).sort("paradigm", "pair")
     return {str(name): content_key(part.rows()) for (name,), part in table.group_by("paradigm", maintain_order=True)}
 
 
@@ -189,123 +221,59 @@ def _shared(reads: Sequence[ComparedRun], suite: str) -> tuple[str, ...]:
     return tuple(first.verdicts.filter(pl.col("paradigm").is_in(list(there))).sort(*order, "paradigm")["paradigm"])
 
 
-def _gathered(
-    title: str,
-    suite: str,
-    reads: tuple[ComparedRun, ...],
-    paradigms: tuple[str, ...],
-    rulers: Sequence[ComparedRun],
-    outcomes: tuple[str, ...],
-) -> RunComparison:
-    accuracy = {read.label: read.accuracy(paradigms) for read in reads}
-    cells = pl.concat(_cells(read, paradigms) for read in reads)
-    by_run = {str(run): part for (run,), part in cells.group_by("run", maintain_order=True)}
-    seeds = {run: part["seed_verdicts"].to_list() for run, part in by_run.items()}
-    verdicts, wrong = ({run: part[name].to_list() for run, part in by_run.items()} for name in ("verdict", "ends_wrong"))
-    resampled = Resampled(accuracy)
-    among = [ruler for ruler in rulers if set(paradigms) <= set(ruler.verdicts["paradigm"])]
-    lacking = [ruler.folder.name for ruler in rulers if ruler not in among]
-    apart = spread(
-        seeds | {ruler.label: _cells(ruler, paradigms)["seed_verdicts"].to_list() for ruler in among},
-        accuracy | {ruler.label: ruler.accuracy(paradigms) for ruler in among},
-    )
-    return RunComparison(
-        title=title,
-        suite=suite,
-        reads=reads,
-        paradigms=paradigms,
-        differing=differing([read.recipe.model_dump(mode="json") for read in reads]),
-        runs=pl.DataFrame([_run(read, by_run[read.label], accuracy[read.label], resampled) for read in reads], schema=RUNS),
-        cells=cells,
-        pairs=pairwise(verdicts, seeds, accuracy, wrong, resampled),
-        curves=pl.concat(_curves(read, paradigms, suite, outcomes) for read in reads),
-        outcomes=outcomes,
-        spread=apart,
-        notes=(
-            *_notes(reads, paradigms),
-            *([f"No yardstick, as it lacks some of these paradigms: {enumerated(lacking)}."] if lacking else []),
-        ),
-    )
-
-
 # --- tables -------------------------------------------------------------------------------------------------------
 
-RUNS = {
-    "run": pl.String,
-    "folder": pl.String,
-    "seeds": pl.Int64,
-    "parameters": pl.Int64,
-    "epoch_tokens": pl.Int64,
-    "epoch_words": pl.Int64,
-    "steps": pl.Int64,
-    "words": pl.Float64,
-    "dev_loss": pl.Float64,
-    "next_token": pl.Boolean,
-    "bits_per_word": pl.Float64,
-    "dev_unknown": pl.Float64,
-    "accuracy": pl.Float64,
-    "accuracy_low": pl.Float64,
-    "accuracy_high": pl.Float64,
-    "accuracy_sd": pl.Float64,
-    "ends_wrong": pl.Int64,
-    "tokens_per_second": pl.Float64,
-    "peak_memory": pl.Int64,
-    **dict.fromkeys(VERDICTS, pl.Int64),
+PERHAPS = {  # columns of the table of runs that no run may have
+    **dict.fromkeys(("parameters", "epoch_tokens", "epoch_words", "peak_memory"), pl.Int64),
+    **dict.fromkeys(("words", "dev_loss", "bits_per_word", "dev_unknown", "accuracy_sd", "tokens_per_second"), pl.Float64),
 }
+LOSSES = {"seed": pl.Int64, "step": pl.Int64, "dev_loss": pl.Float64}
 
 
 def _run(read: ComparedRun, cells: pl.DataFrame, accuracy: Floats, resampled: Resampled) -> dict[str, Any]:
     """A row of the table of runs."""
-    text, training = read.lineage.get("tokens", {}).get("train", {}), read.lineage.get("training", {})
-    losses = [loss for (_, step), loss in read.dev.items() if step == read.last]
+    section = read.results.section
+    losses = [loss for (_, step), loss in read.results.dev_losses().items() if step == read.last]
     loss = float(np.mean(losses)) if losses else None
     low, high = resampled.mean(read.label)
     by_seed, counts = accuracy.mean(axis=1), dict(cells["verdict"].value_counts().iter_rows())
-    memory = [int(bytes_) for bytes_ in read.lineage.get("peak_memory", {}).values() if bytes_]
-    words = read.curves.filter(step=read.last)["words"] if "words" in read.curves.columns else None
+    words = read.curves.filter(step=read.last)["words"].mean() if "words" in read.curves.columns else None
     return {
         "run": read.label,
         "folder": read.folder.name,
         "seeds": len(accuracy),
-        "parameters": training.get("parameters"),
-        "epoch_tokens": text.get("tokens"),
-        "epoch_words": text.get("words"),
+        "parameters": section("training", "parameters"),
+        "epoch_tokens": section("tokens", "train", "tokens"),
+        "epoch_words": section("tokens", "train", "words"),
         "steps": read.last,
-        "words": None if words is None or words.is_null().all() else float(words.mean()),  # type: ignore[arg-type]
+        "words": words,
         "dev_loss": loss,
         "next_token": read.causal,
-        "bits_per_word": _bits(read, loss),
+        "bits_per_word": None if loss is None or read.bits is None else loss * read.bits,
         "dev_unknown": read.held_out.unknown if read.held_out else None,
         "accuracy": float(accuracy.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
         "accuracy_sd": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
         "ends_wrong": int(cells["ends_wrong"].sum()),
-        "tokens_per_second": speed(read.folder),
-        "peak_memory": max(memory, default=None),
+        "tokens_per_second": speed(read.results),
+        "peak_memory": max((int(size) for size in (section("peak_memory") or {}).values() if size), default=None),
         **{verdict: counts.get(verdict, 0) for verdict in VERDICTS},
     }
 
 
-def _bits(read: ComparedRun, loss: float | None) -> float | None:
-    """Bits per word; None where the loss is not known or not one of the next token, or the held-out text is not kept."""
-    if loss is None or read.held_out is None or not read.causal or not read.held_out.words:
-        return None
-    return bits_per_word(loss, read.held_out.predictions, read.held_out.words)
-
-
-def speed(folder: RunFolder) -> float | None:
+def speed(run: Results) -> float | None:
     """Tokens a second in training: the median over the steps of all seeds, each seed's first ten left out; None for fewer steps.
 
     Only what the steps themselves took: neither checkpoints that are written nor scores that are made in between.
     """
-    found = []
-    for seed in folder.seeds():
-        if folder.losses(seed).exists():
-            steps = read_table(folder.losses(seed)).sort("step").select(pl.col("tokens").diff().alias("tokens"), "seconds")
-            found.append(steps.slice(SETTLES_AFTER).filter(pl.col("seconds") > 0).drop_nulls())
-    rates = pl.concat(found).select(pl.col("tokens") / pl.col("seconds")).to_series() if found else pl.Series(dtype=pl.Float64)
-    return float(rates.median()) if len(rates) else None  # type: ignore[arg-type]
+    if run.losses is None:
+        return None
+    tokens, place = pl.col("tokens").diff().over("seed"), pl.int_range(pl.len()).over("seed")
+    steps = run.losses.sort("seed", "step").select("seconds", tokens=tokens, place=place)
+    kept = steps.filter(pl.col("place") >= SETTLES_AFTER, pl.col("seconds") > 0)
+    median = kept.select((pl.col("tokens") / pl.col("seconds")).median()).item()
+    return None if median is None else float(median)
 
 
 def _cells(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
@@ -315,42 +283,30 @@ def _cells(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
     """
     last = read.curves.filter(step=read.last).group_by("paradigm").agg(pl.col("accuracy").mean())
     several = pl.col("seed_verdicts").list.len() > 0
-    alone = pl.concat_list(pl.col("verdict"))
-    return (
-        pl.DataFrame({"paradigm": list(paradigms)})
-        .join(read.verdicts, on="paradigm", how="left", maintain_order="left")
-        .join(last, on="paradigm", how="left", maintain_order="left")
-        .select(
-            pl.lit(read.label).alias("run"),
-            "paradigm",
-            pl.col("phenomenon").cast(pl.String),
-            pl.col("n").cast(pl.Int64),
-            "verdict",
-            "reason",
-            "accuracy",
-            *("early_mean", "late_mean", "late_low", "late_high"),
-            pl.col("late_state").cast(pl.Int64),
-            (pl.col("late_state") == -1).fill_null(False).alias("ends_wrong"),
-            pl.when(several).then("seed_verdicts").otherwise(alone).alias("seed_verdicts"),
-        )
+    joined = pl.DataFrame({"paradigm": list(paradigms)})
+    for table in (read.verdicts, last):
+        joined = joined.join(table, on="paradigm", how="left", maintain_order="left")
+    return joined.select(
+        pl.lit(read.label).alias("run"),
+        "paradigm",
+        pl.col("phenomenon").cast(pl.String),
+        pl.col("n").cast(pl.Int64),
+        *("verdict", "reason", "accuracy", "early_mean", "late_mean", "late_low", "late_high"),
+        pl.col("late_state").cast(pl.Int64),
+        (pl.col("late_state") == -1).fill_null(False).alias("ends_wrong"),
+        pl.when(several).then("seed_verdicts").otherwise(pl.concat_list("verdict")).alias("seed_verdicts"),
     )
 
 
 def _curves(read: ComparedRun, paradigms: Sequence[str], suite: str, outcomes: Sequence[str]) -> pl.DataFrame:
     """run, seed, step, words, accuracy (mean of paradigms), dev_loss, bits_per_word, outcomes; by seed and step."""
     own = read.curves.filter(pl.col("paradigm").is_in(list(paradigms)))
-    words = pl.col("words").mean() if "words" in own.columns else pl.lit(None, pl.Float64)
-    means = own.group_by("seed", "step").agg(pl.col("accuracy").mean(), words.cast(pl.Float64).alias("words")).sort("seed", "step")
-    losses = [read.dev.get((seed, step)) for seed, step in means.select("seed", "step").iter_rows()]
-    curves = means.select(
-        pl.lit(read.label).alias("run"),
-        pl.col("seed").cast(pl.Int64),
-        pl.col("step").cast(pl.Int64),
-        "words",
-        "accuracy",
-        pl.Series("dev_loss", losses, dtype=pl.Float64),
-        pl.Series("bits_per_word", [_bits(read, loss) for loss in losses], dtype=pl.Float64),
-    )
+    words = pl.col("words").mean().cast(pl.Float64) if "words" in own.columns else pl.lit(None, pl.Float64).alias("words")
+    means = own.group_by("seed", "step").agg(words, pl.col("accuracy").mean()).sort("seed", "step")
+    curves = means.select(pl.lit(read.label).alias("run"), pl.col("seed", "step").cast(pl.Int64), "words", "accuracy")
+    losses = pl.DataFrame(schema=LOSSES) if read.results.dev is None else read.results.dev.rename({"loss": "dev_loss"})
+    curves = curves.join(losses, on=["seed", "step"], how="left", maintain_order="left")
+    curves = curves.with_columns(bits_per_word=pl.col("dev_loss") * pl.lit(read.bits, pl.Float64))
     for name in outcomes:
         curves = curves.join(_outcome(read, name, paradigms, suite), on=["seed", "step"], how="left", maintain_order="left")
     return curves
@@ -447,18 +403,17 @@ def _unknown(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str
 
 def _rules(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
     """Settings that verdicts depend on, other than the model and its training."""
-    apart = []
-    for name in ("verdicts", "bos"):
-        if len({content_key(getattr(read.recipe, name)) for read in reads}) > 1:
-            apart.append(name)
-    if len({content_key(read.recipe.scoring.leading_space, read.recipe.scoring.precision) for read in reads}) > 1:
-        apart.append("scoring")
-    if not apart:
-        return []
-    return [f"The runs were not judged alike: their recipes differ in {enumerated(apart)}, of which verdicts can depend."]
+    keys = {
+        "verdicts": {content_key(read.recipe.verdicts) for read in reads},
+        "bos": {content_key(read.recipe.bos) for read in reads},
+        "scoring": {content_key(read.recipe.scoring.leading_space, read.recipe.scoring.precision) for read in reads},
+    }
+    apart = [name for name, found in keys.items() if len(found) > 1]
+    said = f"The runs were not judged alike: their recipes differ in {enumerated(apart)}, of which verdicts can depend."
+    return [said] if apart else []
 
 
 def _unfinished(reads: Sequence[ComparedRun], paradigms: Sequence[str]) -> list[str]:
-    planned = {read.label: (read.last, read.lineage.get("training", {}).get("steps") or read.last) for read in reads}
+    planned = {read.label: (read.last, read.results.section("training", "steps") or read.last) for read in reads}
     short = [f"{label} up to step {at:,} of {of:,}" for label, (at, of) in planned.items() if at < of]
     return [f"Not read to their end: {enumerated(short)}."] if short else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.pages.words import count, enumerated, listed
+from ontogeny.pages.words import count, decimals, difference, enumerated, listed, probability
 
 ALPHA = 0.05
 
@@ -31,12 +31,12 @@ def findings(runs: pl.DataFrame, pairs: pl.DataFrame, *, same_text: bool = True)
 
 def accuracies(runs: pl.DataFrame, pairs: pl.DataFrame) -> str:
     """From the lowest mean accuracy to the highest, and how many differences can be told from none."""
-    low, high = (f"{_share(row['accuracy'])} ({row['run']})" for row in _ends(runs, "accuracy"))
+    low, high = (f"{decimals(row['accuracy'])} ({row['run']})" for row in _ends(runs, "accuracy"))
     said = f"Mean accuracy at the last checkpoint goes from {low} to {high}"
     if len(pairs) == 1:
         row = pairs.row(0, named=True)
-        ends = f"{_signed(row['difference_low'])} to {_signed(row['difference_high'])}"
-        return f"{said}: {row['first']} minus {row['second']} is {_signed(row['difference'])} (95 % interval {ends})."
+        ends = f"{difference(row['difference_low'])} to {difference(row['difference_high'])}"
+        return f"{said}: {row['first']} minus {row['second']} is {difference(row['difference'])} (95 % interval {ends})."
     apart = len(pairs.filter((pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)))
     few = f"{apart or 'none'} {'has' if apart < 2 else 'have'}"
     return f"{said}; of the differences between {len(pairs)} pairs of runs, {few} a 95 % interval without 0."
@@ -69,8 +69,9 @@ def wrongs(pairs: pl.DataFrame) -> str:
     both, chance, jaccard = (_mean(known, name) for name in ("both", "expected", "jaccard"))
     beyond = int((known["p_adjusted"] <= ALPHA).sum())
     return (
-        f"Two runs share {both:.1f} of the paradigms that end wrong on average, where {chance:.1f} would be by chance (Jaccard "
-        f"{_share(jaccard)}); it is more than chance in {beyond} of {count(len(known), 'pair')} of runs (p, adjusted, at most .05)."
+        f"Two runs share {both:.1f} of the paradigms that end wrong on average, where {chance:.1f} would be by chance "
+        f"(Jaccard {decimals(jaccard)}); it is more than chance in {beyond} of {count(len(known), 'pair')} of runs "
+        "(p, adjusted, at most .05)."
     )
 
 
@@ -119,11 +120,6 @@ def _which(those: Sequence[str], runs: Sequence[str]) -> str:
     return ", ".join(those) if len(those) <= len(others) else f"not in {', '.join(others)}"
 
 
-def probability(p: float) -> str:
-    """As the pages have it: = .013, < .001."""
-    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
-
-
 def percent(share: float) -> str:
     """In whole percent."""
     return f"{100 * share:.0f} %"
@@ -137,14 +133,6 @@ def _ends(runs: pl.DataFrame, name: str) -> list[dict[str, Any]]:
     """The rows with the least and the most."""
     ordered = runs.sort(name, "run")
     return [ordered.row(0, named=True), ordered.row(-1, named=True)]
-
-
-def _share(value: float) -> str:
-    return f"{value:.3f}".replace("0.", ".", 1)
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{_share(abs(value))}"
 
 
 def _get(number: int) -> str:
