@@ -104,12 +104,12 @@ def frames(study, effect=lambda arm, paradigm: 0.0, sd=0.03, pairs=40, contrasts
     """
     random = np.random.default_rng(seed)
     outcomes, evidence, curves, verdicts, losses = [], [], [], [], []
-    for paradigm in (*study.paradigms, *(study.controls or ())):
-        of_seed = dict(zip(study.seeds, random.normal(0, shared, len(study.seeds)), strict=True))
+    for paradigm in (*study.file.paradigms, *(study.file.controls or ())):
+        of_seed = dict(zip(study.file.seeds, random.normal(0, shared, len(study.file.seeds)), strict=True))
         of_contrast = random.normal(0, 0.1, contrasts)
         for arm in study.arms:
             evidence.append((arm.name, paradigm, 0.0, 1.0, float(arm.factors.get("dose", 0.0)), False))
-            for number in study.seeds:
+            for number in study.file.seeds:
                 mean = 0.6 + effect(arm, paradigm) + of_seed[number] + random.normal(0, sd)
                 for pair in range(pairs):
                     value = mean + of_contrast[pair % contrasts] + random.normal(0, noise)
@@ -118,7 +118,7 @@ def frames(study, effect=lambda arm, paradigm: 0.0, sd=0.03, pairs=40, contrasts
                     curves.append((arm.name, number, "toy", paradigm, step, step * 100, float(step), accuracy, 0.0))
                 verdicts.append((arm.name, number, paradigm, "learned"))
     for arm in study.arms:
-        losses += [(arm.name, number, step, 5.0 - step / 50) for number in study.seeds for step in (0, 50)]
+        losses += [(arm.name, number, step, 5.0 - step / 50) for number in study.file.seeds for step in (0, 50)]
     kept = ["early_margin", "early_accuracy", "late_margin", "late_accuracy"]
     return Frames(
         curves=table(curves, ["arm", "seed", "suite", "paradigm", "step", "tokens", "words", "accuracy", "margin"]),

@@ -72,13 +72,11 @@ PREDICTIONS = {
 def arm(timing: str, dose: float) -> Arm:
     changes = f"exchange (dose {dose:g}), {timing}"
     slug = f"{timing}-{dose:g}".replace("--", "-minus-")
-    return Arm(
-        f"{timing} {dose:g}", slug, 1, {"timing": timing, "dose": dose}, changes, {"interventions": dose}, BASE, (TIMINGS[timing],)
-    )
+    return Arm(f"{timing} {dose:g}", slug, 1, {"timing": timing, "dose": dose}, changes, {"interventions": dose}, BASE)
 
 
 def plain(name: str, changes: str, priority: int = 1) -> Arm:
-    return Arm(name, name.replace(" ", "-"), priority, {}, changes, {}, BASE, ())
+    return Arm(name, name.replace(" ", "-"), priority, {}, changes, {}, BASE)
 
 
 UNTOUCHED = plain("untouched", "nothing")
@@ -222,9 +220,9 @@ def make_study(
     """Writes the folder; arms in `missing` are not started, `short` names arms whose last seed ends at that step."""
     for one in study.arms:
         if one.name not in missing:
-            write_arm(RunFolder(folder / "arms" / one.slug), one, study.seeds, pairs, STEPS)
+            write_arm(RunFolder(folder / "arms" / one.slug), one, study.file.seeds, pairs, STEPS)
     for name, end in (short or {}).items():
         run = RunFolder(folder / "arms" / next(one.slug for one in study.arms if one.name == name))
-        kept = (pl.col("seed") != study.seeds[-1]) | (pl.col("step") <= end)
+        kept = (pl.col("seed") != study.file.seeds[-1]) | (pl.col("step") <= end)
         write_table(run.curves, pl.read_parquet(run.curves).filter(kept))
     return folder

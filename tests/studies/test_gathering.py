@@ -20,7 +20,7 @@ STUDY = study_of(seeds=(0, 1))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_study(tmp_path_factory.mktemp("runs") / STUDY.name, STUDY)
+    return make_study(tmp_path_factory.mktemp("runs") / STUDY.file.name, STUDY)
 
 
 @pytest.fixture(scope="module")

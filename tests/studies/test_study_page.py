@@ -43,7 +43,7 @@ def made(folder: Path, study: Study, **options: object) -> tuple[StudyMaterial, 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyMaterial, Analysed]:
-    return made(tmp_path_factory.mktemp("runs") / STUDY.name, STUDY)
+    return made(tmp_path_factory.mktemp("runs") / STUDY.file.name, STUDY)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_links_inside_the_page_lead_somewhere(page: str) -> None:
 
 def test_every_prediction_is_there_with_figure_interval_and_what_would_refute_it(page: str, own: StudyMaterial) -> None:
     said = words(page)
-    for name, asked in STUDY.predictions.items():
+    for name, asked in STUDY.file.predictions.items():
         row = own.claims.filter(prediction=name).row(0, named=True)
         assert f"{name}{row['verdict']} {asked.says}".replace(" ", "") in said.replace(" ", "")
     assert "Slope of early margin (nats) over bigram margin (nats): +" in said

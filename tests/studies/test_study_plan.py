@@ -2,7 +2,7 @@ import planned_study
 import pytest
 
 from ontogeny.records import OntogenyError
-from ontogeny.studies import plan, study_file
+from ontogeny.studies import study_file
 from ontogeny.studies.arms import recipe_differences, slug, window_in_words
 
 
@@ -16,12 +16,11 @@ def test_every_combination_of_levels_is_an_arm(study):
     assert [arm.name for arm in study.arms] == names
     assert study.arm("early -1").factors == {"timing": "early", "dose": -1.0}
     assert study.arm("untouched").factors == {"dose": 0.0} and study.arm("warm-up x 2").factors == {}
-    assert study.arm("early 0.5").windows == ((0, 0.1),) and study.arm("untouched").windows == ()
 
 
 def test_an_arms_recipe_is_the_base_and_what_the_arm_says(study):
-    recipes = plan.arm_recipes(study)
-    assert list(recipes)[-1] == "warm-up x 2"  # of a lower priority than all others
+    recipes = {arm.name: arm.recipe for arm in study.arms}
+    assert max(study.arms, key=lambda arm: arm.priority).name == "warm-up x 2"  # of a lower priority than all others
     early = recipes["early -1"]
     assert (early.interventions[0].dose, early.interventions[0].when.until) == (-1, 0.1)
     assert all(recipe.training.batch == 2 and recipe.seeds == tuple(range(8)) for recipe in recipes.values())
@@ -60,24 +59,24 @@ def test_arms_of_one_slug_get_a_piece_of_their_names_hash(tmp_path):
 
 def test_what_is_written_out_reads_back_to_the_same_arms(study):
     again = study_file.parse(study_file.dump(study), "again")
-    assert plan.arm_recipes(again) == plan.arm_recipes(study)
     for mine, other in zip(study.arms, again.arms, strict=True):
         assert (mine.name, mine.slug, mine.factors, mine.changes) == (other.name, other.slug, other.factors, other.changes)
-    assert again.predictions == study.predictions and again.hypothesis == study.hypothesis
+        assert mine.recipe == other.recipe
+    assert again.file.predictions == study.file.predictions and again.file.hypothesis == study.file.hypothesis
     assert study_file.dump(again) == study_file.dump(study)
 
 
 def test_patterns_and_the_reference(study):
-    arms = [arm.name for arm in study.arms_of(study.predictions["P1"])]
+    arms = [arm.name for arm in study.arms_of(study.file.predictions["P1"])]
     assert arms == ["untouched", "all -1", "all 0.5", "all 1"]
-    assert study.paradigms_of(study.predictions["P5"], ["agreement", "binding"]) == ["agreement"]
+    assert study.paradigms_of(study.file.predictions["P5"], ["agreement", "binding"]) == ["agreement"]
 
 
 def test_controls_left_out_are_all_other_paradigms(tmp_path):
     study = planned_study.study(tmp_path, ("controls: [agreement]\n", ""))
-    assert study.controls is None and study.controls_among(["a", "binding", "c"]) == ["a", "c"]
+    assert study.file.controls is None and study.controls_among(["a", "binding", "c"]) == ["a", "c"]
     with pytest.raises(OntogenyError, match="paradigm 'binding' was not read; did you mean 'bindings'"):
-        study.paradigms_of(study.predictions["P1"], ["bindings"])
+        study.paradigms_of(study.file.predictions["P1"], ["bindings"])
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,11 @@ def test_controls_left_out_are_all_other_paradigms(tmp_path):
         ("question:", "qestion:", r"study.yaml:LINE: qestion is not known here; did you mean 'question'"),
         ("priority: 2", "prority: 2", r"study.yaml:LINE: prority is not known here; did you mean 'priority'\? \(warm-up x 2\)"),
         ("over: bigram_margin", "ovr: bigram_margin", r"study.yaml:LINE: ovr is not known here; did you mean 'over'"),
-        ("measure: early_margin", "measure: early", r"study.yaml:LINE: measure .*'early'; did you mean 'early_margin'\?.* \(P1\)"),
+        (
+            "measure: early_margin",
+            "measure: early",
+            r"study.yaml:LINE: measure is 'early', no measure .*; did you mean 'early_margin'\? \(P1\)",
+        ),
         ('dose: "{dose}"', 'doze: "{dose}"', r"study.yaml:LINE: interventions.0.doze is not known here; did you mean 'dose'\?"),
         ("kind: fake", "kind: fakes", r"study.yaml:LINE: interventions.0 no intervention is called 'fakes'; did you mean 'fake'"),
         (

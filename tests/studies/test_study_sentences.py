@@ -90,10 +90,8 @@ def test_missing_tells_each_reason_once() -> None:
 
 
 def test_how_much_is_there() -> None:
-    assert sentences.there({"a": [0, 1], "b": [0, 1]}, 2, 2) == "All of it is there: 2 arms with 2 seeds each."
-    assert (
-        sentences.there({"a": [0, 1], "b": [1]}, 2, 2) == "Of 2 arms with 2 seeds each, 1 arm is whole and 3 of 4 runs are there."
-    )
+    assert sentences.there({"a": [0, 1], "b": [0, 1]}, 2) == "All of it is there: 2 arms with 2 seeds each."
+    assert sentences.there({"a": [0, 1], "b": [1]}, 2) == "Of 2 arms with 2 seeds each, 1 arm is whole and 3 of 4 runs are there."
 
 
 def test_controls() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ontogeny.studies.bimodality import split
 from ontogeny.studies.claims import claims, disagreement, generator_of
 from ontogeny.studies.estimates import Comparison, Share, difference, estimate, flips, holm
 from ontogeny.studies.gathering import StudyFrames
-from ontogeny.studies.measures import OF_PAIRS, Measures, Values
+from ontogeny.studies.measures import OF_PAIRS, Measures
 from ontogeny.studies.plan import Study
 
 OF_PARADIGMS = (*OF_PAIRS, "learned_at")
@@ -66,7 +66,7 @@ class Analysed:
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """By the name of their file under `analysis`."""
-        return {"claims": self.claims, "effects": self.effects, "flips": self.flips, "divided": self.divided}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def analyse(study: Study, frames: StudyFrames) -> Analysed:
@@ -93,61 +93,50 @@ def effects(study: Study, measures: Measures) -> pl.DataFrame:
 def _effects_of(study: Study, measures: Measures, paradigm: str | None, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     values = measures.several(names, paradigm)
     pairs = [(name, arm.name) for name in names for arm in study.arms if values[name].there(arm.name)]
-    compared = [(name, arm) for name, arm in pairs if arm != study.reference and values[name].there(study.reference)]
+    reference = study.file.reference
+    compared = [(name, arm) for name, arm in pairs if arm != reference and values[name].there(reference)]
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for group in (OF_PAIRS, ("learned_at", "dev_loss", *study.readings)):  # those of pairs share their clusters, and so their draws
         own = [(name, arm) for name, arm in compared if name in group]
-        found |= dict(
-            zip(own, _estimates(study, paradigm, [difference(values[n], a, study.reference) for n, a in own]), strict=True)
-        )
+        differences = [difference(values[name], arm, reference) for name, arm in own]
+        found |= dict(zip(own, _estimates(study, paradigm, differences), strict=True))
     for name, arm in pairs:
-        of_arm = values[name].means()[values[name].arms.index(arm)]
-        row = {"arm": arm, "paradigm": paradigm, "measure": name, "mean": float(np.nanmean(of_arm))}
-        row |= {"never": _never(values[name], arm)} if values[name].censored is not None else {}
-        yield dict.fromkeys(EFFECTS) | {"seeds": len(values[name].there(arm))} | row | found.get((name, arm), {})
+        place, there = values[name].arms.index(arm), values[name].there(arm)
+        row = {"arm": arm, "paradigm": paradigm, "measure": name, "mean": float(np.nanmean(values[name].means()[place]))}
+        if (censored := values[name].censored) is not None:
+            row["never"] = int(censored[place][np.isin(values[name].seeds, there)].sum())
+        yield {"seeds": len(there)} | row | found.get((name, arm), {})
 
 
-def _never(values: Values, arm: str) -> int:
-    assert values.censored is not None
-    place = values.arms.index(arm)
-    return int(values.censored[place][~np.isnan(values.sums[place, :, 0])].sum())
-
-
-def _estimates(study: Study, paradigm: str | None, comparisons: list[Comparison]) -> list[dict[str, Any]]:
-    generator = generator_of(study.analysis, paradigm)
-    rows: list[dict[str, Any]] = []
-    for found in estimate(comparisons, study.analysis.resamples, generator):
+def _estimates(study: Study, paradigm: str | None, comparisons: list[Comparison]) -> Iterator[dict[str, Any]]:
+    analysis, generator = study.file.analysis, generator_of(study.file.analysis, paradigm)
+    for found in estimate(comparisons, analysis.resamples, generator):
         if found is None:
-            rows.append({"seeds": 0})
+            yield {"seeds": 0}
             continue
-        low, high = found.interval(study.analysis.confidence) if len(found.seeds) > 1 else (None, None)
-        p = flips(found.by_seed, study.analysis.confidence, generator)
-        rows.append({"difference": found.value, "low": low, "high": high, "p": p, "seeds": len(found.seeds)})
-    return rows
+        low, high = found.interval(analysis.confidence) if len(found.seeds) > 1 else (None, None)
+        p = flips(found.by_seed, analysis.confidence, generator)
+        yield {"difference": found.value, "low": low, "high": high, "p": p, "seeds": len(found.seeds)}
 
 
 def flipped(study: Study, measures: Measures) -> pl.DataFrame:
     """Each arm and paradigm: the verdict over all seeds beside the reference's, and in how many seeds it differs."""
     rows: list[dict[str, Any]] = []
+    base = study.file.reference
     for paradigm in measures.paradigms:
         verdicts, overall = measures.verdicts(paradigm), measures.overall_verdicts(paradigm)
-        reference = [seed for seed in study.seeds if (study.reference, seed) in verdicts]
-        chance = disagreement(verdicts, study.reference, reference) if len(reference) > 1 else None
-        for arm in (arm.name for arm in study.arms if arm.name != study.reference):
-            paired = [seed for seed in reference if (arm, seed) in verdicts]
-            count = sum(verdicts[arm, seed] != verdicts[study.reference, seed] for seed in paired)
-            row: dict[str, Any] = {
-                "arm": arm,
-                "paradigm": paradigm,
-                "before": overall.get(study.reference),
-                "after": overall.get(arm),
-            }
+        seeds = [seed for seed in study.file.seeds if (base, seed) in verdicts]
+        chance = disagreement(verdicts, base, seeds) if len(seeds) > 1 else None
+        for arm in (arm.name for arm in study.arms if arm.name != base):
+            paired = [seed for seed in seeds if (arm, seed) in verdicts]
+            row = {"arm": arm, "paradigm": paradigm, "seeds": len(paired), "by_chance": chance}
+            row |= {"before": overall.get(base), "after": overall.get(arm)}
             if paired:
-                share = Share(count / len(paired), tuple(paired))
-                low, high = share.interval(study.analysis.confidence)
-                row |= {"flipped": count, "share": share.value, "low": low, "high": high}
+                count = sum(verdicts[arm, seed] != verdicts[base, seed] for seed in paired)
+                low, high = Share(count / len(paired), tuple(paired)).interval(study.file.analysis.confidence)
+                row |= {"flipped": count, "share": count / len(paired), "low": low, "high": high}
             if paired or arm in overall:
-                rows.append(dict.fromkeys(FLIPS) | row | {"seeds": len(paired), "by_chance": chance})
+                rows.append(row)
     return pl.DataFrame(rows, FLIPS, orient="row")
 
 
@@ -158,9 +147,8 @@ def divided(study: Study, measures: Measures, measure: str = "late_accuracy") ->
         values = measures.values(measure, paradigm)
         for arm, means in zip(values.arms, values.means(), strict=True):
             if (found := split(means)) is not None:
-                place = {"arm": arm, "paradigm": paradigm, "measure": measure, "seeds": int((~np.isnan(means)).sum())}
-                facts = {name: getattr(found, name) for name in ("lower", "upper", "in_lower", "share", "p")}
-                rows.append(dict.fromkeys(DIVIDED) | place | facts)
+                seeds = int((~np.isnan(means)).sum())
+                rows.append({"arm": arm, "paradigm": paradigm, "measure": measure, "seeds": seeds} | asdict(found))
     for row, p in zip(rows, holm(np.array([row["p"] for row in rows], dtype=np.float64)), strict=True):
         row["p_corrected"] = float(p)
     return pl.DataFrame(rows, DIVIDED, orient="row")

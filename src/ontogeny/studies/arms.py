@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ontogeny import recipe as recipes
-from ontogeny.interventions.kinds import CorpusEdit
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
@@ -40,7 +40,8 @@ def make_arms(file: StudyFile, raw: Mapping[str, Any], source: str, beside: Path
             arms.append(_arm(name, factors, fill, template, file, base, own or plain, source))
     _refuse_doubles(arms, source)
     slugs = _slugs([arm.name for arm in arms])
-    named = tuple(_named(arm, slug) for arm, slug in zip(arms, slugs, strict=True))
+    recipes_ = [arm.recipe.model_copy(update={"name": slug}) for arm, slug in zip(arms, slugs, strict=True)]
+    named = tuple(replace(arm, slug=slug, recipe=own) for arm, slug, own in zip(arms, slugs, recipes_, strict=True))
     return file.model_copy(update={"recipe": plain, "settings": (), "arms": tuple(templates)}), base, named
 
 
@@ -55,17 +56,23 @@ def combinations(template: ArmTemplate, source: str) -> Iterator[tuple[str, dict
         yield str(_filled(template.name, chosen, source, template.name)), factors, values
 
 
-def recipe_differences(first: Any, second: Any, name: str = "") -> dict[str, Any]:
-    """Dotted name -> the second's value, wherever two recipes' plain values differ; null where the second has none."""
+def changed(
+    first: Any, second: Any, name: str = "", alike: Callable[[list[Any], list[Any]], bool] = lambda a, b: len(a) == len(b)
+) -> dict[str, tuple[Any, Any]]:
+    """Dotted name -> both values, wherever two plain values differ; None where one has none.  `alike`: lists that are gone into."""
     if first == second:
         return {}
-    if isinstance(first, Mapping) and isinstance(second, Mapping):
-        pairs = [(key, first.get(key), second.get(key)) for key in {**first, **second}]
-    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-        pairs = [(str(index), a, b) for index, (a, b) in enumerate(zip(first, second, strict=True))]
-    else:
-        return {name: second}
-    return {k: v for key, a, b in pairs for k, v in recipe_differences(a, b, f"{name}.{key}" if name else key).items()}
+    if isinstance(first, list) and isinstance(second, list) and alike(first, second):
+        first, second = ({str(index): value for index, value in enumerate(values)} for values in (first, second))
+    if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
+        return {name: (first, second)}
+    both = {f"{name}.{key}" if name else key: (first.get(key), second.get(key)) for key in {**first, **second}}
+    return {found: pair for key, pair in both.items() for found, pair in changed(*pair, key, alike).items()}
+
+
+def recipe_differences(first: Any, second: Any) -> dict[str, Any]:
+    """Dotted name -> the second's value, wherever two recipes' plain values differ; null where the second has none."""
+    return {name: value for name, (_, value) in changed(first, second).items()}
 
 
 def comparable(recipe: Recipe) -> dict[str, Any]:
@@ -107,28 +114,15 @@ def _arm(
         if template.recipe is not None:
             _check_said(comparable(base), comparable(_with(plain, file, source)), template.differs, source)
         elif template.differs:
-            raise OntogenyError(
-                f"{source}: differs is for an arm with a recipe of its own; settings and interventions are said anyway"
-            )
+            said = "differs is for an arm with a recipe of its own; settings and interventions are said anyway"
+            raise OntogenyError(f"{source}: {said}")
         recipe = _with(plain, file, source, settings, edits)
     except OntogenyError as error:
         raise OntogenyError(f"{error} (arm {name!r})") from None
-    own = recipe.interventions[len(recipe.interventions) - len(edits) :] if edits else ()
-    changes = in_words(
-        settings, [part.model_dump(mode="json", exclude_defaults=True) | {"kind": part.kind} for part in own], template.differs
-    )
-    differences = recipe_differences(comparable(base), comparable(recipe))
-    return Arm(name, "", template.priority, factors, changes, differences, recipe, _windows(own))
-
-
-def _named(arm: Arm, slug: str) -> Arm:
-    recipe = arm.recipe.model_copy(update={"name": slug})
-    return Arm(arm.name, slug, arm.priority, arm.factors, arm.changes, arm.differences, recipe, arm.windows)
-
-
-def _windows(interventions: Sequence[Any]) -> tuple[tuple[float, float], ...]:
-    """When an arm's own edits of the text hold."""
-    return tuple((part.when.start, part.when.until) for part in interventions if isinstance(part, CorpusEdit))
+    own = recipe.interventions[len(recipe.interventions) - len(edits) :]
+    parts = [part.model_dump(mode="json", exclude_defaults=True) | {"kind": part.kind} for part in own]
+    changes, differences = in_words(settings, parts, template.differs), recipe_differences(comparable(base), comparable(recipe))
+    return Arm(name, "", template.priority, factors, changes, differences, recipe)
 
 
 def _with(plain: dict[str, Any], file: StudyFile, source: str, settings: Sequence[str] = (), edits: Sequence[Any] = ()) -> Recipe:
@@ -170,13 +164,13 @@ def _plain_recipe(recipe: str | dict[str, Any], file: StudyFile, source: str, be
 def _check_said(base: dict[str, Any], own: dict[str, Any], differs: Sequence[str], source: str) -> None:
     """Raises OntogenyError where another recipe differs in what is not said, or does not in what is."""
     found = list(recipe_differences(base, own))
-    unsaid = [name for name in found if not any(name == said or name.startswith(f"{said}.") for said in differs)]
-    if unsaid:
+    about = {said: [name for name in found if f"{name}.".startswith(f"{said}.")] for said in differs}
+    if unsaid := [name for name in found if not any(name in names for names in about.values())]:
         raise OntogenyError(
             f"{source}: the arm's recipe differs from the study's in more than it says: {', '.join(unsaid)}; "
             "name them under differs, or make them alike"
         )
-    if idle := [said for said in differs if not any(name == said or name.startswith(f"{said}.") for name in found)]:
+    if idle := [said for said, names in about.items() if not names]:
         hint = nearest(idle[0], found) if found else "the two recipes are the same"
         raise OntogenyError(f"{source}: differs names {idle[0]!r}, in which the two recipes do not differ; {hint}")
 
@@ -217,12 +211,9 @@ def _filled(value: Any, levels: Mapping[str, Any], source: str, arm: str) -> Any
         for index, entry in enumerate(value):
             value[index] = _filled(entry, levels, source, arm)
     elif isinstance(value, str):
-        whole = PLACE.fullmatch(value)
-        return (
-            deepcopy(_level(whole, levels, source, arm))
-            if whole
-            else PLACE.sub(lambda m: _text(_level(m, levels, source, arm)), value)
-        )
+        if whole := PLACE.fullmatch(value):
+            return deepcopy(_level(whole, levels, source, arm))
+        return PLACE.sub(lambda m: _text(_level(m, levels, source, arm)), value)
     return value
 
 
@@ -239,28 +230,20 @@ def _text(value: Any) -> str:
 
 def _intervention(entry: Mapping[str, Any]) -> str:
     when = entry.get("when") or {}
-    window = window_in_words(when.get("from", 0), when.get("until", 1))
     fields = [f"{key} {_text(value)}" for key, value in entry.items() if key not in ("kind", "when")]
-    return " ".join(
-        [str(entry["kind"]), f"({', '.join([*fields, window] if window else fields)})" if fields or window else ""]
-    ).strip()
+    told = ", ".join(filter(None, [*fields, window_in_words(when.get("from", 0), when.get("until", 1))]))
+    return f"{entry['kind']} ({told})" if told else str(entry["kind"])
 
 
 def _refuse_doubles(arms: Sequence[Arm], source: str) -> None:
-    recipes_seen: dict[str, str] = {}
-    names: set[str] = set()
+    names: dict[str, str] = {}  # by what the recipe says
     for arm in arms:
-        if arm.name in names:
-            raise OntogenyError(
-                f"{source}: two arms are called {arm.name!r}; put every factor into the name, as in '{{timing}} {{dose}}'"
-            )
-        names.add(arm.name)
-        key = content_key(comparable(arm.recipe))
-        if key in recipes_seen:
-            raise OntogenyError(
-                f"{source}: arms {recipes_seen[key]!r} and {arm.name!r} have the same recipe; one of them is enough"
-            )
-        recipes_seen[key] = arm.name
+        if arm.name in names.values():
+            said = f"two arms are called {arm.name!r}; put every factor into the name, as in '{{timing}} {{dose}}'"
+            raise OntogenyError(f"{source}: {said}")
+        other = names.setdefault(content_key(comparable(arm.recipe)), arm.name)
+        if other != arm.name:
+            raise OntogenyError(f"{source}: arms {other!r} and {arm.name!r} have the same recipe; one of them is enough")
 
 
 def slug(name: str) -> str:

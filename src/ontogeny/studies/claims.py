@@ -38,26 +38,16 @@ WHOLE = "hypothesis"  # the row of what the predictions say together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """One figure of a prediction before it is estimated: of a paradigm and, where arms are judged one by one, of an arm."""
-
-    paradigm: str | None
-    arm: str | None
-    comparison: Comparison | None  # None: it cannot be made
-    notes: tuple[str, ...] = ()
-    incomplete: bool = False  # an arm that the prediction is about has no seeds: nothing is decided yet
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """The same, estimated."""
+    """One figure of a prediction: of a paradigm and, where arms are judged one by one, of an arm."""
 
     paradigm: str | None
     arm: str | None
-    found: Estimate | None
+    found: Estimate | None = None
     p: float | None = None
     notes: tuple[str, ...] = ()
-    incomplete: bool = False
+    incomplete: bool = False  # an arm that the prediction is about has no seeds: nothing is decided yet
+    comparison: Comparison | None = None  # what it is estimated from; None: it cannot be made
 
 
 def claims(study: Study, measures: Measures) -> pl.DataFrame:
@@ -74,12 +64,12 @@ def claims(study: Study, measures: Measures) -> pl.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     verdicts: dict[str, str] = {}
-    for name, prediction in study.predictions.items():
-        judged = judge(cells_of(study, prediction, measures), prediction, study.analysis)
+    for name, prediction in study.file.predictions.items():
+        judged = judge(cells_of(study, prediction, measures), prediction, study.file.analysis)
         verdicts[name] = judged[0]["verdict"]
         rows += [{"prediction": name, "says": prediction.says, "measure": prediction.measure} | row for row in judged]
-    if study.hypothesis:
-        rows.append(_together(study.hypothesis, verdicts))
+    if study.file.hypothesis:
+        rows.append(_together(study.file.hypothesis, verdicts))
     return pl.DataFrame(rows, CLAIMS, orient="row")
 
 
@@ -90,10 +80,11 @@ def cells_of(study: Study, prediction: Prediction, measures: Measures) -> list[C
     """The figures of one prediction."""
     if not study.of_paradigms(prediction.measure):
         return [_estimated(study, prediction, one) for one in _draw(study, prediction, measures, None)]
-    known = measures.paradigms or [*study.paradigms, *(study.controls or ())]  # nothing has been read yet: nothing is missing
+    named = [*study.file.paradigms, *(study.file.controls or ())]
+    known = measures.paradigms or named  # nothing has been read yet: nothing is missing
     paradigms = study.paradigms_of(prediction, known)
     if not paradigms:
-        return [Cell(None, None, None, None, ("there are no controls",), True)]
+        return [Cell(None, None, notes=("there are no controls",), incomplete=True)]
     if prediction.of == "change":
         return [_change(study, prediction, measures, paradigm) for paradigm in paradigms]
     drawn = [_draw(study, prediction, measures, paradigm) for paradigm in paradigms]
@@ -116,13 +107,13 @@ def abscissa(study: Study, prediction: Prediction, measures: Measures, paradigm:
     return {arm.name: float(arm.factors[str(prediction.over)]) for arm in arms}
 
 
-def _draw(study: Study, prediction: Prediction, measures: Measures, paradigm: str | None) -> list[Drawn]:
-    """A slope, or a difference for each arm."""
+def _draw(study: Study, prediction: Prediction, measures: Measures, paradigm: str | None) -> list[Cell]:
+    """A slope, or a difference for each arm, before it is estimated."""
     values = measures.values(prediction.measure, paradigm)
     arms = [arm.name for arm in study.arms_of(prediction)]
     if prediction.of != "slope":
-        others = [arm for arm in arms if arm != study.reference]
-        return [_drawn(study, paradigm, arm, values, {study.reference: 0.0, arm: 1.0}, []) for arm in others]
+        others = [arm for arm in arms if arm != study.file.reference]
+        return [_drawn(study, paradigm, arm, values, {study.file.reference: 0.0, arm: 1.0}, []) for arm in others]
     known = abscissa(study, prediction, measures, paradigm)
     unknown = [arm for arm in arms if arm not in known and values.there(arm)]
     over = {arm: known.get(arm, math.nan) for arm in arms if arm not in unknown}  # NaN: an arm without seeds, which is left out
@@ -132,63 +123,61 @@ def _draw(study: Study, prediction: Prediction, measures: Measures, paradigm: st
 
 def _drawn(
     study: Study, paradigm: str | None, arm: str | None, values: Values, over: Mapping[str, float], notes: list[str]
-) -> Drawn:
+) -> Cell:
     """The slope over the arms of `over`; with the reference at 0 and one other arm at 1 it is their difference."""
     unread = [name for name in over if not values.there(name)]
     present = {name: at for name, at in over.items() if name not in unread}
     notes = [*([f"no seeds yet: {_names(unread)}"] if unread else []), *notes]
-    if len(present) < 2 or (arm is not None and unread):
-        return Drawn(paradigm, arm, None, tuple(notes), bool(unread))
-    if np.ptp(list(present.values())) < 1e-9:
-        return Drawn(
-            paradigm, arm, None, (*notes, f"no slope over what is {next(iter(present.values())):.3g} in every arm"), bool(unread)
-        )
-    found = slope(values, present) if arm is None else difference(values, arm, study.reference)
-    notes += _unpaired(study.seeds, found, values, list(present)) + _censored(found, values, list(present))
-    return Drawn(paradigm, arm, found if found.seeds else None, tuple(notes), bool(unread))
+    found = None
+    if len(present) > 1 and (arm is None or not unread):
+        if np.ptp(list(present.values())) < 1e-9:
+            notes.append(f"no slope over what is {next(iter(present.values())):.3g} in every arm")
+        else:
+            found = slope(values, present) if arm is None else difference(values, arm, study.file.reference)
+            notes += _unpaired(study.file.seeds, found, values, list(present)) + _censored(found, values, list(present))
+    return Cell(paradigm, arm, None, None, tuple(notes), bool(unread), found if found is not None and found.seeds else None)
 
 
-def _mean(drawn: Sequence[Drawn]) -> Drawn:
+def _mean(drawn: Sequence[Cell]) -> Cell:
     """The mean over paradigms of the same comparison; None where one of them has none."""
     known = [one.comparison for one in drawn if one.comparison is not None]
     notes = [f"mean of {len(drawn)} paradigms", *dict.fromkeys(note for one in drawn for note in one.notes)]
     whole = mean_over(known) if len(known) == len(drawn) else None
-    return Drawn(None, drawn[0].arm, whole, tuple(notes), any(one.incomplete for one in drawn))
+    return Cell(None, drawn[0].arm, None, None, tuple(notes), any(one.incomplete for one in drawn), whole)
 
 
-def _estimated(study: Study, prediction: Prediction, drawn: Drawn) -> Cell:
-    cell = Cell(drawn.paradigm, drawn.arm, None, None, drawn.notes, drawn.incomplete)
-    if drawn.comparison is None or not drawn.comparison.seeds:
+def _estimated(study: Study, prediction: Prediction, cell: Cell) -> Cell:
+    if cell.comparison is None or not cell.comparison.seeds:
         return cell
-    generator = generator_of(study.analysis, drawn.paradigm)
-    found = estimate([drawn.comparison], study.analysis.resamples, generator)[0]
+    generator = generator_of(study.file.analysis, cell.paradigm)
+    found = estimate([cell.comparison], study.file.analysis.resamples, generator)[0]
     assert found is not None
     if len(found.seeds) == 1:
         return replace(cell, found=found, notes=(*cell.notes, "one seed: no interval"))
     if prediction.of == "equivalence":
         return replace(cell, found=found, p=found.equivalence(prediction.supported.edge))
-    p, level = flips(found.by_seed, study.analysis.confidence, generator), 1 - study.analysis.confidence
+    p, level = flips(found.by_seed, study.file.analysis.confidence, generator), 1 - study.file.analysis.confidence
     few = () if p is not None else (f"{len(found.seeds)} seeds are too few for a sign-flip test to reach {level:.2g}",)
     return replace(cell, found=found, p=p, notes=(*cell.notes, *few))
 
 
 def _change(study: Study, prediction: Prediction, measures: Measures, paradigm: str) -> Cell:
     verdicts = measures.verdicts(paradigm)
-    others = [arm.name for arm in study.arms_of(prediction) if arm.name != study.reference]
-    unread = [arm for arm in (study.reference, *others) if not any((arm, seed) in verdicts for seed in study.seeds)]
+    others = [arm.name for arm in study.arms_of(prediction) if arm.name != study.file.reference]
+    unread = [arm for arm in (study.file.reference, *others) if not any((arm, seed) in verdicts for seed in study.file.seeds)]
     present = [arm for arm in others if arm not in unread]
-    paired = [seed for seed in study.seeds if all((arm, seed) in verdicts for arm in (study.reference, *present))]
+    paired = [seed for seed in study.file.seeds if all((arm, seed) in verdicts for arm in (study.file.reference, *present))]
     arm = others[0] if len(others) == 1 else None
     notes = [f"no seeds yet: {_names(unread)}"] if unread else []
-    if left := [str(seed) for seed in study.seeds if seed not in paired]:
+    if left := [str(seed) for seed in study.file.seeds if seed not in paired]:
         notes.append(f"seeds left out, as not every arm has them: {', '.join(left)}")
     if not present or not paired:
-        return Cell(paradigm, arm, None, None, tuple(notes), bool(unread))
-    flipped = [float(np.mean([verdicts[one, seed] != verdicts[study.reference, seed] for one in present])) for seed in paired]
-    notes += _over_all(study.reference, measures.overall_verdicts(paradigm), present)
+        return Cell(paradigm, arm, notes=tuple(notes), incomplete=bool(unread))
+    flipped = [float(np.mean([verdicts[one, seed] != verdicts[study.file.reference, seed] for one in present])) for seed in paired]
+    notes += _over_all(study.file.reference, measures.overall_verdicts(paradigm), present)
     if len(paired) > 1:
-        share = disagreement(verdicts, study.reference, paired)
-        notes.append(f"two seeds of {study.reference!r} differ in {share:.0%} of comparisons")
+        share = disagreement(verdicts, study.file.reference, paired)
+        notes.append(f"two seeds of {study.file.reference!r} differ in {share:.0%} of comparisons")
     return Cell(paradigm, arm, Share(float(np.mean(flipped)), tuple(paired)), None, tuple(notes), bool(unread))
 
 
@@ -214,11 +203,10 @@ def _unpaired(seeds: Sequence[int], comparison: Comparison, values: Values, arms
 def _censored(comparison: Comparison, values: Values, arms: Sequence[str]) -> list[str]:
     if values.censored is None:
         return []
-    rows = [values.arms.index(arm) for arm in arms]
-    columns = [values.seeds.index(seed) for seed in comparison.seeds]
+    rows, columns = [values.arms.index(arm) for arm in arms], [values.seeds.index(seed) for seed in comparison.seeds]
     never = int(values.censored[np.ix_(rows, columns)].sum())
-    share = f"never learned in {never} of {len(rows) * len(columns)} trainings, which count as the end of training"
-    return [share] if never else []
+    of = len(rows) * len(columns)
+    return [f"never learned in {never} of {of} trainings, which count as the end of training"] if never else []
 
 
 def _names(arms: Sequence[str]) -> str:
@@ -335,7 +323,7 @@ def _together(hypothesis: Hypothesis, verdicts: Mapping[str, str]) -> dict[str, 
         f"{word} if {' and '.join(f'{name} is {wanted}' for name, wanted in rule.items())}"
         for word, rule in ((SUPPORTED, hypothesis.supported), (REFUTED, hypothesis.refuted))
     ]
-    return dict.fromkeys(CLAIMS) | {
+    return {
         "prediction": WHOLE,
         "says": hypothesis.says,
         "verdict": REFUTED if refuted else SUPPORTED if supported else UNDECIDED,

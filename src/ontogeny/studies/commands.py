@@ -16,7 +16,7 @@ from ontogeny.store import RunFolder
 from ontogeny.studies import power, registration, running, study_file
 from ontogeny.studies.analysis import Analysed, analyse
 from ontogeny.studies.cost import Cost, cost
-from ontogeny.studies.gathering import gather
+from ontogeny.studies.gathering import arms_of, gather
 from ontogeny.studies.measures import Measures
 from ontogeny.studies.page import write_study_report
 from ontogeny.studies.plan import Study
@@ -61,7 +61,7 @@ def open_study(source: Path, settings: tuple[str, ...] = (), root: Path = Path("
 class StudyForecast:
     """What can be said of a study before it is run, or goes on."""
 
-    arms: pl.DataFrame  # arm, changes, priority, trained (seeds that are there)
+    arms: pl.DataFrame  # as `arms_of` has them, and trained: seeds that are there
     power: pl.DataFrame
     cost: Cost | None  # None: nothing is missing
     unsaid: list[str]  # changes since it was registered
@@ -71,19 +71,11 @@ def check(
     study: Study, root: Path, earlier: Sequence[Path] = (), jobs: int | None = None, display: Display = QUIET
 ) -> StudyForecast:
     """Power by simulation, and cost by a short trial.  `earlier`: runs, or studies, that say how much seeds vary."""
-    folder = root / study.name
+    folder = root / study.file.name
     todo = running.missing(study, folder)
-    trained = {arm.name: len(study.seeds) - sum(piece.arm.name == arm.name for piece in todo) for arm in study.arms}
-    arms = pl.DataFrame(
-        {
-            "arm": [arm.name for arm in study.arms],
-            "changes": [arm.changes for arm in study.arms],
-            "priority": [arm.priority for arm in study.arms],
-            "trained": list(trained.values()),
-        }
-    )
+    trained = [len(study.file.seeds) - sum(piece.arm.name == arm.name for piece in todo) for arm in study.arms]
     return StudyForecast(
-        arms,
+        arms_of(study).with_columns(trained=pl.Series(trained)),
         power_of(study, folder, earlier),
         cost(study, todo, jobs or running.at_once(), display) if todo else None,
         registration.unsaid(folder, study) if (folder / registration.FILE).exists() else [],
@@ -93,20 +85,20 @@ def check(
 def power_of(study: Study, folder: Path, earlier: Sequence[Path] = ()) -> pl.DataFrame:
     """The study's chances.  Seeds vary as in `earlier` runs, else as in its own reference arm, else as published."""
     runs = [RunFolder(path) for given in earlier for path in _runs_in(given)]
-    sd = power.seed_sd(runs, study.paradigms) if runs else _own_sd(study, folder)
+    sd = power.seed_sd(runs, study.file.paradigms) if runs else _own_sd(study, folder)
     found = gather(folder, study) if (folder / WRITTEN).exists() else None
-    margins = {name: Measures(study, found).bigram_margin(name) for name in study.paradigms} if found is not None else None
+    margins = {name: Measures(study, found).bigram_margin(name) for name in study.file.paradigms} if found is not None else None
     controls = len(study.controls_among(found.curves["paradigm"].unique().to_list())) if found is not None else None
     return power.power(study, sd, margins, controls=controls)
 
 
 def _own_sd(study: Study, folder: Path) -> dict[str, float] | None:
     """How much the reference arm's own seeds vary; None while there are too few of them, or of checkpoints."""
-    own = RunFolder(running.path_of(folder, study.arm(study.reference)))
+    own = RunFolder(running.path_of(folder, study.arm(study.file.reference)))
     if not own.curves.exists():
         return None
     try:
-        return power.seed_sd([own], study.paradigms)
+        return power.seed_sd([own], study.file.paradigms)
     except OntogenyError:
         return None
 
@@ -121,22 +113,22 @@ def run(study: Study, root: Path, jobs: int | None = None, display: Display = QU
 
     The predictions are registered, with hash and date, before the first training.
     """
-    folder = root / study.name
+    folder = root / study.file.name
     said = registration.register(folder, study)
     with store.atomic(folder / WRITTEN) as temporary:
         temporary.write_text(study_file.dump(study), encoding="utf-8")
     for line in said.says():
         display.say(line)
     if todo := running.missing(study, folder):
-        display.say(f"{study.name}: {cost(study, todo, jobs or running.at_once(), display)}")
+        display.say(f"{study.file.name}: {cost(study, todo, jobs or running.at_once(), display)}")
     running.run_arms(study, folder, display, jobs)
     return _decide(study, folder)
 
 
 def report(study: Study, root: Path, display: Display = QUIET) -> Result:
     """Decides what can be decided of a study as it stands, and writes tables and page."""
-    running.judge_arms(study, root / study.name, display)
-    return _decide(study, root / study.name)
+    running.judge_arms(study, root / study.file.name, display)
+    return _decide(study, root / study.file.name)
 
 
 def _decide(study: Study, folder: Path) -> Result:

@@ -50,7 +50,7 @@ class StudyMaterial:
     def paradigms(self) -> list[str]:
         """Those named in advance, as far as they were read."""
         there = set(self.gathered.curves["paradigm"])
-        return [name for name in self.study.paradigms if name in there]
+        return [name for name in self.study.file.paradigms if name in there]
 
     @property
     def controls(self) -> list[str]:
@@ -61,7 +61,7 @@ class StudyMaterial:
     @property
     def spans(self) -> pl.DataFrame | None:
         """The windows of training: the reference's, or the first arm's."""
-        arms = [arm for arm in (self.study.reference, *self.order) if arm in set(self.gathered.spans["arm"])]
+        arms = [arm for arm in (self.study.file.reference, *self.order) if arm in set(self.gathered.spans["arm"])]
         return self.gathered.spans.filter(arm=arms[0]) if arms else None
 
 
@@ -152,13 +152,13 @@ def controls(own: StudyMaterial, **options: Any) -> alt.Chart:
 
 def moved(own: StudyMaterial) -> pl.DataFrame:
     """The changes that `controls` draws."""
-    return figures_arms.moved(own.by_seed.filter(pl.col("paradigm").is_in(own.controls)), own.study.reference)
+    return figures_arms.moved(own.by_seed.filter(pl.col("paradigm").is_in(own.controls)), own.study.file.reference)
 
 
 def within_of(study: Study) -> float | None:
     """How far the controls may move, where a prediction says so."""
-    found = [p.supported.within for p in study.predictions.values() if p.paradigms == "controls" and p.measure == "late_accuracy"]
-    return next((value for value in found if value is not None), None)
+    found = (p for p in study.file.predictions.values() if p.paradigms == "controls" and p.measure == "late_accuracy")
+    return next((p.supported.within for p in found if p.supported.within is not None), None)
 
 
 def seeds(own: StudyMaterial, paradigm: str, measure: str = "late_accuracy", **options: Any) -> alt.Chart:
@@ -169,12 +169,12 @@ def seeds(own: StudyMaterial, paradigm: str, measure: str = "late_accuracy", **o
 
 def claims(own: StudyMaterial, prediction: str | None = None, **options: Any) -> alt.Chart:
     """One prediction's estimates against what would support or refute it; the first prediction, if none is named."""
-    known = [name for name in own.study.predictions if len(rows_of(own, name))]
+    known = [name for name in own.study.file.predictions if len(rows_of(own, name))]
     prediction = known[0] if prediction is None and known else str(prediction)
     if prediction not in known:
         hint = nearest(prediction, known) if known else "none has been analysed"
         raise OntogenyError(f"there is no estimate for a prediction {prediction!r}; {hint}")
-    asked = own.study.predictions[prediction]
+    asked = own.study.file.predictions[prediction]
     marked = figures_claims.zones(asked.supported, asked.refuted)
     return figures_claims.intervals(critical(rows_of(own, prediction)), marked, **{"unit": measured(asked), **options})
 
@@ -213,12 +213,12 @@ def panels_of(own: StudyMaterial) -> list[Panel]:
     said = "its estimates with their intervals; the same numbers are in the text"
     found = [
         _panel(own, "claims", name, said, "", {"prediction": name}, chapter="claims", page={"unit": None}, narrow=True)
-        for name in own.study.predictions
+        for name in own.study.file.predictions
         if len(rows_of(own, name))
     ]
     found += [panel for paradigm in own.paradigms for panel in _of_paradigm(own, paradigm)]
     if len(moved(own)):
-        within, reference = within_of(own.study), own.study.reference
+        within, reference = within_of(own.study), own.study.file.reference
         says = (
             f"Change of late accuracy from {reference}, mean over the seeds that both have; each dot is a control paradigm"
             f"{'' if within is None else f'. Shaded: within ±{within}, as predicted'}."
@@ -230,7 +230,7 @@ def panels_of(own: StudyMaterial) -> list[Panel]:
 
 def _of_paradigm(own: StudyMaterial, paradigm: str) -> list[Panel]:
     """Its chapter is the paradigm's name."""
-    outcomes, reference = own.by_seed.filter(paradigm=paradigm), own.study.reference
+    outcomes, reference = own.by_seed.filter(paradigm=paradigm), own.study.file.reference
     found = []
 
     def add(kind: str, measure: str, title: str, says: str, **more: Any) -> None:

@@ -80,9 +80,9 @@ def gather(folder: Path, study: Study) -> StudyFrames:
     """
     read = [_read(folder, arm, study) for arm in study.arms]
     there = [found for found in read if found.seeds]
-    notes = [*_paradigm_notes(there, study), *_other_seeds(there, study), *differences(there, study.reference)]
+    notes = [*_paradigm_notes(there, study), *_other_seeds(there, study), *differences(there, study.file.reference)]
     frames: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()}
-    reference = next((found for found in there if found.arm == study.reference), None)
+    reference = next((found for found in there if found.arm == study.file.reference), None)
     for found in there:
         view, rows, said = _view(found, reference)
         notes += said
@@ -98,7 +98,7 @@ def gather(folder: Path, study: Study) -> StudyFrames:
 def arms_of(study: Study) -> pl.DataFrame:
     """One row an arm, with a column `factor.NAME` for each factor: numbers where all its levels are numbers, else text."""
     own = study.arms
-    rows = [(arm.name, arm.slug, i, arm.priority, arm.changes, arm.name == study.reference) for i, arm in enumerate(own)]
+    rows = [(arm.name, arm.slug, i, arm.priority, arm.changes, arm.name == study.file.reference) for i, arm in enumerate(own)]
     columns = ("arm", "slug", "order", "priority", "changes", "reference")
     frame = pl.DataFrame(rows, {name: TYPES.get(name, pl.String) for name in columns}, orient="row")
     names = dict.fromkeys(name for arm in own for name in arm.factors)
@@ -120,17 +120,18 @@ def _read(folder: Path, arm: Arm, study: Study) -> ReadArm:
     results = Results(RunFolder(folder / "arms" / arm.slug))
     curves = _curves(results, study)
     gaps = _gaps(arm, results, curves, study)
-    seeds = tuple(s for s in study.seeds if s in set(curves["seed"]) and s not in {gap.seed for gap in gaps})
+    seeds = tuple(s for s in study.file.seeds if s in set(curves["seed"]) and s not in {gap.seed for gap in gaps})
     return ReadArm(arm.name, results, curves.filter(pl.col("seed").is_in(seeds)), seeds, gaps)
 
 
 def _curves(results: Results, study: Study) -> pl.DataFrame:
     """The curves of the study's paradigms; a paradigm that several suites have is taken from the first of them."""
     table = results.curves
-    wanted = _asked_about(study) if study.controls is not None else table["paradigm"].unique().to_list()
+    wanted = _asked_about(study) if study.file.controls is not None else table["paradigm"].unique().to_list()
     if others := _of_more_options(table):
         if named := [name for name in _asked_about(study) if name in others]:
-            raise OntogenyError(f"{results.folder.path}: {named[0]} has items of more than two options, and a study's effects are of two")
+            said = f"{named[0]} has items of more than two options, and a study's effects are of two"
+            raise OntogenyError(f"{results.folder.path}: {said}")
         table = table.filter(~pl.col("paradigm").is_in(others))
     first = table.group_by("paradigm", maintain_order=True).agg(pl.col("suite").first())
     kept = table.join(first, on=["paradigm", "suite"]).filter(pl.col("paradigm").is_in(wanted))
@@ -147,8 +148,8 @@ def _of_more_options(curves: pl.DataFrame) -> list[str]:
 
 def _asked_about(study: Study) -> list[str]:
     """Paradigms that the study names: as such, as controls, or in a prediction."""
-    listed = [p.paradigms for p in study.predictions.values() if not isinstance(p.paradigms, str)]
-    return list(dict.fromkeys([*study.paradigms, *(study.controls or ()), *(name for names in listed for name in names)]))
+    listed = [p.paradigms for p in study.file.predictions.values() if not isinstance(p.paradigms, str)]
+    return list(dict.fromkeys([*study.file.paradigms, *(study.file.controls or ()), *(name for names in listed for name in names)]))
 
 
 def _gaps(arm: Arm, results: Results, curves: pl.DataFrame, study: Study) -> tuple[Gap, ...]:
@@ -160,7 +161,7 @@ def _gaps(arm: Arm, results: Results, curves: pl.DataFrame, study: Study) -> tup
         return (Gap(arm.name, None, "trained in part, and not judged yet" if begun else "begun, and not trained yet"),)
     every, found = set().union(*read.values()), []
     total = int(results.section("training", "steps") or max(every))
-    for seed in study.seeds:
+    for seed in study.file.seeds:
         if seed not in read:
             found.append(Gap(arm.name, seed, "not read yet"))
         elif max(read[seed]) < total:
@@ -306,7 +307,7 @@ def _paradigm_notes(there: Sequence[ReadArm], study: Study) -> list[str]:
 
 
 def _other_seeds(there: Sequence[ReadArm], study: Study) -> list[str]:
-    others = {read.arm: [str(seed) for seed in read.run.seeds() if seed not in study.seeds] for read in there}
+    others = {read.arm: [str(seed) for seed in read.run.seeds() if seed not in study.file.seeds] for read in there}
     said = "has seeds that are not of the study and are left out"
     return [f"Arm {arm!r} {said}: {', '.join(seeds)}." for arm, seeds in others.items() if seeds]
 

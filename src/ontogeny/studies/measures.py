@@ -47,7 +47,7 @@ class Measures:
 
     def __init__(self, study: Study, frames: StudyFrames):
         self.study, self.frames = study, frames
-        self.arms, self.seeds = tuple(arm.name for arm in study.arms), study.seeds
+        self.arms, self.seeds = tuple(arm.name for arm in study.arms), study.file.seeds
         need(frames.outcomes, ("arm", "seed", "paradigm", "pair", "contrast", *OF_PAIRS), "the outcomes")
         self._outcomes = _by_paradigm(self._known(frames.outcomes))
         self._curves = _by_paradigm(self._known(frames.curves))
@@ -118,7 +118,7 @@ class Measures:
         clusters = pairs["contrast"].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
         if (clusters < 0).any():
             raise OntogenyError(f"a pair of {paradigm} has no contrast")
-        if self.study.analysis.clusters == "pair":
+        if self.study.file.analysis.clusters == "pair":
             clusters = np.arange(len(pairs))
         found = {}
         for measure in OF_PAIRS:

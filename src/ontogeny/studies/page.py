@@ -70,19 +70,19 @@ def render(
         templates(Path(__file__).parent, capital=sentences.capital, signed=sentences.signed, chance=partial(decimals, digits=2))
         .get_template("study.html.jinja")
         .render(
-            title=study.name,
-            question=study.question,
-            answer=sentences.answer({name: _verdict(own, name) for name in study.predictions}),
+            title=study.file.name,
+            question=study.file.question,
+            answer=sentences.answer({name: _verdict(own, name) for name in study.file.predictions}),
             overall=_overall(own),
-            there=sentences.there({arm.name: gathered.seeds(arm.name) for arm in study.arms}, len(study.arms), len(study.seeds)),
+            there=sentences.there({arm.name: gathered.seeds(arm.name) for arm in study.arms}, len(study.file.seeds)),
             missing=sentences.missing([(gap.arm, gap.seed, gap.why) for gap in gathered.gaps]),
             notes=gathered.notes,
             registration=_registration(registration),
-            predictions=[_prediction(own, name) | {"panel": by_name.get(f"claims-{name}")} for name in study.predictions],
+            predictions=[_prediction(own, name) | {"panel": by_name.get(f"claims-{name}")} for name in study.file.predictions],
             paradigms=[(name, anchor("paradigm", name), [o for p, o in panels if p.chapter == name]) for name in own.paradigms],
             verdicts=_verdicts(own),
             disagreement=sentences.disagreement(gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))),
-            groups=sentences.groups(divided, study.analysis.confidence),
+            groups=sentences.groups(divided, study.file.analysis.confidence),
             controls=by_name.get("controls"),
             moved=sentences.controls_sentence(figures.moved(own), figures.within_of(study)),
             undecided=_undecided(own, {row["prediction"]: row for row in chances}),
@@ -90,10 +90,10 @@ def render(
             costs=costs(own),
             edited=edits.of_study(gathered, own.order),
             arms=_arms(own, pages or {}),
-            made=tables(gathered.lineages.get(study.reference) or next(iter(gathered.lineages.values()), {})),
+            made=tables(gathered.lineages.get(study.file.reference) or next(iter(gathered.lineages.values()), {})),
             file=dump(study),
-            seeds=len(study.seeds),
-            reference=study.reference,
+            seeds=len(study.file.seeds),
+            reference=study.file.reference,
             **look(),
             **drawn(charts),
         )
@@ -124,13 +124,13 @@ def _verdict(own: StudyMaterial, name: str) -> str:
 
 def _overall(own: StudyMaterial) -> str:
     row = _whole(own, WHOLE)
-    known = any(_verdict(own, name) for name in own.study.predictions)
+    known = any(_verdict(own, name) for name in own.study.file.predictions)
     return sentences.overall(row["says"] or "", row["verdict"], row["note"] or "") if row and known else ""
 
 
 def _prediction(own: StudyMaterial, name: str) -> dict[str, Any]:
-    asked, whole, verdict = own.study.predictions[name], _whole(own, name), _verdict(own, name)
-    cells, confidence = figures.rows_of(own, name), own.study.analysis.confidence
+    asked, whole, verdict = own.study.file.predictions[name], _whole(own, name), _verdict(own, name)
+    cells, confidence = figures.rows_of(own, name), own.study.file.analysis.confidence
     rows = figures.critical(cells).to_dicts() if len(cells) > 1 else []
     return {
         "name": name,
@@ -150,7 +150,7 @@ def _prediction(own: StudyMaterial, name: str) -> dict[str, Any]:
 def _undecided(own: StudyMaterial, chances: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What could not be decided, and why."""
     found = []
-    for name, asked in own.study.predictions.items():
+    for name, asked in own.study.file.predictions.items():
         whole, verdict = _whole(own, name), _verdict(own, name)
         noted = f"{sentences.capital(whole['note'])}." if whole.get("note") else ""
         if verdict == sentences.UNDECIDED:
@@ -171,7 +171,7 @@ def _verdicts(own: StudyMaterial) -> list[tuple[str, list[dict[str, Any]]]]:
 
     def cell(arm: str, paradigm: str) -> dict[str, Any]:
         verdict, of = table.get((arm, paradigm)), of_seeds.get((arm, paradigm), [])
-        differs = verdict is not None and verdict != table.get((own.study.reference, paradigm), verdict)
+        differs = verdict is not None and verdict != table.get((own.study.file.reference, paradigm), verdict)
         return {"verdict": verdict, "seeds": f"{of.count(verdict)} of {len(of)} seeds" if of else "", "differs": differs}
 
     return [(arm, [cell(arm, paradigm) for paradigm in own.paradigms]) for arm in own.order] if table else []

@@ -20,9 +20,7 @@ MEASURES = ("early_margin", "late_margin", "early_accuracy", "late_accuracy", "l
 def _known_measure(name: str) -> str:
     """One of ours, or an instrument's column."""
     if name not in MEASURES and "." not in name:
-        raise ValueError(
-            f"no measure is called {name!r}, nor is it an instrument's column (INSTRUMENT.COLUMN); {nearest(name, list(MEASURES))}"
-        )
+        raise ValueError(f"is {name!r}, no measure and no instrument's INSTRUMENT.COLUMN; {nearest(name, list(MEASURES))}")
     return name
 
 
@@ -114,10 +112,8 @@ class Prediction(Part):
             raise ValueError("of: change goes with measure: verdict, and no other does")
         if self.of == "equivalence" and self.supported.side != "within":
             raise ValueError("an equivalence is supported within a margin: supported: {within: ...}")
-        if self.over == "bigram_margin" and self.measure == "dev_loss":
-            raise ValueError("dev_loss belongs to no paradigm, so it has no slope over a paradigm's bigram_margin")
-        if self.combine == "mean" and self.measure in ("verdict", "dev_loss"):
-            raise ValueError(f"combine: mean is over paradigms' numbers; {self.measure} has none")
+        if self.combine == "mean" and self.measure == "verdict":
+            raise ValueError("combine: mean is over paradigms' numbers; a verdict is none")
         if self.supported == self.refuted:
             raise ValueError("is supported and refuted by the same interval")
         return self
@@ -257,7 +253,6 @@ class Arm:
     changes: str  # in words
     differences: dict[str, Any]  # dotted name -> value, where its recipe is not the study's
     recipe: Recipe
-    windows: tuple[tuple[float, float], ...]  # shares of training in which its own edits of the text hold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,7 +265,7 @@ class Study:
     arms: tuple[Arm, ...]
 
     def __post_init__(self) -> None:
-        for name, prediction in self.predictions.items():
+        for name, prediction in self.file.predictions.items():
             if not self.of_paradigms(prediction.measure) and (prediction.over == "bigram_margin" or prediction.combine == "mean"):
                 raise OntogenyError(
                     f"{self.source}: {name}: {prediction.measure} belongs to no paradigm, so it has no slope over a paradigm's "
@@ -278,59 +273,9 @@ class Study:
                 )
 
     @property
-    def name(self) -> str:
-        """Its folder under `runs`."""
-        return self.file.name
-
-    @property
-    def question(self) -> str:
-        """What it asks."""
-        return self.file.question
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Of every arm."""
-        return self.file.seeds
-
-    @property
-    def paradigms(self) -> tuple[str, ...]:
-        """Named in advance."""
-        return self.file.paradigms
-
-    @property
-    def controls(self) -> tuple[str, ...] | None:
-        """Paradigms that should not move; None: all others of the suites."""
-        return self.file.controls
-
-    @property
-    def reference(self) -> str:
-        """Name of the arm that others are compared with."""
-        return self.file.reference
-
-    @property
-    def predictions(self) -> dict[str, Prediction]:
-        """By name."""
-        return self.file.predictions
-
-    @property
-    def hypothesis(self) -> Hypothesis | None:
-        """What the predictions say together."""
-        return self.file.hypothesis
-
-    @property
-    def analysis(self) -> Analysis:
-        """How predictions are decided."""
-        return self.file.analysis
-
-    @property
-    def expected(self) -> dict[str, float]:
-        """By measure or prediction, the effect that power is simulated for."""
-        return self.file.expected
-
-    @property
     def readings(self) -> tuple[str, ...]:
         """The instruments' columns that predictions ask about, as INSTRUMENT.COLUMN."""
-        return tuple(dict.fromkeys(one.measure for one in self.predictions.values() if "." in one.measure))
+        return tuple(dict.fromkeys(one.measure for one in self.file.predictions.values() if "." in one.measure))
 
     def of_paradigms(self, measure: str) -> bool:
         """False for what a run has one of: its dev loss, an instrument's column that is not of paradigms.
@@ -353,18 +298,18 @@ class Study:
 
     def effect_of(self, name: str) -> float | None:
         """The effect that a prediction is simulated for: its own, or that of its measure; None where neither is said."""
-        return self.expected.get(name, self.expected.get(self.predictions[name].measure))
+        return self.file.expected.get(name, self.file.expected.get(self.file.predictions[name].measure))
 
     def arm(self, name: str) -> Arm:
         """The arm of that name.  Raises OntogenyError with the nearest."""
         found = next((arm for arm in self.arms if arm.name == name), None)
         if found is None:
-            raise OntogenyError(f"{self.name} has no arm {name!r}; {nearest(name, [arm.name for arm in self.arms])}")
+            raise OntogenyError(f"{self.file.name} has no arm {name!r}; {nearest(name, [arm.name for arm in self.arms])}")
         return found
 
     def arms_of(self, prediction: Prediction) -> tuple[Arm, ...]:
         """The arms that a prediction is about, the reference among them, in the study's order."""
-        wanted = {self.reference}.union(*map(self.names_meant, prediction.arms))
+        wanted = {self.file.reference}.union(*map(self.names_meant, prediction.arms))
         return tuple(arm for arm in self.arms if arm.name in wanted)
 
     def names_meant(self, pattern: str) -> set[str]:
@@ -374,20 +319,14 @@ class Study:
 
     def paradigms_of(self, prediction: Prediction, known: list[str]) -> list[str]:
         """The paradigms that a prediction is about, given those that were read.  Raises OntogenyError for one that was not."""
-        wanted = {
-            "named": self.paradigms,
-            "controls": self.controls_among(known),
-        }.get(prediction.paradigms if isinstance(prediction.paradigms, str) else "", prediction.paradigms)
+        groups = {"named": list(self.file.paradigms), "controls": self.controls_among(known)}
+        wanted = groups[prediction.paradigms] if isinstance(prediction.paradigms, str) else list(prediction.paradigms)
         for name in wanted:
             if name not in known:
                 raise OntogenyError(f"{self.source}: paradigm {name!r} was not read; {nearest(name, known)}")
-        return list(wanted)
+        return wanted
 
     def controls_among(self, known: list[str]) -> list[str]:
         """The controls: those listed, or all known paradigms that the study does not name."""
-        return list(self.controls) if self.controls is not None else [name for name in known if name not in self.paradigms]
-
-
-def arm_recipes(study: Study) -> dict[str, Recipe]:
-    """The recipe of each arm, by its name, those of lower priority first."""
-    return {arm.name: arm.recipe for arm in sorted(study.arms, key=lambda arm: arm.priority)}
+        listed = self.file.controls
+        return list(listed) if listed is not None else [name for name in known if name not in self.file.paradigms]

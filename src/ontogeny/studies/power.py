@@ -76,8 +76,8 @@ def power(
     """
     known = dict.fromkeys(ACCURACIES, SD) | dict(sd or {})
     rows = []
-    for name, prediction in study.predictions.items():
-        row = dict.fromkeys(POWER) | {"prediction": name, "seeds": len(study.seeds)}
+    for name, prediction in study.file.predictions.items():
+        row: dict[str, Any] = {"prediction": name, "seeds": len(study.file.seeds)}
         effect = study.effect_of(name)
         try:
             design = _design(study, prediction, known, abscissae or {}, controls, correlation)
@@ -86,12 +86,12 @@ def power(
         except OntogenyError as error:
             rows.append(row | {"note": str(error)})
             continue
-        generator = (study.analysis.seed, crc32(name.encode()))
+        generator = (study.file.analysis.seed, crc32(name.encode()))
         rows.append(row | _chances(study, design, effect, generator, simulations))
     return pl.DataFrame(rows, POWER, orient="row")
 
 
-def _chances(study: Study, design: Design, effect: float, seed: Sequence[int], simulations: int) -> dict[str, Any]:
+def _chances(study: Study, design: Design, effect: float, stream: Sequence[int], simulations: int) -> dict[str, Any]:
     prediction = design.prediction
     truths = (0.0, effect) if prediction.supported.holds(0.0, 0.0) else (effect, 0.0)  # under which it is supported, refuted
     notes = []
@@ -99,33 +99,27 @@ def _chances(study: Study, design: Design, effect: float, seed: Sequence[int], s
         notes.append(f"the expected effect {effect:g} is not {prediction.supported}: it would not support this")
 
     def chance(verdict: int, truth: float, seeds: int) -> float:
-        generator = np.random.default_rng([*seed, seeds])
+        generator = np.random.default_rng([*stream, seeds])
         return float((simulate(design, study, truth, seeds, simulations, generator) == verdict).mean())
 
     def both(seeds: int) -> tuple[float, float]:
         return chance(1, truths[0], seeds), chance(-1, truths[1], seeds)
 
-    supported, refuted = both(len(study.seeds))
+    seeds = len(study.file.seeds)
+    supported, refuted = both(seeds)
     decides = min(supported, refuted) >= WANTED
-    needed = len(study.seeds) if decides else None if notes else _needed(lambda n: min(both(n)), len(study.seeds))
+    needed = seeds if decides else None if notes else _needed(lambda n: min(both(n)), seeds)
     if not decides:
-        more = (
-            f"{needed} seeds could"
-            if needed
-            else "no effect of that size is there to be found"
-            if notes
-            else f"{MOST_SEEDS} seeds could not"
-        )
-        notes.append(
-            f"cannot decide with {len(study.seeds)} seeds (chances {supported:.2f} and {refuted:.2f}, below {WANTED:g}); {more}"
-        )
+        never = "no effect of that size is there to be found" if notes else f"{MOST_SEEDS} seeds could not"
+        said = f"cannot decide with {seeds} seeds (chances {supported:.2f} and {refuted:.2f}, below {WANTED:g})"
+        notes.append(f"{said}; {f'{needed} seeds could' if needed else never}")
     return {
         "paradigms": design.rows,
         "sd": None if prediction.of == "change" else design.sd,
         "effect": effect,
         "supported": supported,
         "refuted": refuted,
-        "falsely": chance(1, 0.0, len(study.seeds)) if truths[0] else None,
+        "falsely": chance(1, 0.0, seeds) if truths[0] else None,
         "decides": decides,
         "seeds_needed": needed,
         "note": "; ".join(notes),
@@ -160,7 +154,7 @@ def simulate(design: Design, study: Study, effect: float, seeds: int, simulation
         else:
             estimates = without_draws(_tables(design, effect, seeds, count, generator))
             levels = [student_level(*estimates, region) for region in regions]
-        found.append(combined(signs(levels[0], levels[1], study.analysis), prediction))
+        found.append(combined(signs(levels[0], levels[1], study.file.analysis), prediction))
     return np.concatenate(found)
 
 
@@ -202,8 +196,8 @@ def _rows(study: Study, prediction: Prediction, controls: int | None) -> int:
     if not isinstance(prediction.paradigms, str):
         return len(prediction.paradigms)
     if prediction.paradigms == "named":
-        return len(study.paradigms)
-    count = len(study.controls) if study.controls is not None else controls
+        return len(study.file.paradigms)
+    count = len(study.file.controls) if study.file.controls is not None else controls
     if not count:
         raise OntogenyError("how many paradigms are controls is not known; list them")
     return count
@@ -211,18 +205,18 @@ def _rows(study: Study, prediction: Prediction, controls: int | None) -> int:
 
 def _abscissa(study: Study, prediction: Prediction, abscissae: Mapping[str, Mapping[str, float]]) -> Floats:
     arms = study.arms_of(prediction)
-    arms = tuple(sorted(arms, key=lambda arm: arm.name != study.reference))
+    arms = tuple(sorted(arms, key=lambda arm: arm.name != study.file.reference))
     if prediction.of != "slope":
         return np.array([0.0] + [1.0] * (len(arms) - 1))
     if prediction.over != "bigram_margin":
         return np.array([float(arm.factors[str(prediction.over)]) for arm in arms])
-    wanted = study.paradigms if isinstance(prediction.paradigms, str) else prediction.paradigms
+    wanted = study.file.paradigms if isinstance(prediction.paradigms, str) else prediction.paradigms
     known = [
         [abscissae[p][arm.name] for arm in arms] for p in wanted if p in abscissae and all(a.name in abscissae[p] for a in arms)
     ]
     if known:
         return np.array(min(known, key=lambda values: float(np.var(values))))  # the narrowest: the hardest to see a slope over
-    doses = [0.0 if arm.name == study.reference else arm.factors.get("dose") for arm in arms]
+    doses = [0.0 if arm.name == study.file.reference else arm.factors.get("dose") for arm in arms]
     if any(not isinstance(dose, float) for dose in doses) or len(set(doses)) < 2:
         raise OntogenyError("bigram margins are not measured yet, and not every arm has a number for the factor dose to stand in")
     return np.array(doses, dtype=np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ontogeny.records import OntogenyError
 from ontogeny.store import claim, content_key, read_json, write_json
-from ontogeny.studies.arms import comparable
+from ontogeny.studies.arms import changed, comparable
 from ontogeny.studies.plan import Study
 
 FILE = "registered.json"
@@ -69,7 +69,7 @@ def register(folder: Path, study: Study, clock: Clock = lambda: datetime.now(UTC
     claim(folder, FILE, f"Choose another name, such as --set name={folder.name}-2, or move it away", NOT_BEFORE)
     path, now, date = folder / FILE, content(study), clock().astimezone(UTC).isoformat(timespec="seconds")
     if not path.exists():
-        write_json(path, {"study": study.name, "hash": content_key(now), "date": date, "said": now, "changes": []})
+        write_json(path, {"study": study.file.name, "hash": content_key(now), "date": date, "said": now, "changes": []})
     else:
         record = _read(path)
         latest = record["changes"][-1]["said"] if record["changes"] else record["said"]
@@ -104,32 +104,16 @@ def unsaid(folder: Path, study: Study) -> list[str]:
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[int], list[str]]:
     """Seeds that were added, and everything else that differs."""
     added = [seed for seed in after["seeds"] if seed not in before["seeds"]]
-    gone = [seed for seed in before["seeds"] if seed not in after["seeds"]]
-    what = [f"seed {seed} taken out" for seed in gone]
-    for name in [*dict.fromkeys([*before, *after])]:
-        if name != "seeds":
-            what += _said(name, before.get(name), after.get(name))
-    return added, what
+    gone = [f"seed {seed} taken out" for seed in before["seeds"] if seed not in after["seeds"]]
+    first, second = ({name: value for name, value in said.items() if name != "seeds"} for said in (before, after))
+    found = changed(first, second, alike=lambda a, b: len(a) == len(b) > 0 and isinstance(a[0], Mapping))
+    return added, gone + [_said(name, *both) for name, both in found.items()]
 
 
-def _said(name: str, before: Any, after: Any) -> list[str]:
-    if (
-        isinstance(before, list)
-        and isinstance(after, list)
-        and len(before) == len(after)
-        and before
-        and isinstance(before[0], Mapping)
-    ):
-        before, after = dict(enumerate(before)), dict(enumerate(after))
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        missing = object()
-        keys = [key for key in dict.fromkeys([*before, *after]) if before.get(key, missing) != after.get(key, missing)]
-        return [line for key in keys for line in _said(f"{name}.{key}", before.get(key), after.get(key))]
-    if before == after:
-        return []
+def _said(name: str, before: Any, after: Any) -> str:
     if before is None or after is None:
-        return [f"{name} {'added' if before is None else 'taken out'}"]
-    return [f"{name}: {_short(before)} -> {_short(after)}"]
+        return f"{name} {'added' if before is None else 'taken out'}"
+    return f"{name}: {_short(before)} -> {_short(after)}"
 
 
 def _short(value: Any) -> str:

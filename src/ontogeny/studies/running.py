@@ -37,23 +37,19 @@ def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | N
     """
     jobs = jobs or at_once()
     arms = sorted(study.arms, key=lambda arm: arm.priority)
+    paths = {arm.name: path_of(folder, arm) for arm in arms}
     for arm in arms:
-        RunFolder(path_of(folder, arm)).claim(dump(arm.recipe))
-    with _held([RunFolder(path_of(folder, arm)) for arm in arms], folder), _workers(jobs) as pool:
-        _in_turn(
-            pool,
-            display,
-            "arms made ready",
-            {arm.name: partial(make_ready, path_of(folder, arm), jobs) for arm in begin(arms, folder)},
-        )
+        RunFolder(paths[arm.name]).claim(dump(arm.recipe))
+    with ExitStack() as held:
+        for path in (folder, *paths.values()):  # nobody else writes here meanwhile
+            held.enter_context(RunFolder(path).writing())
+        pool = held.enter_context(_workers(jobs))
+        begin(arms, folder)
+        _in_turn(pool, display, "arms made ready", {name: partial(make_ready, path, jobs) for name, path in paths.items()})
         todo = missing(study, folder)
-        done = len(study.arms) * len(study.seeds) - len(todo)
-        work = {
-            f"{piece.arm.name}, seed {piece.seed}": partial(train_and_read, path_of(folder, piece.arm), piece.seed, jobs)
-            for piece in todo
-        }
-        _in_turn(pool, display, "arms x seeds", work, done)
-        _in_turn(pool, display, "arms judged", {arm.name: partial(judge, path_of(folder, arm)) for arm in arms})
+        work = {f"{one.arm.name}, seed {one.seed}": partial(train_and_read, paths[one.arm.name], one.seed, jobs) for one in todo}
+        _in_turn(pool, display, "arms x seeds", work, len(arms) * len(study.file.seeds) - len(todo))
+        _in_turn(pool, display, "arms judged", {name: partial(judge, path) for name, path in paths.items()})
 
 
 def judge_arms(study: Study, folder: Path, display: Display = QUIET) -> None:
@@ -90,18 +86,17 @@ def at_once() -> int:
     return 1 if torch.cuda.is_available() else os.cpu_count() or 1
 
 
-def begin(arms: Sequence[Arm], folder: Path) -> Sequence[Arm]:
+def begin(arms: Sequence[Arm], folder: Path) -> None:
     """Makes each arm's run folder, or opens it.  Raises OntogenyError, before anything is trained, for one trained otherwise."""
     for arm in arms:
         Run.begin(arm.recipe, folder / "arms", locked=True)
-    return arms
 
 
 def missing(study: Study, folder: Path) -> list[Piece]:
     """What has not been trained and read to its end, in the order in which it will be."""
-    pieces = [Piece(arm, seed) for arm in study.arms for seed in study.seeds if not whole(path_of(folder, arm), arm, seed)]
+    pieces = [Piece(arm, seed) for arm in study.arms for seed in study.file.seeds if not whole(path_of(folder, arm), arm, seed)]
     order = {arm.name: place for place, arm in enumerate(study.arms)}
-    return sorted(pieces, key=lambda piece: (piece.arm.priority, study.seeds.index(piece.seed), order[piece.arm.name]))
+    return sorted(pieces, key=lambda piece: (piece.arm.priority, study.file.seeds.index(piece.seed), order[piece.arm.name]))
 
 
 def whole(path: Path, arm: Arm, seed: int) -> bool:
@@ -152,16 +147,6 @@ def judge(path: Path) -> None:
 
 
 # --- taking turns -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _held(folders: Sequence[RunFolder], study: Path) -> Iterator[None]:
-    """Holds the writer's place of the study and of every arm."""
-    with ExitStack() as stack:
-        stack.enter_context(RunFolder(study).writing())
-        for folder in folders:
-            stack.enter_context(folder.writing())
-        yield
 
 
 @contextmanager

@@ -126,9 +126,9 @@ def weak(chances: Mapping[str, Any] | None) -> str:
     return f"Simulated beforehand: {chances['note']}." if chances is not None and chances["decides"] is False else ""
 
 
-def there(gathered_seeds: Mapping[str, Sequence[int]], arms: int, seeds: int) -> str:
-    """How much of the study is there.  `gathered_seeds`: the seeds read to their end, by arm."""
-    whole = sum(len(own) >= seeds for own in gathered_seeds.values())
+def there(gathered_seeds: Mapping[str, Sequence[int]], seeds: int) -> str:
+    """How much of the study is there.  `gathered_seeds`: by arm, the seeds read to their end, of so many `seeds`."""
+    arms, whole = len(gathered_seeds), sum(len(own) >= seeds for own in gathered_seeds.values())
     size = f"{count(arms, 'arm')} with {count(seeds, 'seed')} each"
     if whole == arms:
         return f"All of it is there: {size}."

@@ -71,9 +71,9 @@ def _build_entries(entries: Any, part: type[Part], source: str) -> None:
 
 def _check(study: Study) -> None:
     """Raises OntogenyError for names that a study speaks of and does not have."""
-    study.arm(study.reference)
+    study.arm(study.file.reference)
     names = [arm.name for arm in study.arms]
-    for key, prediction in study.predictions.items():
+    for key, prediction in study.file.predictions.items():
         arms = study.arms_of(prediction)
         for pattern in prediction.arms:
             if not study.names_meant(pattern):
