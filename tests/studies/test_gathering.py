@@ -1,6 +1,7 @@
 """Gathering: means over windows known on paper, what is missing named, and whatever arms do not share said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -190,13 +191,13 @@ def test_paradigms_that_are_not_of_two_sentences_are_left_out_or_refused_by_name
         others = read_table(run.curves).filter(paradigm=CONTROLS[0]).with_columns(paradigm=pl.lit("five"), chance=pl.lit(0.2))
         write_table(run.curves, pl.concat([read_table(run.curves).with_columns(chance=pl.lit(0.5)), others]))
         write_table(run.correlations, pl.DataFrame({"paradigm": ["rated"], "rho": [0.5]}))
-    found = gather(path, study.model_copy(update={"controls": None}))
+    found = gather(path, replace(study, file=study.file.model_copy(update={"controls": None})))
     assert "five" not in {*found.curves["paradigm"], *found.outcomes["paradigm"]}
     assert "Left out, as effects are on pairs of two sentences and these have more options: five." in found.notes
-    found = gather(path, study.model_copy(update={"controls": ("rated",)}))
+    found = gather(path, replace(study, file=study.file.model_copy(update={"controls": ("rated",)})))
     assert "rated has graded items, which have correlations and no verdict." in found.notes
     with pytest.raises(OntogenyError, match="five has items of more than two options, and a study's effects are of two"):
-        gather(path, study.model_copy(update={"controls": ("five",)}))
+        gather(path, replace(study, file=study.file.model_copy(update={"controls": ("five",)})))
 
 
 def test_seeds_of_somebody_else_are_left_out(folder: Path) -> None:
