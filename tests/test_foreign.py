@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from ontogeny import foreign, store
 from ontogeny.readers import score_folders
 from ontogeny.records import OntogenyError
-from ontogeny.scoring.reading import open_model, score_folder
+from ontogeny.scoring.reading import SuitePairs, open_model, score_folder
 from ontogeny.store import RunFolder
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 
@@ -130,8 +130,6 @@ def test_whatever_is_wrong_is_one_error_that_names_the_folder(folder, tmp_path):
 
 
 def asked_of_words():
-    from ontogeny.scoring.reading import SuitePairs
-
     return SuitePairs("toy", tiny.pairs(("the dog barks", "the dog bark")), [], {}, "key")
 
 
@@ -263,8 +261,6 @@ def test_a_sentence_at_the_true_limit_of_a_roberta_is_left_out(tmp_path):
     config = RobertaConfig(**SMALL | {"vocab_size": len(tokenizer)}, max_position_embeddings=12, is_decoder=True, pad_token_id=1)
     tiny.save(RobertaForCausalLM(config), tokenizer, tmp_path / "model")
     pairs = tiny.pairs(*((" ".join(["a"] * n), " ".join(["a"] * (n - 1) + ["b"])) for n in range(8, 13)))
-    from ontogeny.scoring.reading import SuitePairs
-
     frame, plan, _ = score_folder(
         tmp_path / "model", SuitePairs("s", pairs, [], {}, "k"), torch.device("cpu"), 64, True, lambda n: None
     )
