@@ -1,5 +1,6 @@
 """The command line: errors for people, help at once, and each command on a tiny run."""
 
+import io
 import json
 import math
 import os
@@ -378,3 +379,22 @@ def test_a_run_in_progress_is_warned_of(own_run, tmp_path):
     assert said.split("\n", 1)[0].split() == ["paradigm", "seed", "accuracy", "p", "as", "bad", "and", "ended", "wrong"]
     assert "step 7 has not been read" in refused("warn", own_run, "--from", tmp_path / "done.csv", "--step", "7")
     assert "cannot be calibrated on itself" in refused("warn", own_run, "--from", own_run)
+
+
+def test_a_console_that_has_no_sign_for_a_character_shows_another(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", console)
+    monkeypatch.setattr(cli, "app", lambda: print("שלום “q” half \ud800"))
+    cli.main()
+    console.flush()
+    assert console.buffer.getvalue().decode("cp1252").strip() == "???? “q” half ?"
+
+
+def test_an_error_with_a_control_character_gives_the_terminal_no_command(monkeypatch, capsys):
+    def fail():
+        raise OntogenyError("no \x1b[31mred\nsecond line")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == "error: no ␛[31mred\nsecond line\n"

@@ -144,3 +144,11 @@ def test_runs_that_are_there_say_nothing_of_the_time_left(tmp_path, monkeypatch)
     assert [path.name for path in paths] == [recipe.name for recipe in todo]
     assert bars == [("runs", 4, 2, 2), ("runs that were there", 2, 0, 2)]
     assert ran == ["study-L3-opt", "study-L5-lstm", "study-L3-lstm", "study-L5-opt"]
+
+
+def test_a_grid_of_too_many_runs_or_of_names_that_differ_in_capitals_is_refused():
+    axes = "".join(f"  a{n}: {{set: [training.place{n}], to: [{', '.join(map(str, range(10)))}]}}\n" for n in range(9))
+    with pytest.raises(OntogenyError, match="grid makes 1,000,000,000 runs, more than 10,000"):
+        made(f"grid:\n{axes}")
+    with pytest.raises(OntogenyError, match="grid makes two runs called study-A, or so but for capitals"):
+        made("grid: {one: {set: [corpus.seed], to: {A: 1, a: 2}}}")

@@ -237,3 +237,35 @@ def test_what_options_hold_is_read_back_the_same():
     kept = {"a": [1, 2.5, None, True], "b": "text", "c": {"d": [[]]}}
     found = tiny.recipe(f"model.options={kept}".replace("None", "null").replace("True", "true"))
     assert recipe.parse(recipe.dump(found)).model.options == kept
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("corpus={kind: micro-english, words: 1000000000000}", "corpus words is 1000000000000; at most 10,000,000,000"),
+        ("corpus={kind: formal, language: L4, max_length: 1000000}", "corpus max_length is 1000000; at most 10,000"),
+        ("suites=[{kind: formal, language: L4, pairs_per_paradigm: 10000000}]", "suites.0 pairs_per_paradigm is 10000000; at most"),
+        ("interventions=[{kind: inject, lines: [a], times: 1000000000000}]", "interventions.0 times is 1000000000000; at most"),
+        ("training.steps=1000000000000", "training.steps"),
+        ("verdicts.swaps=1000000000", "verdicts.swaps"),
+        ("name=" + "x" * 300, "name takes 300 bytes; a folder's name has at most 255"),
+    ],
+)
+def test_what_would_never_end_or_fit_is_a_mistake(setting, said):
+    assert said in error(RECIPE, setting)
+
+
+def test_aliases_that_unfold_without_end_are_a_mistake():
+    bomb = "x0: &x0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
+        f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]\n" for n in range(1, 12)
+    )
+    assert "aliases (*name) stand for more than 1,000,000 values" in error(bomb + RECIPE)
+    assert "aliases (*name) stand for more than" in error("within: &within [*within]\n" + RECIPE)
+    assert "r.yaml" in error("deep: " + "[" * 5000 + "]" * 5000 + "\n" + RECIPE)
+    assert "few is not known here" in error("few: &few [a, b]\nagain: [*few, *few]\n" + RECIPE)
+
+
+def test_names_of_runs_may_be_of_any_script_and_no_paths():
+    assert recipe.parse(RECIPE, settings=["name=שלום~1"]).name == "שלום~1"
+    for name in ("../up", "a/b", ".hidden", "-x", "~x"):
+        assert "name string should match" in error(RECIPE, f"name={name}")

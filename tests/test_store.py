@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 import tiny
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ontogeny import store
 from ontogeny.instruments.tables import tables_of
@@ -20,6 +22,64 @@ from ontogeny.store import RunFolder
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
+
+
+# --- names of files
+
+ANY = st.text(st.characters(), max_size=400) | st.sampled_from(
+    ["..", "", "/etc/x", "../../up", "a\0b", "\ud800", "NUL", "aux.x", "x."]
+)
+
+
+@given(ANY)
+def test_anybodys_name_makes_a_file_name_that_every_file_system_takes(name):
+    found = store.file_name(name)
+    assert Path(found).name == found and not found.startswith(".") and not found.endswith((".", " "))
+    assert all(character.isalnum() or character in "._~-" or found.encode() for character in found)
+    assert not set(found) & set('/\\:*?"<>|') and found.isprintable()
+    assert len(f".{found}.parquet.1234567.tmp".encode()) <= 255
+    assert found.split(".")[0].lower() not in {"con", "prn", "aux", "nul", "com1", "lpt1"}
+
+
+@given(ANY, ANY)
+def test_two_names_never_make_one_file_name(one, other):
+    first, second = store.file_name(one), store.file_name(other)
+    assert (first == second) == (one == other)
+    if one.casefold() != other.casefold():
+        assert first.casefold() != second.casefold()
+
+
+def test_plain_names_stay_as_they_are_and_others_stay_readable():
+    for name in ("wh_vs_that_with_gap", "principle_A_case_1", "step-00000128", "1.5", "x" * 120):
+        assert store.file_name(name) == name
+    assert store.file_name("word order").startswith("word-order~")
+    assert store.file_name("שלום עולם").startswith("שלום-עולם~")
+    assert store.file_name("a b") != store.file_name("a-b") != store.file_name(store.file_name("a b"))
+    assert store.file_name("Wh", ["Wh"]).casefold() != store.file_name("wh", ["wh"]).casefold()
+
+
+def test_a_suite_of_any_name_lies_within_its_run(tmp_path):
+    run, names = RunFolder(tmp_path / "run"), ["../../up", "a/b", "blimp", "x" * 300]
+    for name in names:
+        store.write_table(run.pairs(name), pl.DataFrame({"paradigm": ["p"]}), {"suite": name})
+        store.write_table(run.scores(0, name, 1), pl.DataFrame({"paradigm": ["p"]}))
+        assert run.tokenised(name, "k").parent == tmp_path / "run" / "suites" / "tokens"
+    assert run.suites() == sorted(names) and [run.scored(0, name) for name in names] == [[1]] * 4
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert run.pairs("blimp").name == "blimp.parquet"  # as it always was
+
+
+def test_a_file_name_that_is_not_utf8_can_be_noted(tmp_path):
+    store.write_json(tmp_path / "facts.json", {"source": "caf\udce9.txt", "other": "é"})
+    assert store.read_json(tmp_path / "facts.json") == {"source": "caf\udce9.txt", "other": "é"}
+
+
+def test_what_has_a_files_name_and_is_none_has_no_hash(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OntogenyError, match="pipe is a named pipe and no file"):
+        store.file_hash(tmp_path / "pipe")
+    with pytest.raises(OntogenyError, match="is a folder and no file"):
+        store.file_hash(tmp_path)
 
 
 # --- atomic writes

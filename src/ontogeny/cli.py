@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ontogeny.display import visible
 from ontogeny.records import OntogenyError
 from ontogeny.registry import names
 
@@ -291,9 +293,7 @@ def why(
     here = Run(run, Display())
     found = here.why(paradigm, pair, level, order, suite, most=most, lines=lines)
     here.display.show(why_terminal(found))
-    name = "-".join([paradigm, *([pair] if pair else []), *([f"{level}-{order}"] if (level, order) != ("word", 2) else [])])
-    page = here.folder.report.parent / "why" / f"{name}.html"
-    print(f"page: {write_why(page, found)}")
+    print(f"page: {write_why(here.why_page(found, pair), found)}")
 
 
 @app.command()
@@ -526,10 +526,13 @@ def _with_others() -> None:
 
 def main() -> None:
     """Entry point: errors meant for people are printed plainly; Ctrl-C leaves a run that goes on later."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that has no sign for a character shows ? in its place
     try:
         _with_others() if _is_one_of_many() else app()
     except OntogenyError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:  # typer turns Ctrl-C into an exit
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:

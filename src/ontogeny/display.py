@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.text import Text
+
+WIDEST = 64  # columns of a name in a table, so that the figures beside it have room
+# Control characters, line separators, halves of surrogate pairs and no characters: XML takes few of them, terminals obey some.
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 COLOURS = {
     "entrenched": "bold red",
@@ -20,6 +26,21 @@ COLOURS = {
     "learned": "green",
     "escaped": "yellow",
 }
+
+
+def visible(text: str, lines: bool = True) -> str:
+    """Text of anybody's as terminals, figures and pages can show it: a sign stands for each character that nobody would see.
+
+    `lines`: line ends and tabs stay.  The controls have pictures in Unicode, the others are written out.
+
+    >>> visible("a\\x1b[31m"), visible("a\\u2028b"), visible("a\\nb"), visible("a\\nb", lines=False)
+    ('a␛[31m', 'a⟨U+2028⟩b', 'a\\nb', 'a␊b')
+    """
+    return UNSEEN.sub(lambda found: found[0] if lines and found[0] in "\n\t" else _sign(ord(found[0])), text)
+
+
+def _sign(code: int) -> str:
+    return "␡" if code == 0x7F else chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
 
 
 class Display:
@@ -38,9 +59,7 @@ class Display:
     def console(self) -> Any:
         """A rich console on standard error, so that what a command prints can be piped."""
         if self._console is None:
-            from rich.console import Console
-
-            self._console = Console(stderr=True, highlight=False, quiet=self.quiet, soft_wrap=True)
+            self._console = console(stderr=True, quiet=self.quiet, soft_wrap=True)
         return self._console
 
     def say(self, text: str, style: str | None = None) -> None:
@@ -73,8 +92,10 @@ class Display:
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[rate]}", TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=self.console) as progress:
+        parts = ("description", "fields[rate]", "fields[note]")
+        title, rate, note = (TextColumn(f"{{task.{part}}}", markup=False) for part in parts)
+        columns = (title, BarColumn(), MofNCompleteColumn(), rate, TimeElapsedColumn(), TimeRemainingColumn(), note)
+        with Progress(*columns, console=self.console) as progress:
             self._progress = progress
             try:
                 yield progress
@@ -104,7 +125,7 @@ class Display:
         for row in table.sort("suite", "verdict", "paradigm").iter_rows(named=True):
             interval = "" if row["late_low"] is None else f"{row['late_low']:.3f} to {row['late_high']:.3f}"
             agree = "" if row["agreement"] is None else f"{row['agreement']:.0%}"
-            verdict = f"[{COLOURS[row['verdict']]}]{row['verdict']}[/]" if row["verdict"] in COLOURS else row["verdict"]
+            verdict = coloured(row["verdict"], COLOURS.get(row["verdict"]))
             rows.append((row["paradigm"], verdict, _share(row["early_mean"]), _share(row["late_mean"]), interval, agree))
         self.table(("paradigm", "verdict", ">early", ">late", "interval", ">seeds agree"), rows)
 
@@ -120,7 +141,7 @@ class Display:
         for row in table.iter_rows(named=True):
             needed = "" if row["decides"] is not False else str(row["seeds_needed"] or "more than 64")
             chances = [_share(row[name]) for name in ("supported", "refuted", "falsely")]
-            decides = {True: "yes", False: "[red]no[/]", None: ""}[row["decides"]]
+            decides = {True: "yes", False: coloured("no", "red"), None: ""}[row["decides"]]
             rows.append((row["prediction"], _share(row["effect"]), _share(row["sd"]), *chances, decides, needed, row["note"] or ""))
         columns = ("prediction", ">effect", ">SD", ">supported", ">refuted", ">falsely", "decides", ">seeds needed", "note")
         self.table(columns, rows)
@@ -131,8 +152,7 @@ class Display:
         rows = []
         for row in table.iter_rows(named=True):
             interval = "" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
-            colour = colours.get(row["verdict"])
-            verdict = f"[{colour}]{row['verdict']}[/]" if colour else row["verdict"]
+            verdict = coloured(row["verdict"], colours.get(row["verdict"]))
             about = ", ".join(name for name in (row["paradigm"], row["arm"]) if name)
             rows.append((row["prediction"], about, verdict, _share(row["estimate"]), interval, row["note"] or ""))
         self.table(("prediction", "of", "verdict", ">estimate", "interval", "note"), rows)
@@ -185,21 +205,41 @@ class Display:
         """Anything that rich draws, on standard output."""
         if self.quiet:
             return
-        from rich.console import Console
+        console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(drawn)
 
-        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False).print(drawn)
-
-    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table on standard output; a header that begins with > stands above figures."""
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+        """A table on standard output; a header that begins with > stands above figures.  Text is no markup."""
         from rich.table import Table
 
         drawn = Table(title=None, header_style="bold", box=None, pad_edge=False)
         for place, name in enumerate(headers):
             side: Any = "right" if name.startswith(">") else "left"
-            drawn.add_column(name.removeprefix(">"), justify=side, no_wrap=place < len(headers) - 1 or side == "right")
+            head = coloured(name.removeprefix(">"))
+            last = place == len(headers) - 1 and side == "left"
+            drawn.add_column(head, justify=side, no_wrap=not last, max_width=None if last else WIDEST)
         for row in rows:
-            drawn.add_row(*row)
+            drawn.add_row(*(coloured(cell) if isinstance(cell, str) else cell for cell in row))
         self.show(drawn)
+
+
+def coloured(text: str, style: str | None = None) -> Text:
+    """A cell of a table, as it is written: `wh[that]` is no markup."""
+    from rich.text import Text
+
+    return Text(visible(text, lines=False), style or "")
+
+
+def console(**options: Any) -> Any:
+    """A rich console that writes text as `visible` has it, whoever made it."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class VisibleConsole(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+    return VisibleConsole(highlight=False, **options)
 
 
 QUIET = Display(quiet=True)  # for callers who want nothing said

@@ -17,8 +17,10 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from itertools import product
+from math import prod
 from typing import Any
 
 from ontogeny import recipe as recipes
@@ -26,6 +28,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 
 NAME = re.compile(r"[A-Za-z0-9._-]+")
+MOST_RUNS = 10_000
 Case = dict[str, Any]  # place in the recipe, dotted: value
 
 
@@ -43,10 +46,12 @@ def expand(raw: dict[str, Any], source: str = "recipe") -> list[dict[str, Any]]:
     del base["grid"]
     if "name" not in base:
         raise OntogenyError(f"{source}: name is missing; the runs of a grid are called by it and by their values")
+    if (runs := prod(map(len, axes.values()))) > MOST_RUNS:
+        raise OntogenyError(f"{source}: grid makes {runs:,} runs, more than {MOST_RUNS:,}; make it several")
     made = [_one(base, dict(zip(axes, names, strict=True)), axes) for names in product(*axes.values())]
-    names = [one["name"] for one in made]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise OntogenyError(f"{source}: grid makes two runs called {twice}")
+    names = Counter(one["name"].casefold() for one in made)
+    if twice := next((one["name"] for one in made if names[one["name"].casefold()] > 1), None):
+        raise OntogenyError(f"{source}: grid makes two runs called {twice}, or so but for capitals")
     return made
 
 

@@ -222,6 +222,12 @@ class Run(OpenedRun):
         with self._counting(max(order, 2), [level]):
             return self.ngram_evidence.explain(paradigm, pair, level, order, suite, **options)
 
+    def why_page(self, explanation: Explanation, pair: str | None = None) -> Path:
+        """Where the page of an explanation is, or would be: one place for each paradigm, pair, level and order."""
+        from ontogeny.report.why_page import name_of
+
+        return self.folder.why(name_of(explanation, pair, ((asked.name, one) for asked in self.asked for one in asked.pairs)))
+
     def export(self, path: Path, level: str = "word", order: int = 5) -> None:
         """Writes the Kneser-Ney model of one level and order as an ARPA file, which KenLM and others read."""
         with self._counting(order, [level]):

@@ -25,6 +25,21 @@ from ruamel.yaml.error import YAMLError
 from ontogeny import registry
 from ontogeny.records import OntogenyError
 
+MOST_STEPS = 99_999_999  # names of checkpoints have eight digits
+MOST_TRIES = 1_000_000  # swaps, resamples: hours at most
+# fields of parts that say how much is made, and the most in reach: strings are drawn in time with the square of their length
+MOST = {
+    "words": 10**10,
+    "strings": 10**9,
+    "max_length": 10_000,
+    "lengths": 10_000,
+    "pairs_per_paradigm": 1_000_000,
+    "questions": 1_000_000,
+    "times": 10**9,
+}
+MOST_VALUES = 1_000_000  # in a recipe, its aliases written out
+LONGEST_NAME = 255  # bytes of a folder's name on the usual file systems
+
 
 def _with_strict_numbers(schema: Any) -> Any:
     if isinstance(schema, dict):
@@ -64,9 +79,18 @@ def _from_registry(table: str) -> Any:
             part = registry.load(table, str(fields["kind"]))
         except OntogenyError as error:
             raise ValueError(str(error)) from error
-        return part.model_validate(fields)
+        return _bounded(part.model_validate(fields))
 
     return BeforeValidator(build)
+
+
+def _bounded(part: Any) -> Any:
+    """The part, if what it is asked to make comes to an end."""
+    for name, most in MOST.items():
+        asked = getattr(part, name, None)
+        if max((n for n in (asked if isinstance(asked, tuple) else (asked,)) if isinstance(n, int)), default=0) > most:
+            raise ValueError(f"{name} is {asked}; at most {most:,}")
+    return part
 
 
 CorpusPart = Annotated[SerializeAsAny[Kind], _from_registry("corpus")]
@@ -86,7 +110,7 @@ class Training(Part):
     """Rows in an optimiser step: blocks of the stream, or documents (`unit`)."""
     accumulation: int = Field(1, ge=1)
     """Parts that a step's blocks are split into when they do not fit in memory together; does not change the batch."""
-    steps: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1, le=MOST_STEPS)
     """Optimiser steps; leave out to train for `epochs`."""
     epochs: float = Field(1.0, gt=0)
     """Passes over the training text, used when `steps` is left out."""
@@ -148,7 +172,7 @@ class Schedule(Part):
     """default: powers of two, then every `share` of the steps.  words: every 1M words to 10M, every 10M to 100M, every 100M to
     1B (BabyLM 2025).  steps: those listed.  shares: at those shares of training, whatever its steps are."""
     share: float = Field(0.05, gt=0, le=1)
-    """Distance of the default schedule's later checkpoints, as a share of training."""
+    """Distance of the default schedule's later checkpoints, as a share of training; less than a step is one step."""
     steps: tuple[int, ...] = ()
     """The steps of kind: steps."""
     shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
@@ -231,9 +255,9 @@ class Thresholds(Part):
     """A margin no larger than this is a tie."""
     tie_counts: float = Field(0.5, ge=0, le=1)
     """What a tie counts. 1 gives it to the good sentence, as lm-eval and BabyLM's pipeline do, and so gives their accuracies."""
-    swaps: int = Field(200, ge=0)
+    swaps: int = Field(200, ge=0, le=MOST_TRIES)
     """Swaps of good and bad for the null."""
-    resamples: int = Field(1000, ge=1)
+    resamples: int = Field(1000, ge=1, le=MOST_TRIES)
     """Bootstrap resamples of an interval."""
     seed: int = 0
     """Seed of the swaps and resamples."""
@@ -242,7 +266,7 @@ class Thresholds(Part):
 class Observation(Part):
     """What is read off checkpoints and how it is judged: all that a run around somebody else's checkpoints needs."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^\w[\w.~-]*$")
     """The run's folder under `runs`."""
     suites: tuple[SuitePart, ...] = Field(min_length=1)
     """The minimal pairs that checkpoints are read on."""
@@ -255,10 +279,18 @@ class Observation(Part):
     bos: bool = True
     """Training stream and sentences begin with BOS: BOS doc BOS doc ...; off: documents follow one another without a mark."""
 
+    @field_validator("name")
+    @classmethod
+    def _fits(cls, name: str) -> str:
+        if (size := len(name.encode())) > LONGEST_NAME:
+            raise ValueError(f"takes {size} bytes; a folder's name has at most {LONGEST_NAME}")
+        return name
+
     @field_validator("suites", "instruments")
     @classmethod
     def _names_differ(cls, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _no_doubles(parts, [str(part.name) for part in parts])  # what is read is filed under them
+        """What is read is filed under them, on file systems too that take names which differ in their capitals for the same."""
+        return _no_doubles(parts, [str(part.name).casefold() for part in parts])
 
 
 class Recipe(Observation):
@@ -402,11 +434,23 @@ def _index(entries: list[Any], name: str, setting: str) -> int:
 
 def _yaml(text: str, source: str) -> Any:
     try:
-        return YAML().load(text)
-    except YAMLError as error:
+        found = YAML().load(text)
+        if _values(found, {}) > MOST_VALUES:
+            raise OntogenyError(f"{source}: aliases (*name) stand for more than {MOST_VALUES:,} values; write out what is meant")
+        return found
+    except (YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
         raise OntogenyError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
+
+
+def _values(found: Any, known: dict[int, int]) -> int:
+    """How many values there are with all aliases written out; without end where one stands within itself."""
+    inside = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
+    if id(found) not in known:
+        known[id(found)] = MOST_VALUES + 1  # while it is counted: whoever comes by here again is within it
+        known[id(found)] = 1 + sum(_values(one, known) if isinstance(one, dict | list) else 1 for one in inside)
+    return known[id(found)]
 
 
 TABLE_OF = {

@@ -21,6 +21,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
@@ -47,6 +48,29 @@ PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top
     r"evidence|report|study\.yaml|registered\.json|analysis"
 )
 FIRST = re.compile(r"\.lock|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.\d+\.tmp")  # all that lies there before the recipe
+
+
+# --- names of files -----------------------------------------------------------------------------------------------
+
+PLAIN = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9._-]{0,118}[A-Za-z0-9_-])?")
+DEVICES = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?", re.IGNORECASE)  # on Windows, whatever the ending
+KEPT = 48  # characters of any other name, at most four bytes each
+
+
+def file_name(name: str, apart: Any = None) -> str:
+    """A file's name made of anybody's name: safe on every file system, readable, and another one for every name.
+
+    A name of at most 120 ASCII letters, digits, dots, `_` and `-` stays as it is.  Of any other as many letters stay as fit, then
+    come `~`, which no other name has, and its hash.  `apart`: what tells it from others that would have this name, or this name
+    but for its capitals, which some file systems take for the same; then the hash is of that.
+
+    >>> file_name("wh_island"), file_name("../wh island")
+    ('wh_island', 'wh-island~c40467d28e48')
+    """
+    if apart is None and PLAIN.fullmatch(name) and not DEVICES.fullmatch(name):
+        return name
+    kept = re.sub(r"[^\w-]+", "-", unicodedata.normalize("NFC", name)).strip("-")[:KEPT]
+    return f"{kept or 'name'}~{content_key(name if apart is None else apart)[:12]}"
 
 
 # --- content keys -------------------------------------------------------------------------------------------------
@@ -83,8 +107,24 @@ def missing(path: Path, what: str) -> OntogenyError:
     return OntogenyError(f"{what}: {path} does not exist (looked in {absent.parent}); {hint}")
 
 
+NO_FILES: dict[str, Callable[[Path], bool]] = {
+    "a folder": Path.is_dir,
+    "a named pipe": Path.is_fifo,
+    "a socket": Path.is_socket,
+    "a device": lambda path: path.is_char_device() or path.is_block_device(),
+}
+
+
+def no_file(path: Path) -> OntogenyError:
+    """The error for what has a file's name and is none: a named pipe or a device may have no end."""
+    kind = next((name for name, known in NO_FILES.items() if known(path)), "a link to nothing")
+    return OntogenyError(f"{path} is {kind} and no file; move it away, or name a file")
+
+
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex.  Raises OntogenyError if it is not there."""
+    """SHA-256 of a file's bytes, in hex.  Raises OntogenyError if it is not there, or is a folder, a pipe or a device."""
+    if path.exists() and not path.is_file():
+        raise no_file(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -253,9 +293,10 @@ def human_size(size: float) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON that people can read, atomically."""
+    """Writes JSON that people can read, atomically; half a surrogate pair, as in names of files that are not UTF-8, is escaped."""
+    text = json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n"
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
@@ -479,6 +520,10 @@ class RunFolder:
         """The page."""
         return self.path / "report" / "index.html"
 
+    def why(self, name: str) -> Path:
+        """The page that explains a paradigm or a pair, by a name from `file_name`."""
+        return self.path / "report" / "why" / f"{name}.html"
+
     @property
     def verdicts(self) -> Path:
         """Table of verdicts over all seeds and suites."""
@@ -643,23 +688,24 @@ class RunFolder:
 
     def pairs(self, suite: str) -> Path:
         """Table of a suite's pairs as they were scored."""
-        return self.path / "suites" / f"{suite}.parquet"
+        return self.path / "suites" / f"{file_name(suite)}.parquet"
 
     def tokenised(self, suite: str, key: str) -> Path:
         """Table of a suite's pairs as token ids, by a key of pairs, tokenizer and settings."""
-        return self.path / "suites" / "tokens" / f"{suite}-{key}.parquet"
+        return self.path / "suites" / "tokens" / f"{file_name(suite)}-{key}.parquet"
 
     def suites(self) -> list[str]:
         """Names of the suites that this run knows."""
-        return sorted(p.stem for p in (self.path / "suites").glob("*.parquet"))
+        tables = (self.path / "suites").glob("*.parquet")
+        return sorted(table_metadata(p).get("suite", p.stem) if "~" in p.stem else p.stem for p in tables)
 
     def scores(self, seed: int, suite: str, step: int) -> Path:
         """Table of one checkpoint's scores on one suite."""
-        return self.seed(seed) / "scores" / suite / f"{step_name(step)}.parquet"
+        return self.seed(seed) / "scores" / file_name(suite) / f"{step_name(step)}.parquet"
 
     def scored(self, seed: int, suite: str) -> list[int]:
         """Steps that have scores, in order."""
-        return sorted(step_of(p) for p in (self.seed(seed) / "scores" / suite).glob("step-*.parquet"))
+        return sorted(step_of(p) for p in (self.seed(seed) / "scores" / file_name(suite)).glob("step-*.parquet"))
 
     def scan_scores(self, suite: str) -> pl.LazyFrame | None:
         """All scores of a suite with columns `seed` and `step`, lazily; None if there are none."""

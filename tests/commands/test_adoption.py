@@ -125,3 +125,10 @@ def test_a_run_is_never_begun_in_the_folder_of_what_is_opened(finished_run, tmp_
     with pytest.raises(OntogenyError, match=r"theirs is there already .* such as --set name=theirs-2"):
         adoption.adopt(theirs, SUITE, None, None, [], tmp_path, QUIET)
     assert sorted(p.name for p in theirs.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["שלום", ".hidden model", "-x", "a\nb"])
+def test_a_folder_of_any_name_makes_a_run(finished_run, tmp_path, name):
+    shutil.copytree(RunFolder(finished_run).checkpoint(1, tiny.TRAINED[-1]), tmp_path / name)
+    here = adopt(tmp_path / name, tmp_path / "runs")
+    assert here.folder.path.parent == tmp_path / "runs" and Run(here.folder.path).folder.checkpoints(0)

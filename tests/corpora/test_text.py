@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ontogeny.corpora import text as corpora_text
 from ontogeny.corpora.text import Text
 from ontogeny.records import Document, OntogenyError
 
@@ -259,3 +261,57 @@ def test_every_word_of_the_development_text_is_read(real_data):
     folder = real_data / "corpora" / "babylm_like" / "dev"
     words = sum(len(document.text.split()) for document in Text(path=folder).documents())
     assert words == 519_013
+
+
+# --- what has no end ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["b.txt", "b.jsonl", "b.txt.gz"])
+def test_a_named_pipe_is_refused_before_it_is_opened(tmp_path, name):
+    (tmp_path / "a.txt").write_text("a\n")
+    os.mkfifo(tmp_path / name)
+    assert f"{name} is a named pipe and no file" in refusal(tmp_path)
+    assert "is a named pipe and no file" in refusal(tmp_path / name)
+    os.mkfifo(tmp_path / "other")  # its name is no text's: it is not looked at
+    (tmp_path / name).unlink()
+    assert texts(tmp_path) == ["a"]
+
+
+def test_a_socket_a_link_to_a_device_and_a_link_to_nothing_are_refused(tmp_path):
+    (tmp_path / "a.txt").symlink_to("/dev/zero")
+    assert "a.txt is a device and no file" in refusal(tmp_path)
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "a.txt").symlink_to(tmp_path / "gone.txt")
+    assert "a.txt is a link to nothing and no file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"\n", b"the cat .\n"])
+def test_gzip_that_holds_more_than_any_text_is_refused_early(tmp_path, line):
+    with gzip.open(tmp_path / "bomb.txt.gz", "wb") as file:
+        file.write(line * (20_000_000 // len(line)))
+    said = refusal(tmp_path / "bomb.txt.gz")
+    assert "bomb.txt.gz: " in said and "of gzip hold more than" in said and "unpack it (gunzip)" in said
+    assert float(said.split("more than ")[1].split(" MB")[0]) < 5
+
+
+def test_gzip_of_text_is_read_however_long(tmp_path):
+    words = [f"{number * 7919 % 10007} and" for number in range(150_000)]
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("\n".join(words).encode()))
+    assert texts(tmp_path) == words
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora_text, "LONGEST_LINE", 1000)
+    (tmp_path / "a.txt").write_text(f"short\n{'x' * 1001}")
+    assert "a.txt:2: this line has more than 1000 B" in refusal(tmp_path / "a.txt")
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"\0" * 5000))
+    assert "b.txt.gz:1: this line has more than" in refusal(tmp_path / "b.txt.gz")
+    (tmp_path / "c.txt").write_text(f"{'x' * 999}\n" * 3)
+    assert texts(tmp_path / "c.txt") == ["x" * 999] * 3
+
+
+def test_files_of_any_names_are_sources_that_tables_can_hold(tmp_path):
+    for name in (b"caf\xe9.txt", b"a\nb\x1b.txt"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("a\n")
+    found = [document.source for document in Text(path=tmp_path).documents()]
+    assert found == ["a␊b␛.txt", "caf⟨U+DCE9⟩.txt"]

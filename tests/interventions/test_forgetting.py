@@ -104,3 +104,7 @@ def test_a_recipe_has_it_and_is_read_back():
     assert recipes.parse(recipes.dump(recipe)) == recipe
     with pytest.raises(OntogenyError, match="steps are a whole number"):
         tiny.recipe("interventions=[{kind: active-forgetting, every: 2.5}]")
+
+
+def test_a_distance_of_less_than_a_step_is_one_step():
+    assert resets(1e-300, window(until=0.5), 20) == tuple(range(1, 10))

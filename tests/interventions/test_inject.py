@@ -172,3 +172,8 @@ def test_a_run_reads_what_was_added_and_lists_it(context_of):
     log = [json.loads(line) for line in context.folder.changes(1, "inject").read_text().splitlines()]
     assert [line["changed"] for line in log if "changed" in line] == ["added, 1 of 2", "added, 2 of 2"]
     assert sum(len(line["text"].split()) for line in log if "removed" in line) == 4
+
+
+def test_more_than_can_be_added_is_refused(context_of):
+    with pytest.raises(OntogenyError, match="inject would add 1e\\+301 words"):
+        apply(context_of, Inject(lines=["x"], share=1e300))

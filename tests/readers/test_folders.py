@@ -59,3 +59,9 @@ def test_names_tell_folders_apart():
     assert names_of([Path("/one")]) == ["one"]
     with pytest.raises(OntogenyError, match="/a/one is listed twice"):
         names_of([Path("/a/one"), Path("/a/one")])
+
+
+def test_tables_of_two_folders_never_share_a_name():
+    paths = [Path("/s/a-b/c"), Path("/s/a/b-c"), Path("/s/q/c"), Path("/s/q/b-c"), Path("/s/A-b/c")]
+    assert len({name.casefold() for name in names_of(paths)}) == len(paths)
+    assert all("/" not in name and len(name) < 130 for name in names_of([Path("/a/" + "x" * 250), Path("/a/[1] b\n")]))

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 from synthetic_run import curves_of, losses_of, paradigm_names, verdicts_of
 
+from ontogeny.display import visible
 from ontogeny.pages.axes import save, span_rows, step_ticks, taken_apart
 from ontogeny.pages.panel import Clock, chart
 from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
@@ -152,3 +154,13 @@ def test_words_stand_out_from_the_paper(place: int) -> None:
     palette = (LIGHT, DARK)[place]
     words = [pair[place] for pair in VERDICT_COLOURS.values()] + [palette.ink, palette.quiet, palette.good]
     assert min(contrast(colour, palette.paper) for colour in words) >= 4.5  # WCAG 2.2, AA
+
+
+@pytest.mark.parametrize("name", ["a\x01b", "a\0b", "a\u2028b", "a\ufffeb", "a\x1bb", "a\"'\\\\b", "</text>&amp;<script>", "\x0b"])
+def test_a_figure_of_any_names_is_drawn(name: str, tmp_path: Path) -> None:
+    """The renderer ends the whole process, or raises, at some of them."""
+    curves = ONE.with_columns(paradigm=pl.lit(name), phenomenon=pl.lit(name))
+    drawn = accuracy_map(curves, verdicts_of(curves))
+    path = save(drawn, tmp_path / "map.svg")
+    assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    assert json.dumps(visible(name))[1:-1] in text(drawn)

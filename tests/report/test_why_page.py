@@ -15,7 +15,7 @@ from synthetic_explanation import PAIR, deciding, explanation, lines
 
 from ontogeny.records import Pair
 from ontogeny.report import why_words as words
-from ontogeny.report.why_page import render, write
+from ontogeny.report.why_page import name_of, render, write
 from ontogeny.report.why_terminal import why_terminal
 
 
@@ -174,3 +174,44 @@ def test_shares_and_factors() -> None:
     assert words.likelier(0.01) == "about as likely as the other"
     assert words.likelier(math.log(2.5)) == "2.5 times likelier"
     assert words.likelier(40) == "more than a trillion times likelier"
+
+
+def test_pages_of_different_names_have_different_files() -> None:
+    named = [
+        ("Wh", "1"),
+        ("wh", "1"),
+        ("a", "b-c"),
+        ("a-b", "c"),
+        ("a-b", "1"),
+        ("a", "b"),
+        ("p", "token-3"),
+        ("x/y", "../1"),
+        ("q", "2"),
+    ]
+    pairs = [("one", Pair(paradigm, pair, "g", "b")) for paradigm, pair in named]
+    pairs += [("two", Pair("q", "2", "g", "b"))]
+    asked = {(suite, one.paradigm, pair) for suite, one in pairs for pair in (None, one.pair)}
+    files = {
+        name_of(explanation(suite=suite, paradigm=paradigm, level=level, order=order), pair, pairs).casefold()
+        for suite, paradigm, pair in asked
+        for level, order in (("word", 2), ("token", 3))
+    }
+    assert len(files) == 2 * len(asked)
+    assert all("/" not in file and not file.startswith(".") for file in files)
+
+
+def test_plain_names_are_the_pages_names() -> None:
+    pairs = [("blimp", PAIR), ("blimp", Pair("principle_A_case_1", "3", "g", "b"))]
+    plain = explanation(suite="blimp", level="word", order=2)
+    assert name_of(plain, None, pairs) == PAIR.paradigm
+    assert name_of(plain, "17", pairs) == f"{PAIR.paradigm}-17"
+    assert name_of(explanation(level="token", order=3), None, pairs) == f"{PAIR.paradigm}-token-3"
+    assert name_of(explanation(paradigm="principle_A_case_1", level="word", order=2), None, pairs) == "principle_A_case_1"
+
+
+def test_a_page_of_any_names_and_lines_is_written(tmp_path: Path) -> None:
+    odd = "a\ud800\x1b\0<b>"
+    pair = Pair(odd, odd, f"Anna {odd}", "Anna saw.", odd)
+    behind = lines().with_columns(left=pl.lit("a\x07\u2028"))
+    page = write(tmp_path / "odd.html", explanation(paradigm=odd, example=pair, lines=behind)).read_text(encoding="utf-8")
+    assert "a⟨U+D800⟩␛␀&lt;b&gt;" in page and "a␇⟨U+2028⟩" in page and not re.search("[\x00-\x08\x1b]", page)

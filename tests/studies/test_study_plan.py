@@ -2,7 +2,7 @@ import planned_study
 import pytest
 
 from ontogeny.records import OntogenyError
-from ontogeny.studies import study_file
+from ontogeny.studies import commands, study_file
 from ontogeny.studies.arms import recipe_differences, slug, window_in_words
 
 
@@ -189,3 +189,17 @@ def test_an_arm_of_just_that_name_goes_before_a_pattern(tmp_path):
     assert named.names_meant("all *") == {"all -1", "all 0.5", "all 1", "all [1]"}
     assert named.names_meant("none") == set()
     assert planned_study.study(tmp_path).names_meant("all [1]") == {"all 1"}
+
+
+def test_slugs_of_long_names_fit_a_folder():
+    long = [slug("dose " * 100 + end) for end in ("a", "b")]
+    assert long[0] != long[1] and all(len(name) < 100 for name in long)
+
+
+def test_a_study_is_not_begun_under_a_name_that_is_a_path(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("../up", "a/b", "", "a\nb"):
+        with pytest.raises(OntogenyError, match="a study's name"):
+            commands.new(name, "recipe.yaml", None)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -198,3 +199,28 @@ def test_faulty_items_are_named(tmp_path):
 def test_a_list_of_options_beside_good_and_bad_is_a_column_like_others(tmp_path):
     row = {"paradigm": "p", "good": "a", "bad": "b", "options": ["x", "y", "z"]}
     assert pairs(tmp_path / "a.jsonl", json.dumps(row)) == [Pair("p", "1", "a", "b")]
+
+
+@pytest.mark.parametrize("field", ["paradigm", "pair", "good", "phenomenon"])
+@pytest.mark.parametrize(
+    ("character", "said"), [("\0", "holds a null character, U+0000"), ("\ud800", "holds half a surrogate pair")]
+)
+def test_what_no_table_can_hold_is_refused_with_its_line(tmp_path, field, character, said):
+    rows = [{"paradigm": "p", "pair": str(number), "good": "g", "bad": "b", "phenomenon": "q"} for number in range(3)]
+    rows[1][field] += character
+    assert f"a.jsonl:2: {field!r} {said}" in refusal(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+
+
+def test_other_names_are_taken_as_they_are(tmp_path):
+    names = ["wh[that]", "../up", "a\x01b", "a\u2028b", "x" * 300, "שלום", "[/x]"]
+    content = "\n".join(json.dumps({"paradigm": name, "good": "g", "bad": "b"}) for name in names)
+    assert [pair.paradigm for pair in pairs(tmp_path / "a.jsonl", content)] == names
+
+
+def test_tables_of_other_scripts_have_names_of_their_own(tmp_path):
+    assert [Table(path=tmp_path / f"{name}.csv").name for name in ("שלום", "עולם", "my pairs")] == ["שלום", "עולם", "my-pairs"]
+
+
+def test_a_named_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "pairs.jsonl")
+    assert "pairs.jsonl is a named pipe and no file" in refusal(tmp_path / "pairs.jsonl")

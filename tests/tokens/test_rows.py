@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ontogeny.records import OntogenyError
 from ontogeny.tokens import token_store
-from ontogeny.tokens.rows import NOT_COUNTED, Blocks, Documents, rows_of, targets
+from ontogeny.tokens.rows import NOT_COUNTED, Blocks, Documents, rows_of, some_rows, targets
 
 TEXTS = ("a b c", "b", "c a a b b", "a b")  # tokens with BOS: 4, 2, 6, 3
 settle = settings(max_examples=40, deadline=None)
@@ -117,3 +117,9 @@ def test_blocks_and_documents_have_the_same_targets_where_nothing_is_cut(text):
     assert len(blocks) == 1
     assert blocks.predicted(np.array([True])).tolist() == documents.predicted(np.full(4, True)).tolist() == [False] + [True] * 14
     assert targets(documents.take(every(documents))) == 15
+
+
+def test_a_text_shorter_than_a_block_has_no_row_to_train_on(text):
+    assert len(some_rows(text, "block", 14)) == 1 and len(some_rows(text, "document", 15)) == 4
+    with pytest.raises(OntogenyError, match=r"train.bin has 15 tokens, and a block of 15 takes 16"):
+        some_rows(text, "block", 15)

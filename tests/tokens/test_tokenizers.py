@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from functools import cache
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ontogeny.records import OntogenyError
+from ontogeny.tokens import token_store
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 from ontogeny.tokens.token_store import encode
-from ontogeny.tokens.trained import BPE, SPECIAL, Byte, Character, Unigram, WordTokenizer, letters
+from ontogeny.tokens.trained import BPE, SPECIAL, Byte, Character, Unigram, WordTokenizer, _cut, letters
 
 TEXTS = ("the cat sat on the mat.", "the cats sit on the mats!", "Ünïcode — 猫 は 座る", "a\ttab and  two spaces")
 any_text = given(st.text(st.characters(exclude_categories=("Cs",))))
@@ -239,3 +241,30 @@ def test_characters_are_tokens_spaces_and_line_ends_included():
 def test_a_folder_without_a_tokenizer_is_named(tmp_path):
     with pytest.raises(OntogenyError, match=r"holds no tokenizer that transformers can open"):
         open_tokenizer(tmp_path)
+
+
+@given(st.text(st.sampled_from("ab \n"), max_size=60), st.integers(1, 9))
+def test_a_text_that_is_cut_is_whole_and_has_no_long_word(text, longest):
+    pieces = _cut(text, longest)
+    assert "".join(pieces) == text and all(pieces)
+    assert all(len(word) <= longest for piece in pieces for word in piece.split())
+    if all(len(run) < longest for run in re.findall(r"\S+|\s+", text)):
+        assert len(pieces) <= 1
+
+
+@pytest.mark.parametrize("kind", [BPE, Unigram])
+def test_pieces_are_learned_of_long_words_cut(kind, monkeypatch):
+    """The trainers take time with the square of a word's length: an hour for a million characters."""
+    word = "".join("abcd"[i * i % 7 % 4] for i in range(3000))
+    monkeypatch.setattr(kind, "longest", 100)
+    whole = kind(vocab_size=300, exact=False).make(tiny.documents("a b", word))
+    cut = kind(vocab_size=300, exact=False).make(tiny.documents("a b", *(word[at : at + 100] for at in range(0, 3000, 100))))
+    assert whole.get_vocab() == cut.get_vocab()
+    assert whole.decode(ids(whole, word)) == word
+
+
+def test_a_word_of_a_million_characters_is_learned_from(tmp_path):
+    word = "".join(chr(97 + i * i % 26) for i in range(1_000_000))
+    tokenizer = BPE(vocab_size=300, exact=False).make(tiny.documents("a b c", word))
+    written = token_store.write(tmp_path, "train", tiny.documents("a b", word), tokenizer, bos=True, key="k")
+    assert written.facts["longest_word"] == 1_000_000

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ontogeny.recipe import Schedule, Training
 from ontogeny.records import OntogenyError
-from ontogeny.training.schedule import checkpoint_steps, learning_rate, total_steps, warmup_steps
+from ontogeny.training.schedule import checkpoint_steps, learning_rate, multiples, total_steps, warmup_steps
 
 
 def test_the_default_schedule_of_6600_steps():
@@ -117,3 +117,23 @@ def test_shares_are_the_same_part_of_any_training() -> None:
 def test_shares_without_their_kind_or_beyond_training_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="shares"):
         Schedule.model_validate(wrong)
+
+
+@pytest.mark.parametrize("share", [1e-300, 5e-324, 0.01, 0.125])
+def test_a_share_of_less_than_a_step_is_one_step(share):
+    assert checkpoint_steps(Schedule(share=share), 8, 1) == list(range(9))
+
+
+@given(st.floats(1e-3, 1), st.integers(1, 400))
+def test_multiples_are_those_of_the_share(share, steps):
+    every = {round(k * share * steps) for k in range(1, int(1 / share) + 1)}
+    assert {*multiples(share * steps, steps), 0, steps} == {*every, 0, steps}
+
+
+def test_what_never_ends_is_refused():
+    with pytest.raises(OntogenyError, match=r"checkpoints.share is 1e-09: 90,000,000 checkpoints, more than 100,000"):
+        checkpoint_steps(Schedule(share=1e-9), 90_000_000, 1)
+    with pytest.raises(OntogenyError, match=r"training.epochs is 1e\+300: .* steps, more than 99,999,999"):
+        total_steps(Training(epochs=1e300), 100)
+    with pytest.raises(ValidationError):
+        Training(steps=10**15)

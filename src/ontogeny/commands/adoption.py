@@ -14,7 +14,7 @@ from ontogeny.laboratory import Run
 from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
-from ontogeny.store import RunFolder
+from ontogeny.store import RunFolder, file_name
 
 
 def adopt(
@@ -33,7 +33,7 @@ def adopt(
     Raises OntogenyError if nothing is found there, or more than one clock, or if two checkpoints of a seed have one step.
     """
     found = sources.find(source, names)
-    raw: dict[str, Any] = {"name": name or _safe(source), "suites": [suite_part(suite, suite_path)]}
+    raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
     for setting in settings:
         recipes.override(raw, setting)
     here = Run.begin(recipes.build(Observation, raw, f"opening {source}"), root, display)
@@ -61,5 +61,8 @@ def _same_checkpoints(folder: RunFolder, found: dict[int, list[Checkpoint]]) -> 
                 )
 
 
-def _safe(source: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", source.resolve().stem if source.is_file() else source.resolve().name)
+def _name_of(source: Path) -> str:
+    """A run's name: the source's with `-` for signs; one that has other letters, or begins with a sign, as `file_name` has it."""
+    own = source.resolve().stem if source.is_file() else source.resolve().name
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", own)
+    return plain if own.isascii() and plain[:1].isalnum() else file_name(own)

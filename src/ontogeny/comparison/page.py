@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from ontogeny.pages.panel import Clock, Panel, chart, shown
 from ontogeny.pages.templates import look, templates
 from ontogeny.pages.words import decimals, difference, human, probability
 from ontogeny.report.headline import MEANINGS
-from ontogeny.store import atomic, claim, file_hash, human_size, write_table
+from ontogeny.store import atomic, claim, file_hash, file_name, human_size, write_table
 
 GLYPHS = {  # beside the colour, so that no verdict is told by it alone
     "entrenched": "✕",
@@ -58,7 +59,7 @@ def compare(
 def where(paths: Sequence[Path], root: Path) -> Path:
     """The folder in `root` of the page that compares these runs, by what their names have in common."""
     common, own = parted([path.resolve().name for path in paths])
-    return root / FOLDER.format(common or "-".join(own[:2]))
+    return root / FOLDER.format(file_name(common or "-".join(own[:2])))
 
 
 def write_comparison(gathered: RunComparison, folder: Path) -> Path:
@@ -152,7 +153,7 @@ def _links(gathered: RunComparison, folder: Path) -> dict[str, str]:
     base = folder.resolve().parent
     pages = {read.label: read.folder.report.resolve() for read in gathered.reads}
     near = {label: page for label, page in pages.items() if page.exists() and page.is_relative_to(base)}
-    return {label: f"../{page.relative_to(base).as_posix()}" for label, page in near.items()}
+    return {label: quote(f"../{page.relative_to(base).as_posix()}") for label, page in near.items()}
 
 
 def overview(gathered: RunComparison) -> tuple[list[str], list[list[str]]]:

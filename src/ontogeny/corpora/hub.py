@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ontogeny.corpora.text import Unit, checked, cut, walk
+from ontogeny.display import visible
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
@@ -69,7 +70,7 @@ class Hub(Kind):
 
     def _source(self) -> str:
         folder = self._folder()
-        return folder.resolve().name if folder else self.name
+        return visible(folder.resolve().name if folder else self.name, lines=False)
 
     def _folder(self) -> Path | None:
         path = Path(self.name).expanduser()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator
 
+from ontogeny.display import visible
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing
+from ontogeny.store import content_key, file_hash, human_size, missing, no_file
 
 Unit = Literal["line", "file"]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
@@ -24,6 +27,8 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 HELD_OUT = frozenset({".dev", ".test"})  # BabyLM's extensions of what must not be trained on
 PARQUET_ROWS = 1024  # rows in memory at a time
+LONGEST_LINE = 2**28  # bytes; the longest of known corpora, text8, is one line of 10^8
+PACKED, FREE = 100, 1_000_000  # most bytes of text from a byte of gzip, and bytes before that counts; English gives 3 or 4
 
 
 class Text(Kind):
@@ -56,7 +61,7 @@ class Text(Kind):
                 for piece in cut(text, self.document):
                     if piece.strip():
                         empty = False
-                        yield Document(piece, name, number)
+                        yield Document(piece, visible(name, lines=False), number)
         if empty:
             raise OntogenyError(f"corpus: {self.path} holds no text: every line of its {len(files)} file(s) is blank")
 
@@ -65,11 +70,13 @@ class Text(Kind):
         root = self.path.expanduser()
         if not root.exists():
             raise missing(root, "corpus")
-        everything = {root.name: root} if root.is_file() else dict(walk(root))
+        everything = dict(walk(root)) if root.is_dir() else {root.name: root}
         names = sorted(name for name in everything if _suffix(name) in READERS and self._wanted(name))
         found = {name: everything[name] for name in names}
         if not found:
             raise OntogenyError(_nothing_in(root, everything, self.pattern))
+        if none := next((file for file in found.values() if not file.is_file()), None):
+            raise no_file(none)
         self._refuse_doubles(found)
         return found
 
@@ -204,10 +211,12 @@ def _python(value: Any, place: str) -> Any:
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     r"""1-based number and text of every line, without \n; splitting bytes at \n never cuts a character in two."""
-    offset = 0
+    offset, limit = 0, float(FREE)
     try:
         with _opened(file) as stream:
-            for number, raw in enumerate(stream, 1):
+            for number, raw in enumerate(_raw_lines(file, stream), 1):
+                if offset > limit or len(raw) > LONGEST_LINE:
+                    limit = _limit(file, number, raw, offset, stream)
                 skip = len(BYTE_ORDER_MARK) if number == 1 and raw.startswith(BYTE_ORDER_MARK) else 0
                 try:
                     yield number, raw[skip:].removesuffix(b"\n").decode()
@@ -218,6 +227,31 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
         raise OntogenyError(f"{file}: broken gzip after {offset} bytes of text ({error}); fetch it again") from None
     except PermissionError:
         raise OntogenyError(f"{file}: you may not read this file; change its permissions") from None
+
+
+def _raw_lines(file: Path, stream: IO[bytes]) -> Iterable[bytes]:
+    """Every line; where one could be without end, no more of it than tells so."""
+    if isinstance(stream, gzip.GzipFile) or file.stat().st_size > LONGEST_LINE:
+        return iter(partial(stream.readline, LONGEST_LINE + 1), b"")
+    return stream
+
+
+def _limit(file: Path, number: int, raw: bytes, offset: int, stream: IO[bytes]) -> float:
+    """Bytes of text up to which there is nothing to check.
+
+    Raises OntogenyError at what would fill the memory, or unpack for hours.
+    """
+    if len(raw) > LONGEST_LINE:
+        raise OntogenyError(f"{file}:{number}: this line has more than {human_size(LONGEST_LINE)}; break it into lines")
+    if not isinstance(stream, gzip.GzipFile):
+        return math.inf
+    packed = stream.fileobj.tell()
+    if offset > FREE + PACKED * packed:
+        raise OntogenyError(
+            f"{file}: {human_size(packed)} of gzip hold more than {human_size(offset)} of text, {offset // packed} times as much, "
+            "which no text does; if it is meant, unpack it (gunzip) and read that"
+        )
+    return FREE + PACKED * packed
 
 
 def _opened(file: Path) -> IO[bytes]:

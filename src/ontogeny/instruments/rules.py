@@ -47,7 +47,7 @@ class Rules(Instrument):
     longest: int = Field(300, ge=2)
     """Symbols of prompt and completion at which a completion is cut and judged as it stands; the model's context, if that is
     less."""
-    strings: int = Field(256, ge=1)
+    strings: int = Field(256, ge=1, le=1_000_000)
     """Strings of the split `test` that the loss is read on."""
     min_length: int = Field(1, ge=1)
     """Fewest symbols of such a string; of a task, of its question."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from ontogeny.interventions.kinds import Course, Window
 from ontogeny.interventions.reset import Steps, begun, embeddings, renew, step_at, total_steps
 from ontogeny.records import OntogenyError
+from ontogeny.training.schedule import multiples
 from ontogeny.training.treatment import Change
 
 if TYPE_CHECKING:
@@ -61,5 +62,4 @@ def resets(every: float, when: Window, steps: int) -> tuple[int, ...]:
     """Optimiser steps done when the embeddings are reset: each `every` after the window begins, and before it ends."""
     first, last = step_at(when.start, steps), step_at(when.until, steps)
     apart = every if every >= 1 else every * steps
-    distances = (round(k * apart) for k in range(1, int(steps / apart) + 1))
-    return tuple(sorted({first + distance for distance in distances if 0 < distance < last - first}))
+    return tuple(sorted({first + distance for distance in multiples(apart, steps) if 0 < distance < last - first}))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 
+MOST = 10**10  # words
+
+
 class Inject(TextEdit):
     """Adds documents, again and again until there are as many as asked for, between those of the text, which stay in order.
 
@@ -98,10 +101,13 @@ class Inject(TextEdit):
         """How many documents are added to a text of so many words."""
         if not len(lengths):
             raise OntogenyError("inject: there is no document to add")
+        wanted = float(self.times * int(lengths.sum())) if self.times is not None else (self.share or 0.0) * words
+        if wanted > MOST:
+            raise OntogenyError(
+                f"inject would add {wanted:.3g} words, more than {MOST:.0g}; make {'times' if self.times else 'share'} smaller"
+            )
         if self.times is not None:
             return self.times * len(lengths)
-        assert self.share is not None
-        wanted = self.share * words
         rounds = int(wanted // lengths.sum())
         sums = np.concatenate([[0], np.cumsum(lengths)])
         size = rounds * len(lengths) + int(np.argmin(np.abs(sums - (wanted - rounds * lengths.sum()))))

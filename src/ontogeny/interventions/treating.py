@@ -9,7 +9,7 @@ from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import CorpusEdit, Course, Objective, Window
 from ontogeny.interventions.streams import Stream
 from ontogeny.records import OntogenyError
-from ontogeny.tokens.rows import rows_of
+from ontogeny.tokens.rows import some_rows
 from ontogeny.training.treatment import Loss, Period, Treatment, batch_loss
 
 
@@ -24,7 +24,7 @@ def treatment(context: InterventionContext, streams: Sequence[Stream], seed: int
             f"interventions: {objective.kind} is for models of the next token; {recipe.model.kind} has an objective of its own"
         )
     return Treatment(
-        periods=tuple(Period(stream.until, rows_of(stream.text, settings.unit, settings.context)) for stream in streams),
+        periods=tuple(Period(stream.until, some_rows(stream.text, settings.unit, settings.context)) for stream in streams),
         loss=objective.loss(ground) if objective else own,
         model=(lambda network: objective.model(network, ground)) if objective else (lambda network: network),
         changes=tuple(part.change(context, seed) for part in recipe.interventions if isinstance(part, Course)),

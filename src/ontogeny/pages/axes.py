@@ -12,6 +12,7 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from ontogeny.display import visible
 from ontogeny.pages.theme import LIGHT, VERDICT_COLOURS, config
 from ontogeny.records import OntogenyError
 from ontogeny.store import atomic
@@ -136,13 +137,22 @@ def step_axis(last: int, field: str = "step:Q") -> Any:
 
 
 def taken_apart(chart: alt.Chart) -> tuple[dict[str, Any], Tables]:
-    """A chart's specification without schema and config, and its tables (not walked through: they can be large)."""
+    """A chart's specification without schema and config, and its tables, as they can be drawn."""
     bare = chart.copy(deep=False)
     bare.datasets = alt.Undefined
     spec = bare.to_dict(validate=False)
     own = chart._get("datasets")
     tables = {**spec.pop("datasets", {}), **({} if own is alt.Undefined else own)}
-    return {name: value for name, value in spec.items() if name not in ("$schema", "config")}, tables
+    return legible({name: value for name, value in spec.items() if name not in ("$schema", "config")}), legible(tables)
+
+
+def legible(value: Any) -> Any:
+    """The same with all text as `visible` has it: the renderer ends the whole process at a control character in a name."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {legible(name): legible(entry) for name, entry in value.items()}
+    return [legible(entry) for entry in value] if isinstance(value, list) else value
 
 
 def span_rows(spans: pl.DataFrame | None, last: int) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 import vl_convert
 
-from ontogeny.pages.axes import DRAWING, VEGA_LITE, Rows, Tables, taken_apart
+from ontogeny.pages.axes import DRAWING, VEGA_LITE, Rows, Tables, legible, taken_apart
 from ontogeny.pages.theme import DARK, LIGHT, config
 from ontogeny.store import content_key
 
@@ -26,7 +26,7 @@ class Charts:
         """Keeps a chart, and returns the name that the page draws it by."""
         drawing = chart.__dict__.get(DRAWING)  # a chart that `filled` made
         spec, own = self._spec(chart if drawing is None else drawing)
-        tables = own if drawing is None else {**own, **chart.datasets}
+        tables = own if drawing is None else {**own, **legible(chart.datasets)}
         used = {table: self._keep(self._tables, "t", columns(rows)) for table, rows in tables.items()}
         name = f"c{len(self._charts)}"
         self._charts[name] = [spec, used]

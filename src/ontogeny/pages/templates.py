@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ontogeny.display import visible
 from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
 from ontogeny.store import content_key
 
@@ -16,14 +17,24 @@ from ontogeny.store import content_key
 def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment:
     """The templates of a page's own `rooms`, and below them what all pages share; `filters` are added to its own.
 
-    Escapes everything, and takes a name that a template has and nobody gave for an error.
+    Escapes everything, shows what nobody would see, and takes a name that a template has and nobody gave for an error.
     """
     loader = jinja2.FileSystemLoader([*rooms, Path(__file__).parent])
     found = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     found.filters |= {"breakable": breakable, "in_rows": in_rows, **filters}
     return found
+
+
+def _visible(value: Any) -> Any:
+    """What a page shows of a value; markup stays markup."""
+    return type(value)(visible(value)) if isinstance(value, str) else value
 
 
 def look() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -145,7 +146,7 @@ def _asked(suite: str, path: str | None) -> SuitePairs:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """A name for each folder: the last part of its path, or as many of the last parts as tell them all apart.
+    """A file's name for each folder: the last part of its path, or as many of the last parts as tell them all apart.
 
     Raises OntogenyError for a folder that is there twice.
     """
@@ -153,7 +154,9 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     if twice := next((path for path in paths if paths.count(path) > 1), None):
         raise OntogenyError(f"{twice} is listed twice")
     parts = next(n for n in range(1, 10_000) if len({path.parts[-n:] for path in paths}) == len(paths))
-    return ["-".join(part for part in path.parts[-parts:] if part != path.anchor) for path in paths]
+    own = [[part for part in path.parts[-parts:] if part != path.anchor] for path in paths]
+    joined = Counter("-".join(names).casefold() for names in own)
+    return [store.file_name(name, names if joined[name.casefold()] > 1 else None) for names in own for name in ["-".join(names)]]
 
 
 def _same(folder: Path, table: Path, asked: SuitePairs, bos: bool) -> bool:

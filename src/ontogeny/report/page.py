@@ -13,7 +13,7 @@ from ontogeny.report.panels import panels_of
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.sections import suite_section
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, atomic
+from ontogeny.store import RunFolder, atomic, file_name
 
 SCALE = 1.5  # resolution of PNG files
 
@@ -84,6 +84,6 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
                 one = chart(panel, frames, results.clock)
             except Exception:  # the page says what it is
                 continue
-            suffix = f"-{suite}" if place else ""
-            written += [save(one, folder / f"{panel.name}{suffix}.{ending}", scale=SCALE) for ending in panel.files]
+            name = file_name(f"{panel.name}-{suite}" if place else panel.name)
+            written += [save(one, folder / f"{name}.{ending}", scale=SCALE) for ending in panel.files]
     return written

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny.pages.templates import look, templates
 from ontogeny.report import why_words as words
 from ontogeny.report.examples import marked
-from ontogeny.store import atomic
+from ontogeny.store import atomic, file_name
 
 if TYPE_CHECKING:
     from ontogeny.evidence.why import Explanation
+    from ontogeny.records import Pair
 
 CONTEXT = 90  # characters of a line kept on either side of its key
 FULL = math.log(1e5)  # nats: a token this unlikely has a full bar
+WAY = re.compile(r"-(token|word)-\d+$", re.IGNORECASE)  # how names end of pages that are not about bigrams of words
+
+
+def name_of(explanation: Explanation, pair: str | None, pairs: Iterable[tuple[str, Pair]]) -> str:
+    """The page's name: PARADIGM, PARADIGM-PAIR, and -LEVEL-ORDER where that is not word-2.
+
+    `pairs`: all of the run's, with their suites.  Where the page of another of these would have the name too, or this name but for
+    its capitals, it gets a hash.
+    """
+    own = [explanation.paradigm, *([pair] if pair else [])]
+    plain = "-".join(own)
+    way = "" if (explanation.level, explanation.order) == ("word", 2) else f"-{explanation.level}-{explanation.order}"
+    alike = {
+        (suite, *names)
+        for suite, other in pairs
+        for names in ((other.paradigm,), (other.paradigm, other.pair))
+        if "-".join(names).casefold() == plain.casefold()
+    }
+    apart = [explanation.suite, *own, way] if len(alike) > 1 or WAY.search(plain) else None
+    return file_name(plain + way, apart)
 
 
 def write(path: Path, explanation: Explanation) -> Path:

@@ -75,7 +75,8 @@ def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     if "more" in used:
         columns["more"] = pl.Series([list(pair.more) for pair in asked.pairs], dtype=pl.List(pl.String))
     columns["contrast"] = pl.Series([contrast(*pair.options) for pair in asked.pairs])
-    store.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key})
+    other = {} if store.file_name(asked.name) == asked.name else {"suite": asked.name}  # the file's name is another
+    store.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key} | other)
 
 
 class OpenedCheckpoint:

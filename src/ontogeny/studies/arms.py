@@ -17,10 +17,11 @@ from ontogeny import recipe as recipes
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key
+from ontogeny.store import content_key, file_name
 from ontogeny.studies.plan import Arm, ArmTemplate, StudyFile
 
 PLACE = re.compile(r"\{(\w+)\}")
+LONGEST_SLUG = 200  # characters
 SHARED = ("name", "seeds")  # an arm's folder, and what all arms have alike: no difference between recipes
 
 
@@ -247,13 +248,17 @@ def _refuse_doubles(arms: Sequence[Arm], source: str) -> None:
 
 
 def slug(name: str) -> str:
-    """A folder's name: lower case, a minus before a number spelled out."""
+    """A folder's name: lower case, a minus before a number spelled out; of long names the beginning and a hash."""
     plain = re.sub(r"(?<![\w.])[-−](?=[\d.])", "minus-", name.lower())
     plain = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")
-    return plain or f"arm-{content_key(name)[:6]}"
+    plain = plain or f"arm-{content_key(name)[:6]}"
+    return plain if len(plain) <= LONGEST_SLUG else file_name(plain)
 
 
 def _slugs(names: Sequence[str]) -> list[str]:
     """Slugs, those that several names share with a piece of the name's hash, so that none depends on the arms' order."""
     found = [slug(name) for name in names]
-    return [s if found.count(s) == 1 else f"{s}-{content_key(name)[:6]}" for s, name in zip(found, names, strict=True)]
+    own = [s if found.count(s) == 1 else f"{s}-{content_key(name)[:6]}" for s, name in zip(found, names, strict=True)]
+    if twice := next((name for s, name in zip(own, names, strict=True) if own.count(s) > 1), None):
+        raise OntogenyError(f"arm {twice!r} would have the folder of another arm; give it another name")
+    return own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,7 +20,7 @@ from ontogeny.studies.cost import Cost, cost
 from ontogeny.studies.gathering import arms_of, gather
 from ontogeny.studies.measures import Measures
 from ontogeny.studies.page import write_study_report
-from ontogeny.studies.plan import Study
+from ontogeny.studies.plan import NAME, Study
 
 WRITTEN = "study.yaml"  # in a study's folder: what was run, every default written out
 
@@ -35,6 +36,8 @@ class Result:
 
 def new(name: str, recipe: str, out: Path | None = None) -> Path:
     """Writes a study file to begin with.  Raises OntogenyError rather than write over one."""
+    if not re.fullmatch(NAME, name):
+        raise OntogenyError(f"a study's name has letters, digits, '.', '_' and '-' only, and begins with no sign, unlike {name!r}")
     path = out or Path(f"{name}.yaml")
     if path.exists():
         raise OntogenyError(f"{path} is there already; give the study another name, or say --out")

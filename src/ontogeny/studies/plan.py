@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from ontogeny.instruments.tables import own_instruments
-from ontogeny.recipe import Part, Recipe
+from ontogeny.recipe import LONGEST_NAME, MOST_TRIES, Part, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 
@@ -124,7 +124,7 @@ class Analysis(Part):
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Of every interval; one minus it is the level of every test."""
-    resamples: int = Field(2000, ge=100)
+    resamples: int = Field(2000, ge=100, le=MOST_TRIES)
     """Of the Multi-Bootstrap over seeds and clusters of pairs."""
     clusters: Literal["contrast", "pair"] = "contrast"
     """What is drawn beside seeds.  contrast: critical contrasts, each with all its pairs, as a sample of what the paradigm could be
@@ -187,7 +187,7 @@ class ArmTemplate(Part):
 class StudyFile(Part):
     """A study as its file has it."""
 
-    name: str = Field(pattern=NAME)
+    name: str = Field(pattern=NAME, max_length=LONGEST_NAME)
     """The study's folder under `runs`."""
     question: str = Field(min_length=1)
     """What it asks."""

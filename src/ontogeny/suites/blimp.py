@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.suites.jsonl import ParadigmFolder, rows, sentence, truth, value
+from ontogeny.suites.jsonl import ParadigmFolder, characters, rows, sentence, truth, value
 
 # (phenomenon, field): paradigm: human agreement, the share of single forced-choice judgements that chose the good
 # sentence (mean of all 67: .886).  Source: github.com/alexwarstadt/blimp, raw_results/summary, CC BY 4.0: total_mean of
@@ -138,7 +138,7 @@ class Warstadt(ParadigmFolder):
                 line,
                 Pair(
                     paradigm=paradigm,
-                    pair=str(value(row, self.pair_field, place)),
+                    pair=characters(str(value(row, self.pair_field, place)), self.pair_field, place),
                     good=sentence(row, "sentence_good", place),
                     bad=sentence(row, "sentence_bad", place),
                     phenomenon=phenomenon,

@@ -159,6 +159,13 @@ def checked(text: Any, field: str, place: str) -> str:
         raise OntogenyError(f"{place}: {field!r} is {'null' if text is None else type(text).__name__}, not a sentence")
     if not text.strip():
         raise OntogenyError(f"{place}: {field!r} is empty; a sentence is expected")
+    return characters(text, field, place)
+
+
+def characters(text: str, field: str, place: str) -> str:
+    """`text`, if tables can hold it.  Raises OntogenyError that names the place at a null or half a surrogate pair."""
+    if "\0" in text:
+        raise OntogenyError(f"{place}: {field!r} holds a null character, U+0000; write it without, and if it is UTF-16, as UTF-8")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise OntogenyError(f"{place}: {field!r} holds half a surrogate pair, which is no character")
     return text

@@ -14,8 +14,8 @@ from pydantic import Field
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing
-from ontogeny.suites.jsonl import checked, lines, rows, sentence
+from ontogeny.store import content_key, file_hash, missing, no_file
+from ontogeny.suites.jsonl import characters, checked, lines, rows, sentence
 
 # our name: the names it may have in a table, ours first and then BLiMP's
 COLUMNS = {
@@ -52,8 +52,8 @@ class Table(Kind):
 
     @property
     def name(self) -> str:
-        """The label, or the file's name with "-" for characters that a folder's name had better not have."""
-        return self.label or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem)
+        """The label, or the file's name with "-" for what is neither letter nor digit."""
+        return self.label or re.sub(r"[^\w.-]+", "-", self.path.stem)
 
     def pairs(self) -> Iterator[Pair]:
         """Every pair, in the table's order.
@@ -86,6 +86,8 @@ class Table(Kind):
         file = self.path.expanduser()
         if not file.exists():
             raise missing(file, f"suite {self.kind}")
+        if not file.is_file() and not file.is_dir():
+            raise no_file(file)
         if file.is_dir() or file.suffix.lower() not in READERS:
             raise OntogenyError(f"suite table: {file} is not a table; one file of these is wanted: {', '.join(READERS)}")
         return file
@@ -154,7 +156,7 @@ def _text(row: dict[str, Any], column: str | None, place: str, needed: bool = Tr
     text = "" if found is None else str(found)
     if needed and not text.strip():
         raise OntogenyError(f"{place}: {column!r} is empty; every pair needs one")
-    return text
+    return characters(text, column or "", place)
 
 
 def _truth(row: dict[str, Any], column: str | None, place: str) -> bool:

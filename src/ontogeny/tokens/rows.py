@@ -43,6 +43,17 @@ def rows_of(text: TokenStore, unit: str, context: int) -> Rows:
     return UNITS[unit](text, context)
 
 
+def some_rows(text: TokenStore, unit: str, context: int) -> Rows:
+    """The same, of a text that has one.  Raises OntogenyError that says how many tokens it has and how many a row takes."""
+    rows = rows_of(text, unit, context)
+    if not len(rows):
+        raise OntogenyError(
+            f"the text in {text.path} has {len(text):,} tokens, and a block of {context:,} takes {context + 1:,}, its last target "
+            "among them; make training.context smaller, or the text longer"
+        )
+    return rows
+
+
 class Blocks:
     """Rows of `context` predictions, one after the other; a rest of the stream shorter than that is not trained on."""
 

@@ -111,7 +111,7 @@ def write(
     first = bos_id(tokenizer) if bos else None
     dtype = np.dtype("<u2") if len(tokenizer) <= 2**16 else np.dtype("<u4")
     counts = np.zeros(len(tokenizer), dtype=np.int64)
-    tokens = words = lines = 0
+    tokens = words = lines = longest = 0
     sources: dict[str, int] = {}
     with store.atomic(folder / f"{name}.bin") as ids_path, store.atomic(folder / f"{name}.idx") as rows_path:
         with ids_path.open("wb") as ids_file, rows_path.open("wb") as rows_file:
@@ -121,7 +121,9 @@ def write(
                 for i, (document, ids) in enumerate(zip(batch, encoded, strict=True)):
                     rows[i] = (tokens, words, sources.setdefault(document.source, len(sources)), document.line)
                     tokens += len(ids)
-                    words += len(document.text.split())
+                    own = document.text.split()
+                    words += len(own)
+                    longest = max(longest, max(map(len, own), default=0))
                 flat = np.fromiter((i for ids in encoded for i in ids), dtype=dtype)
                 counts += np.bincount(flat, minlength=len(counts))
                 ids_file.write(flat.tobytes())
@@ -136,6 +138,7 @@ def write(
         "tokens": tokens,
         "documents": lines,
         "words": words,
+        "longest_word": longest,
         "bos": first,
         "vocabulary": len(tokenizer),
         "unknown": int(counts[tokenizer.unk_token_id]) if tokenizer.unk_token_id not in (None, first) else 0,

@@ -10,9 +10,11 @@ Bytes, BPE and unigram cut text into words alike, and write every byte, spaces t
 from __future__ import annotations
 
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 LEAST = len(SPECIAL) + 256  # tokens with which any text can be written
+LONGEST = 1000  # characters; trainers of pieces take time with the square of a word's length: 20 s for 100,000, an hour for 1M
 
 
 class Made(Kind):
@@ -47,6 +50,8 @@ class Trained(Made):
     exact: bool = False
     """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
 
+    longest: ClassVar[int | None] = None  # characters of a word that is learned from whole; longer ones are cut, None: none is
+
     @abstractmethod
     def pieces(self) -> tuple[Any, Any]:
         """An untrained `tokenizers.Tokenizer` and its trainer."""
@@ -57,7 +62,7 @@ class Trained(Made):
     def make(self, documents: Iterable[Document]) -> PreTrainedTokenizerFast:
         """Trains on the documents, streamed.  Raises OntogenyError if `exact` and the corpus gives fewer tokens than asked for."""
         tokenizer, trainer = self.pieces()
-        tokenizer.train_from_iterator(_texts(documents), trainer)
+        tokenizer.train_from_iterator(_texts(documents, self.longest), trainer)
         self.settle(tokenizer)
         size = tokenizer.get_vocab_size()
         if self.exact and size < self.vocab_size:
@@ -75,6 +80,7 @@ class BPE(Trained):
     """Number of tokens: 4 special ones, 256 bytes, the rest merges."""
     exact: bool = True
     """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
+    longest: ClassVar[int | None] = LONGEST
 
     def pieces(self) -> tuple[Any, Any]:
         """Bytes, merged within words; a word carries the space before it."""
@@ -97,6 +103,7 @@ class Unigram(Trained):
     """Number of tokens: 4 special ones, 256 bytes, the rest pieces of words."""
     exact: bool = True
     """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
+    longest: ClassVar[int | None] = LONGEST
 
     def pieces(self) -> tuple[Any, Any]:
         """Bytes and runs of them within words; a word carries the space before it, as in BPE."""
@@ -216,13 +223,19 @@ def wrap(tokenizer: Any, direction: str = "forward") -> PreTrainedTokenizerFast:
     )
 
 
-def _texts(documents: Iterable[Document], batch: int = 1000) -> Iterator[list[str]]:
-    """Texts in batches: the trainer crosses from Rust to Python once a batch."""
+def _texts(documents: Iterable[Document], longest: int | None, batch: int = 1000) -> Iterator[list[str]]:
+    """Texts in batches: the trainer crosses from Rust to Python once a batch.  Words beyond `longest` characters are cut."""
     texts: list[str] = []
     for document in documents:
-        texts.append(document.text)
-        if len(texts) == batch:
+        texts += [document.text] if longest is None or len(document.text) <= longest else _cut(document.text, longest)
+        if len(texts) >= batch:
             yield texts
             texts = []
     if texts:
         yield texts
+
+
+def _cut(text: str, longest: int) -> list[str]:
+    """A text, parted where a word, or a run of spaces, has had so many characters."""
+    ends = [found.end() for found in re.finditer(rf"\S{{{longest}}}|\s{{{longest}}}", text)]
+    return [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end]

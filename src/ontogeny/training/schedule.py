@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 
-from ontogeny.recipe import Schedule, Training
+from ontogeny.recipe import MOST_STEPS, Schedule, Training
 from ontogeny.records import OntogenyError
+
+MOST_CHECKPOINTS = 100_000
 
 
 def total_steps(training: Training, blocks: int) -> int:
-    """Optimiser steps of a run over a stream of `blocks` blocks.  Raises OntogenyError if that is none."""
-    steps = training.steps or math.floor(training.epochs * blocks / training.batch)
+    """Optimiser steps of a run over a stream of `blocks` blocks.  Raises OntogenyError if that is none, or beyond MOST_STEPS."""
+    wanted = training.steps or training.epochs * blocks / training.batch
+    if wanted > MOST_STEPS:
+        raise OntogenyError(f"training.epochs is {training.epochs:g}: {wanted:.3g} steps, more than {MOST_STEPS:,}")
+    steps = math.floor(wanted)
     if steps < 1:
         raise OntogenyError(
             f"the training text has {blocks} blocks of {training.context} tokens, fewer than one batch of {training.batch}; "
@@ -25,7 +30,12 @@ def warmup_steps(training: Training, steps: int) -> int:
 
 
 def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float) -> list[int]:
-    """Steps of the checkpoints, in order; 0 and the last are always among them.  Raises OntogenyError for a step past the last."""
+    """Steps of the checkpoints, in order; 0 and the last are always among them.
+
+    Raises OntogenyError for a step past the last, and for more than MOST_CHECKPOINTS.
+    """
+    if schedule.kind == "default" and (many := min(1 / schedule.share, steps)) > MOST_CHECKPOINTS:
+        raise OntogenyError(f"checkpoints.share is {schedule.share:g}: {many:,.0f} checkpoints, more than {MOST_CHECKPOINTS:,}")
     chosen = {
         "default": lambda: _default(schedule.share, steps),
         "words": lambda: _words(words_per_step, steps),
@@ -41,8 +51,12 @@ def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float) -> l
 def _default(share: float, steps: int) -> list[int]:
     """Powers of two until the first multiple of `share` of the steps, then every such multiple."""
     first = share * steps
-    powers = [2**k for k in range(steps.bit_length()) if 2**k < first]
-    return powers + [round(k * first) for k in range(1, int(1 / share) + 1)]
+    return [2**k for k in range(steps.bit_length()) if 2**k < first] + multiples(first, steps)
+
+
+def multiples(apart: float, steps: int) -> list[int]:
+    """The steps nearest to each multiple of a distance, up to `steps`; each step once where the distance is less than one."""
+    return [round(k * apart) for k in range(1, int(steps / apart) + 1)] if apart >= 1 else list(range(1, steps + 1))
 
 
 def _words(words_per_step: float, steps: int) -> list[int]:

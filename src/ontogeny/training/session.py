@@ -14,7 +14,7 @@ from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
-from ontogeny.tokens.rows import rows_of
+from ontogeny.tokens.rows import some_rows
 from ontogeny.training import parallel, schedule
 from ontogeny.training.engine import Engine, choose
 from ontogeny.training.loop import train
@@ -51,7 +51,7 @@ def training_plan(folder: RunFolder, recipe: Recipe, text: TokenisedText, jobs: 
     `jobs` seeds are trained side by side, each with its share of the cores, of which `spared` are left to who reads checkpoints.
     """
     training = recipe.training
-    rows = rows_of(text.train, training.unit, training.context)
+    rows = some_rows(text.train, training.unit, training.context)
     steps = schedule.total_steps(training, len(rows))
     words_per_step = text.train.facts["words"] / max(1, len(rows)) * training.batch
     with torch.device("meta"):

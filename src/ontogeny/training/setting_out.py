@@ -11,6 +11,7 @@ from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
+from ontogeny.tokens.rows import some_rows
 from ontogeny.training import parallel, session, trial
 from ontogeny.training.session import TrainingPlan
 from ontogeny.training.treatment import Treatment
@@ -20,10 +21,13 @@ FREE = ("save_minutes", "dev_tokens", "device", "threads", "trial")  # of traini
 
 
 def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: TrainingPlan, jobs: int, display: Display) -> None:
-    """Says what is to be trained, and keeps it in the lineage.  Raises OntogenyError if the disk has no room for a new run."""
+    """Says what is to be trained, and keeps it in the lineage.  Raises OntogenyError for a new run without room on the
+    disk, or whose held-out text has no row."""
     ranks = parallel.here()
     need = plan.disk(len(recipe.seeds))
     known = folder.lineage().get("training")
+    if known is None:
+        some_rows(text.dev, recipe.training.unit, recipe.training.context)  # each checkpoint's loss is measured on it
     folder.note(
         engine=plan.engine.lineage(),
         training={
@@ -46,6 +50,11 @@ def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: Train
     )
     if text.train.facts["unknown"]:
         display.say(f"{text.train.facts['unknown']:,} tokens of the training text are unknown to the tokenizer (<unk>)")
+    cut, longest = getattr(recipe.tokenizer, "longest", None), text.train.facts.get("longest_word", 0)
+    if cut is not None and longest > cut:
+        display.say(
+            f"the longest word of the training text has {longest:,} characters; the tokenizer has learned from pieces of {cut:,}"
+        )
     if known is None and need > store.free_space(folder.path):
         raise store.disk_full(folder.path, need)
 
