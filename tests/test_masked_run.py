@@ -60,6 +60,6 @@ def test_its_evidence_is_there_but_for_the_distance(masked_run):
     assert {"margins", "ladder", "rungs", "foretold", "matched"} <= there
     said = "distance reads causal language models, and this is a masked one"
     assert [line for line in heard.said if "masked" in line] == [said]  # once, not at every checkpoint
-    assert run.reading("distance").collect().is_empty() and run.fold("distance")["closest"].is_empty()
+    assert run.reading("distance").collect().is_empty() and run.fold("distance") == {}
     assert f"{said}." in run.results.notes()
     assert set(run.evidence("ladder")["step"]) == set(run.reading("reliance").collect()["step"]) == {0, 1, 2, 4}

@@ -71,9 +71,11 @@ class OpenedRun:
         return self.results.table(instrument)
 
     def fold(self, instrument: str) -> dict[str, pl.DataFrame]:
-        """What an instrument says of all checkpoints together: ages, onsets, speeds, a table each by name."""
-        frame = self.reading(instrument).collect()
-        return self.results.tables[instrument].instrument.fold(frame, self.results.clock)
+        """What an instrument says of all checkpoints together: ages, onsets, speeds, a table each by name.
+
+        Raises OntogenyError as `reading` does, and for a fold that these checkpoints are too few for.
+        """
+        return self.results.folds(instrument)
 
     def correlations(self) -> pl.DataFrame:
         """Of every paradigm that people have graded: the correlation of scores with their judgements, by checkpoint and seed."""

@@ -223,6 +223,22 @@ class Results:
             raise OntogenyError(f"{name} has not read {self.folder.path}; ontogeny read {self.folder.path} --with {name} ({hint})")
         return self.tables[name].frame
 
+    def folds(self, name: str) -> dict[str, pl.DataFrame]:
+        """What an instrument says of all checkpoints together, a table each by name; nothing where it read nothing.
+
+        Raises OntogenyError as `table` does, and where the instrument can make nothing of these checkpoints.
+        """
+        frame = self.table(name).collect()
+        try:
+            return {} if frame.is_empty() else self.tables[name].instrument.fold(frame, self.clock)
+        except OntogenyError:
+            raise
+        except Exception as error:  # of somebody else's instrument
+            read = count(frame.select("seed", "step").n_unique(), "checkpoint")
+            raise OntogenyError(
+                f"the instrument {name} could not fold its tables of {read} ({type(error).__name__}: {error})"
+            ) from error
+
     def outcome(self, said: str) -> pl.DataFrame:
         """An instrument's column as an outcome: seed, step, value, and paradigm (suite) where it is of paradigms.
 
@@ -289,7 +305,7 @@ class Results:
             return self.tables[name].frame.collect()
         instrument, _, fold = name.partition(".")
         if fold and instrument in self.tables:
-            return self.tables[instrument].instrument.fold(self.tables[instrument].frame.collect(), self.clock).get(fold)
+            return self.folds(instrument).get(fold)
         path = self.folder.evidence(name)
         return read_table(path).filter(PART.get(name, True)) if path.exists() else None
 

@@ -6,7 +6,7 @@ import tiny
 from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.instruments.rule_table import last, lowest, published, rule_table
-from ontogeny.records import OntogenyError, Reading
+from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
 LOSSES = {0: {0: 2.0, 10: 0.5, 20: 0.7}, 1: {0: 2.0, 10: 0.9, 20: 0.4}}  # seed -> step -> dev loss
@@ -22,8 +22,10 @@ def run(folder, language="L3", model="opt", instruments=True, readings=True):
     here.note(kind="trained")
     for seed, losses in LOSSES.items():
         for step, loss in losses.items():
-            own = [Reading("rules", "ood_rule1", OOD[seed][step]), Reading("rules", "test_loss", loss + 1)]
-            here.write_readings(seed, step, [Reading("loss", "dev", loss), *(own if readings else [])], "hash")
+            tiny.keep_reading(here, "loss", seed, step, dev=loss)
+            if readings:
+                rules = {"kind": "rules", "language": language}
+                tiny.keep_reading(here, rules, seed, step, ood_rule1=OOD[seed][step], test_loss=loss + 1)
     return here.path
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.instruments.instrument import Instrument
+from ontogeny.ngrams import ORDER
 from ontogeny.ngrams.counted import Counted, TextCounts
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
@@ -90,9 +91,9 @@ class ReadingContext:
         """The n-grams of the run's training text.  Raises OntogenyError as `trained` does."""
         return TextCounts(self.folder, self.trained, self._text(), self.display)
 
-    def ngrams(self, level: str = "token", order: int = 5) -> Counted:
-        """The same, one level, counted now if they were not."""
-        return self.counts.level(level, order)
+    def ngrams(self, level: str = "token", order: int = ORDER) -> Counted:
+        """The same, one level; where they were not counted to this order yet, now, to the one that all evidence is made with."""
+        return self.counts.level(level, order if self.counts.before(level, order) else max(order, ORDER))
 
     @cached_property
     def unigram(self) -> NDArray[np.float64]:

@@ -21,7 +21,6 @@ from pydantic import Field
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import Column, Instrument, schema
 from ontogeny.instruments.subject import Subject
-from ontogeny.ngrams import ORDER
 from ontogeny.pages.axes import Width, filled, last_step, need, span_rows
 from ontogeny.pages.orders import MODELS, at_token_level, drawn, order_drawing, orders_key, peaks
 from ontogeny.pages.panel import Clock, Frames, Panel
@@ -90,7 +89,7 @@ class Distance(Instrument):
 
     def _models(self, context: ReadingContext) -> Distributions:
         chosen = held_out(context.text("dev"), context.trained.training.context, self.blocks, 0, self.contexts)
-        model = context.ngrams("token", max(self.order, ORDER)).model
+        model = context.ngrams("token", self.order).model
         return Distributions({n: model.of_order(n) for n in range(1, self.order + 1)}, chosen)
 
 

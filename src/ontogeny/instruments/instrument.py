@@ -109,7 +109,8 @@ class Instrument(Kind):
                 )
             return checked(self, self.read(subject)), ""
         except DoesNotApply as reason:
-            return pl.DataFrame(schema=schema(self)), str(reason)
+            said = str(reason) if self.name in str(reason) else f"{self.name} does not apply: {reason}"
+            return pl.DataFrame(schema=schema(self)), said
 
 
 def schema(instrument: Instrument) -> dict[str, Any]:

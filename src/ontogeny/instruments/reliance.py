@@ -86,7 +86,7 @@ def _margins(subject: Subject, suite: str, scores: pl.DataFrame) -> NgramMargins
     """Of bigrams and unigrams over the pairs that have scores; others are longer than the model's context."""
     known = set(scores.select("paradigm", "pair").iter_rows())
     pairs = [pair for pair in subject.pairs(suite) if (pair.paradigm, pair.pair) in known]
-    return ngram_margins(margins_of(subject.context.ngrams(), suite, pairs, (1, 2)), RUNGS_OF_PREDICTORS)
+    return ngram_margins(margins_of(subject.context.ngrams("token", 2), suite, pairs, (1, 2)), RUNGS_OF_PREDICTORS)
 
 
 def reliance_at(scores: pl.DataFrame, ngrams: NgramMargins) -> pl.DataFrame:

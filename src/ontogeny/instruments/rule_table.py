@@ -15,13 +15,12 @@ from ruamel.yaml import YAML
 from ontogeny import recipe as recipes
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
-from ontogeny.instruments.tables import tables_of
+from ontogeny.instruments.tables import NO_LENGTH, tables_of
 from ontogeny.pages.panel import Tabulated
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
-NO_LENGTH = -1  # index of the row of what has no length
 TRANSFORMERS = ("opt", "gpt2", "gpt-neox", "llama")
 COMPARED = ("id_rule1", "id_rule2", "ood_rule1", "ood_rule2_completion")  # their loss counts padding, so it is not
 COUNTED_AS = {"L2": {"ood_rule1": "ood_rule1_after_b"}}  # their code counts the a after the last b alone
@@ -86,7 +85,7 @@ def _values(folder: RunFolder, name: str) -> dict[str, Values]:
     found: dict[str, dict[tuple[int, int], float]] = {}
     for row in [] if tables is None else tables.frame.collect().iter_rows(named=True):
         seed, step, length = row.pop("seed"), row.pop("step"), row.pop("length", NO_LENGTH)
-        suffix = "" if length in (None, NO_LENGTH) else f"/{length}"
+        suffix = "" if length == NO_LENGTH else f"/{length}"
         for column, value in row.items():
             if value is not None:
                 found.setdefault(column + suffix, {})[seed, step] = value

@@ -17,8 +17,9 @@ from ontogeny.corpora.formal import Formal, Language, Source, Task, chances, dra
 from ontogeny.corpora.formal.rules import StringRule
 from ontogeny.instruments.completion import completions
 from ontogeny.instruments.instrument import Column, Instrument, schema
-from ontogeny.instruments.rule_table import NO_LENGTH, rule_table, summary
+from ontogeny.instruments.rule_table import rule_table, summary
 from ontogeny.instruments.subject import Subject
+from ontogeny.instruments.tables import NO_LENGTH
 from ontogeny.pages import curves
 from ontogeny.pages.panel import Panel, Tabulated
 from ontogeny.records import OntogenyError

@@ -11,6 +11,7 @@ import polars as pl
 from ontogeny import store
 from ontogeny.foreign import class_named
 from ontogeny.instruments.context import ReadingContext
+from ontogeny.instruments.instrument import DoesNotApply
 from ontogeny.records import Checkpoint, OntogenyError, Pair
 from ontogeny.scoring import settled
 from ontogeny.scoring.masked import named_masked
@@ -124,7 +125,7 @@ class Subject:
     def attentions(self, sentences: Sequence[str]) -> Iterator[list[Any]]:
         """Of each sentence the attention by layer: arrays (heads, tokens, tokens), from row to column.
 
-        Raises OntogenyError for a model that gives none.
+        Raises DoesNotApply for a model that gives none.
         """
         before = getattr(self.model.config, "_attn_implementation", None)
         if before is not None and hasattr(self.model, "set_attn_implementation"):
@@ -149,6 +150,6 @@ class Subject:
             with torch.inference_mode():
                 found = getattr(self.model(input_ids=padded, attention_mask=mask, **{f"output_{what}": True}), what, None)
             if not found or found[0] is None:
-                raise OntogenyError(f"{self.checkpoint.folder}: {type(self.model).__name__} gives no {what.replace('_', ' ')}")
+                raise DoesNotApply(f"{type(self.model).__name__} gives no {what.replace('_', ' ')}")
             for i, own in enumerate(ids):
                 yield [cut(layer, i, len(own)).float().cpu().numpy() for layer in found]

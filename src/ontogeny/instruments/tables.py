@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder, step_of
 
 MOVED = "moved"  # the key of a table of the version before, which kept no key of each instrument
+NO_LENGTH = -1  # of rules: the index of the row of what has no length
 
 
 def write(instrument: Instrument, subject: Subject) -> str:
@@ -100,9 +101,10 @@ def tables_of(folder: RunFolder, name: str) -> InstrumentTables | None:
     if not there:
         return _as_before(folder, name)
     facts = {moment: store.table_metadata(path) for moment, path in sorted(there.items())}
-    counts = Counter(fact.get("key", "") for fact in facts.values())
-    most = max(reversed([fact.get("key", "") for fact in facts.values()]), key=lambda key: counts[key])
-    mine = [moment for moment, fact in facts.items() if fact.get("key", "") == most]
+    keys = _keys(facts)
+    counts = Counter(keys.values())
+    most = max(reversed(keys.values()), key=lambda key: counts[key])
+    mine = [moment for moment, key in keys.items() if key == most]
     frames = [
         store.scan_table(there[seed, step]).select(
             pl.lit(seed, pl.Int64).alias("seed"), pl.lit(step, pl.Int64).alias("step"), pl.all()
@@ -112,6 +114,15 @@ def tables_of(folder: RunFolder, name: str) -> InstrumentTables | None:
     said = next((fact["not"] for fact in facts.values() if fact.get("not")), "")
     settings = json.loads(facts[mine[-1]].get("settings", "{}"))
     return InstrumentTables(name, pl.concat(frames), settings, tuple(mine), tuple(m for m in facts if m not in mine), said)
+
+
+def _keys(facts: Mapping[tuple[int, int], Mapping[str, str]]) -> dict[tuple[int, int], str]:
+    """The key of each table; one that was moved counts as what was read since with the same settings, as in `is_there`."""
+    since = {fact.get("settings"): fact.get("key", "") for fact in facts.values() if fact.get("key") != MOVED}
+    return {
+        moment: since.get(fact.get("settings"), MOVED) if fact.get("key") == MOVED else fact.get("key", "")
+        for moment, fact in facts.items()
+    }
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -141,10 +152,10 @@ def _old_rows(folder: RunFolder) -> Iterator[tuple[str, int, int, pl.DataFrame, 
 
 def _widened(part: pl.DataFrame) -> pl.DataFrame:
     """`key` as columns; what follows a slash in it is a number of symbols, the index `length`."""
-    wide: dict[int | None, dict[str, float]] = {}
+    wide: dict[int, dict[str, float]] = {}
     for key, value in part.select("key", "value").iter_rows():
         name, _, length = key.partition("/")
-        wide.setdefault(int(length) if length.isdecimal() else None, {})[name] = value
+        wide.setdefault(int(length) if length.isdecimal() else NO_LENGTH, {})[name] = value
     rows = [({"length": length} if len(wide) > 1 else {}) | values for length, values in wide.items()]
     return pl.DataFrame(rows, infer_schema_length=None)
 

@@ -79,7 +79,7 @@ def live(readings: Readings, way: ReadingMode, seeds: Sequence[int], coming: int
     """Yields what is to be called with each of the `coming` checkpoints that appear; at its end all those of `seeds` are read."""
     if way.way != "beside":
         readings.folder.note(reading={"way": way.way})
-        yield readings.read if way.way == "in turn" else lambda seed, checkpoint: None
+        yield readings.read_live if way.way == "in turn" else lambda seed, checkpoint: None
         return
     with readings.display.bar("read beside training", coming, "checkpoints") as advance:
         beside = Beside(readings, way, coming, advance)
@@ -114,7 +114,7 @@ class Beside:
             self._waiting.put(question(self.readings.folder.path, seed, checkpoint.step))
             return
         missing, started = self.readings.waits(seed, checkpoint), time.monotonic()
-        self.readings.read(seed, checkpoint)
+        self.readings.read_live(seed, checkpoint)
         self.advance(1)
         self.coming -= 1
         if missing and self.coming * (time.monotonic() - started) > PAYS_AFTER:

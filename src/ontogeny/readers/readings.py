@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,10 @@ def recipe_of(folder: RunFolder) -> Observation:
         kind, recipes.plain(folder.recipe.read_text(encoding="utf-8"), str(folder.recipe)), str(folder.recipe)
     )
     return found
+
+
+class InstrumentsFailed(OntogenyError):
+    """A checkpoint has scores on all its suites, but not all instruments could read it."""
 
 
 class Readings:
@@ -87,8 +91,8 @@ class Readings:
     def instruments(self) -> list[Instrument]:
         """What else is read, each after those that it needs: the dev loss of our own training, and the recipe's instruments."""
         every = [*tables.own_instruments(self.recipe), *self.recipe.instruments]
-        names = {one.name for one in every}
-        return sorted(every, key=lambda one: len(names & set(one.needs)))
+        known = {one.name: one for one in every}
+        return sorted(every, key=lambda one: _depth(one.name, known))
 
     @cached_property
     def context(self) -> ReadingContext:
@@ -125,15 +129,22 @@ class Readings:
             return
         if wrong:
             raise OntogenyError(f"{wrong}; it is not read")
-        opened, troubles = self._opened(checkpoint), []
+        opened, unscored = self._opened(checkpoint), ""
         try:
             if suites:
                 self.reader.read(seed, checkpoint, opened, suites, lambda title, n: self.display.bar(title, n, "sentences"))
         except OntogenyError as error:
-            troubles.append(str(error))
-        troubles += self.read_with(seed, checkpoint, instruments, opened)
-        if troubles:
-            raise OntogenyError("\n".join(dict.fromkeys(troubles)))
+            unscored = str(error)
+        unread = self.read_with(seed, checkpoint, instruments, opened)
+        if unscored or unread:
+            raise (OntogenyError if unscored else InstrumentsFailed)("\n".join(filter(None, dict.fromkeys([unscored, *unread]))))
+
+    def read_live(self, seed: int, checkpoint: Checkpoint) -> None:
+        """As `read`, while training goes on: what an instrument could not read is a warning, and is tried again after training."""
+        try:
+            self.read(seed, checkpoint)
+        except InstrumentsFailed as trouble:
+            self.display.warn(str(trouble))
 
     def read_with(
         self, seed: int, checkpoint: Checkpoint, instruments: Sequence[Instrument], opened: OpenedCheckpoint | None = None
@@ -142,6 +153,7 @@ class Readings:
         subject, troubles = Subject(self.context, seed, checkpoint, opened or self._opened(checkpoint)), []
         for instrument in instruments:
             try:
+                self._check_needs(instrument, seed, checkpoint)
                 self._say_once(tables.write(instrument, subject))
             except OntogenyError as error:
                 troubles.append(str(error) if str(checkpoint.folder) in str(error) else f"{checkpoint.folder}: {error}")
@@ -156,6 +168,15 @@ class Readings:
         asked = self.instruments if instruments is None else instruments
         return [one for one in asked if again or not tables.is_there(self.folder, one, self._key(one), seed, checkpoint)]
 
+    def _check_needs(self, instrument: Instrument, seed: int, checkpoint: Checkpoint) -> None:
+        """Raises OntogenyError where an instrument that this one needs has left no table of today's settings."""
+        for other in (one for one in self.instruments if one.name in instrument.needs):
+            if not tables.is_there(self.folder, other, self._key(other), seed, checkpoint):
+                raise OntogenyError(
+                    f"the instrument {instrument.name} needs {other.name}, which has not read this checkpoint as it is now; run: "
+                    f"ontogeny read {self.folder.path} --with {other.name}"
+                )
+
     def _opened(self, checkpoint: Checkpoint) -> OpenedCheckpoint:
         from ontogeny.scoring.reading import OpenedCheckpoint
 
@@ -169,6 +190,13 @@ class Readings:
         if reason and reason not in self._said:
             self._said.add(reason)
             self.display.say(reason)
+
+
+def _depth(name: str, known: Mapping[str, Instrument], above: tuple[str, ...] = ()) -> int:
+    """How many instruments stand on one another below this one.  Raises OntogenyError for those that need themselves."""
+    if name in above:
+        raise OntogenyError(f"instruments need one another in a circle: {' needs '.join((*above, name))}")
+    return 1 + max((_depth(need, known, (*above, name)) for need in known[name].needs if need in known), default=0)
 
 
 def read(readings: Readings, seed: int, checkpoint: Checkpoint, question: Message) -> None:

@@ -21,6 +21,8 @@ from ontogeny.training.schedule import learning_rate
 from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Loss, Treatment, batch_loss
 
+ROWS = 32  # of held-out text, in one forward pass
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -92,7 +94,7 @@ def dev_loss(model: Any, text: Rows, training: Training, device: torch.device, l
     chosen = np.unique(np.linspace(0, len(text) - 1, wanted).astype(np.int64))
     model.eval()
     total, counted = 0.0, 0
-    for part in np.array_split(chosen, -(-len(chosen) // 32)):
+    for part in np.array_split(chosen, -(-len(chosen) // ROWS)):
         rows = text.take(part)
         total += loss(model, torch.from_numpy(rows).to(device), nullcontext).item()
         counted += targets(rows)
