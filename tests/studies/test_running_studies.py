@@ -185,7 +185,7 @@ def test_what_was_run_opens_again_by_folder_and_by_name(place, study, done):
         assert [arm.name for arm in commands.open_study(source, (), place / "runs").arms] == [arm.name for arm in study.arms]
     from pathlib import Path
 
-    assert commands.open_study(Path("little"), (), place / "runs").name == "little"
+    assert commands.open_study(Path("little"), (), place / "runs").file.name == "little"
     with pytest.raises(OntogenyError, match="--set is for a study's file"):
         commands.open_study(place / "runs" / "little", ("training.steps=3",))
 
@@ -195,7 +195,7 @@ def test_a_new_study_is_a_study_and_is_not_written_over(place, tmp_path, monkeyp
     (tmp_path / "recipe.yaml").write_text((place / "tiny.yaml").read_text())
     result = CliRunner().invoke(app, ["study", "new", "mine"])
     assert result.exit_code == 0, result.output
-    assert study_file.load(tmp_path / "mine.yaml").reference == "untouched"
+    assert study_file.load(tmp_path / "mine.yaml").file.reference == "untouched"
     again = CliRunner().invoke(app, ["study", "new", "mine"])
     assert isinstance(again.exception, OntogenyError)
 

@@ -259,7 +259,7 @@ def _by_paradigm(results: Results, curves: pl.DataFrame) -> dict[str, list[float
         for what in ("accuracy", "margin")
         if weights.any()
     }
-    spread = whole.group_by("paradigm", "seed").agg(**means).group_by("paradigm", maintain_order=True).agg(pl.col(*means).var())
+    spread = whole.group_by("paradigm", "seed").agg(**means).group_by("paradigm", maintain_order=True).agg(pl.exclude("seed").var())
     found: dict[str, list[float]] = {name: spread[name].drop_nulls().to_list() for name in means}
     for _, own in whole.sort("step").group_by("paradigm", maintain_order=True):
         pairs = int(own["n"][0]) if "n" in own.columns else None
