@@ -204,7 +204,7 @@ def test_the_additions_work_as_shown_and_are_found_by_their_entry_points(here, t
     """One run with the README's own corpus, tokenizer, architecture and suites."""
     page = ROOT / "README.md"
     files = {named(text): text for language in ("python", "toml") for _, text in blocks(page, language) if named(text)}
-    assert set(files) == {"pyproject.toml", "chat.py", "wordpiece.py", "bloom.py", "attractors.py", "one_name.py"}
+    assert set(files) == {"pyproject.toml", "chat.py", "wordpiece.py", "bloom.py", "attractors.py", "one_name.py", "spread.py"}
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     project = tomllib.loads(files["pyproject.toml"])
@@ -223,6 +223,9 @@ def test_the_additions_work_as_shown_and_are_found_by_their_entry_points(here, t
     assert set(done.verdicts()["suite"]) == {"attractors", "pairs"}
     assert set(done.verdicts()["paradigm"]) == {"attractors_0", "attractors_1", "attractors_2", "anaphor"}
     assert "Max" in done.folder.changes(1, "one-name").read_text(encoding="utf-8")
+    nats = done.reading("spread").collect()["nats"]
+    assert nats.min() > 0 and nats.max() < 10 and done.figure("spread.nats")
+    assert done.fold("distance")["closest"].height
 
 
 def test_a_kind_can_join_for_one_process(tmp_path, monkeypatch):
