@@ -445,11 +445,11 @@ def _yaml(text: str, source: str) -> Any:
 
 
 def _values(found: Any, known: dict[int, int]) -> int:
-    """How many values there are with all aliases written out; without end where one stands within itself."""
-    inside = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
+    """How many values there are with all aliases written out; `known`: of what an alias has named before, by its id."""
+    if not isinstance(found, dict | list):
+        return 1
     if id(found) not in known:
-        known[id(found)] = MOST_VALUES + 1  # while it is counted: whoever comes by here again is within it
-        known[id(found)] = 1 + sum(_values(one, known) if isinstance(one, dict | list) else 1 for one in inside)
+        known[id(found)] = 1 + sum(_values(one, known) for one in (found.values() if isinstance(found, dict) else found))
     return known[id(found)]
 
 

@@ -65,4 +65,4 @@ def _name_of(source: Path) -> str:
     """A run's name: the source's with `-` for signs; one that has other letters, or begins with a sign, as `file_name` has it."""
     own = source.resolve().stem if source.is_file() else source.resolve().name
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", own)
-    return plain if own.isascii() and plain[:1].isalnum() else file_name(own)
+    return plain if own.isascii() and plain[:1].isalnum() else file_name(own, own)
