@@ -121,6 +121,7 @@ def test_runs_that_are_there_say_nothing_of_the_time_left(tmp_path, monkeypatch)
     """Of four runs two are there: the bar of the others begins at two, and those that are there have a bar of their own."""
     todo = [recipes.build(recipes.Recipe, raw, "grid.yaml") for raw in made(LANGUAGE)]
     for recipe in todo[1:3]:
+        sweeps.Run.begin(recipe, tmp_path)
         report = RunFolder(tmp_path / recipe.name).report
         report.parent.mkdir(parents=True)
         report.touch()

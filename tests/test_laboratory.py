@@ -204,7 +204,7 @@ def test_a_checkpoint_with_a_changed_byte_is_not_scored(own_run, name):
     file = tiny.flip(RunFolder(own_run).checkpoint(0, 8) / name)
     shutil.rmtree(own_run / "seed-0" / "scores")
     shutil.rmtree(own_run / "seed-0" / "readings")
-    with pytest.raises(OntogenyError, match=rf"{file} is not what was written: bytes of it have changed; .* it is not read"):
+    with pytest.raises(OntogenyError, match=rf"{file} is not what was written: bytes of it have changed; (.* )?it is not read"):
         begin(own_run).score()
     assert RunFolder(own_run).scored(0, SUITE) == [step for step in tiny.TRAINED if step != 8]
     read = [step for step in tiny.TRAINED if RunFolder(own_run).reading("loss", 0, step).exists()]

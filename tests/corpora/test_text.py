@@ -303,7 +303,7 @@ def test_gzip_of_text_is_read_however_long(tmp_path):
 def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(corpora_text, "LONGEST_LINE", 1000)
     (tmp_path / "a.txt").write_text(f"short\n{'x' * 1001}")
-    assert "a.txt:2: this line has more than 1000 B" in refusal(tmp_path / "a.txt")
+    assert "a.txt:2: this line has more than 1 kB" in refusal(tmp_path / "a.txt")
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"\0" * 5000))
     assert "b.txt.gz:1: this line has more than" in refusal(tmp_path / "b.txt.gz")
     (tmp_path / "c.txt").write_text(f"{'x' * 999}\n" * 3)

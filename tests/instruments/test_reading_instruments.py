@@ -180,7 +180,9 @@ def opened(monkeypatch):
     found = []
     for place, name in ((reading, "open_model"), (store, "weights_hash")):
         real = getattr(place, name)
-        monkeypatch.setattr(place, name, lambda folder, real=real, name=name: (found.append((name, folder.name)), real(folder))[1])
+        monkeypatch.setattr(
+            place, name, lambda folder, *rest, real=real, name=name: (found.append((name, folder.name)), real(folder, *rest))[1]
+        )
     return found
 
 

@@ -12,7 +12,7 @@ from ontogeny.instruments import reliance as room
 from ontogeny.instruments.instrument import checked
 from ontogeny.instruments.ngram_margins import ngram_margins
 from ontogeny.instruments.reliance import RUNGS_OF_PREDICTORS, Reliance, reliance_at
-from ontogeny.records import OntogenyError
+from ontogeny.records import OntogenyError, Pair
 
 KEY = ["paradigm", "pair"]
 
@@ -171,7 +171,8 @@ def test_along_training_every_checkpoint_has_its_rows(monkeypatch):
     found = []
     for seed, step in ((0, 1), (0, 2), (1, 1), (1, 2)):
         scores = scores_of(pairs, step * pl.col("b") + seed * pl.col("u"))
-        subject = SimpleNamespace(context=context, scores={"toy": scores}.get)
+        known = [Pair(paradigm, pair, "a", "b") for paradigm, pair in scores.select("paradigm", "pair").iter_rows()]
+        subject = SimpleNamespace(context=context, scores={"toy": scores}.get, pairs={"toy": known}.get)
         found.append(checked(Reliance(), Reliance().read(subject)))
     assert found[0].columns == ["suite", "paradigm", "predictor", "beta", "slope", "r2", "r2_alone", "r2_unique", "n"]
     assert {got.schema["n"] for got in found} == {pl.Int64} and {name for got in found for name in got["suite"]} == {"toy"}

@@ -111,7 +111,7 @@ def test_bigrams_are_of_the_text_that_was_asked_for(context_of):
 def test_training_on_an_edited_text_counts_in_it(context_of):
     """Not in the untouched text that all contexts begin with; where edits come and go, in what is read first."""
     other, later = context_of(["x y x y x y", "z x y"]), context_of(["x z x y"])
-    context = context_of(["x y x y", "y z x"], interventions=[{"kind": "down-weight"}])
+    context = context_of(["x y x y", "y z x"], interventions=[{"kind": "down-weight"}], training={"context": 4})
     read = [Stream(0.0, 0.5, other.text, (1,)), Stream(0.5, 1.0, later.text, (2,))]
     assert treatment(context, read, 0).loss.mean == Weighted(context.bigrams(other.text), 1.0).mean
 

@@ -9,7 +9,7 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.spans import spans, words
-from ontogeny.tokens.trained import BPE, Byte, Character, Unigram, Word
+from ontogeny.tokens.trained import BPE, Byte, Character, Unigram, WordTokenizer
 
 TEXTS = ("the dog sees the cat", "naïve café 😀 日本 the", "who left the dog and the cat")
 TEXT = " the  dog😀 naïve日本 cat"
@@ -67,7 +67,7 @@ def test_offsets_are_not_trimmed_and_the_tokenizer_stays_as_it_was():
 
 
 def test_words_and_characters():
-    assert covered(own(Word), TEXT) == ["the", "dog", "😀", "naïve日本", "cat"]
+    assert covered(own(WordTokenizer), TEXT) == ["the", "dog", "😀", "naïve日本", "cat"]
     assert covered(own(Character), TEXT) == list(TEXT)
 
 
