@@ -75,7 +75,7 @@ def _write(path: Path, frames: Sequence[pl.DataFrame], about: dict[str, str] | N
     if frames:
         store.write_table(path, _together(frames), about)
     else:
-        store.remove(path)
+        path.unlink(missing_ok=True)
 
 
 def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
