@@ -101,10 +101,11 @@ class Sentences:
 
 def gather(rows: Sequence[Encoded], named: Callable[[int], str]) -> tuple[Sentences, Integers]:
     """The distinct sentences among rows, and which of them each row is.  `named`: how a person is told which row."""
-    distinct = sorted({row[:2]: row for row in rows}.values())
-    where = {row[:2]: i for i, row in enumerate(distinct)}
-    which = np.array([where[row[:2]] for row in rows], dtype=np.int64)
-    return Sentences(distinct, lambda i: named(int(np.flatnonzero(which == i)[0]))), which
+    places: dict[tuple[tuple[int, ...], int], int] = {}
+    place = np.array([places.setdefault(row[:2], len(places)) for row in rows], dtype=np.int64)
+    first = np.unique(place, return_index=True)[1].tolist()  # row of each, in the order in which they come
+    order = sorted(range(len(first)), key=lambda i: rows[first[i]].ids)
+    return Sentences([rows[first[i]] for i in order], lambda i: named(first[order[i]])), np.argsort(order)[place]
 
 
 def tokenise(
