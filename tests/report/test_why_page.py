@@ -79,6 +79,12 @@ def test_lines_have_their_key_in_the_middle_and_their_place() -> None:
     assert "the &lt;last&gt; biscuit" in page
 
 
+def test_a_transition_that_is_nowhere_is_not_said_to_be_in_too_few_lines() -> None:
+    never = deciding().with_columns(count_good=pl.when(pl.col("rank") == 2).then(0).otherwise("count_good"))
+    said = plain(render(explanation(deciding=never)))
+    assert "no line has it, so here “the” by itself: 410,000 times" in said and "too few lines" not in said
+
+
 def test_lines_shown_once_are_not_shown_again() -> None:
     twice = pl.concat([lines(), lines().filter(rank=1).with_columns(rank=pl.lit(9, pl.Int64))])
     assert words.behind(explanation(lines=twice)) == words.behind(explanation())

@@ -25,7 +25,8 @@ class Lines:
     whole: str  # the transition
     what: str  # what the lines have
     exact: bool  # False: a part of the transition, because the whole occurs in fewer lines than were asked for
-    total: int  # occurrences in the training text
+    total: int  # occurrences of what the lines have in the training text
+    attested: bool  # whether the whole occurs at all
     rows: list[dict[str, Any]]
 
 
@@ -155,14 +156,16 @@ def behind(explanation: Explanation) -> list[tuple[int, list[Lines]]]:
     lines, found = explanation.lines, []
     if lines.is_empty():
         return []
-    wholes = {(row["rank"], side): row[side] for row in explanation.deciding.to_dicts() for side in ("good", "bad")}
+    deciding = {row["rank"]: row for row in explanation.deciding.to_dicts()}
     shown: set[tuple[str, str, str]] = set()
     for (rank,), part in lines.group_by("rank", maintain_order=True):
         groups = []
         for (side, what, exact), rows in part.group_by("side", "what", "exact", maintain_order=True):
-            whole = wholes.get((rank, side)) or str(what)
+            own = deciding.get(rank, {})
+            whole = own.get(side) or str(what)
             if (key := (str(side), str(what), whole)) not in shown:
-                groups.append(Lines(str(side), whole, str(what), bool(exact), int(rows["total"][0]), rows.to_dicts()))
+                attested = bool(exact or own.get(f"count_{side}"))
+                groups.append(Lines(str(side), whole, str(what), bool(exact), int(rows["total"][0]), attested, rows.to_dicts()))
                 shown.add(key)
         if groups:
             found.append((int(str(rank)), groups))
