@@ -177,7 +177,8 @@ def heading(lines: Lines) -> tuple[str, str]:
     times = "once" if lines.total == 1 else f"{lines.total:,} times"
     if lines.exact:
         return lines.whole, f"{times} in the text"
-    return lines.whole, f"too few lines have it, so here “{lines.what}” by itself: {times} in the text"
+    few = "too few lines have it" if lines.attested else "no line has it"
+    return lines.whole, f"{few}, so here “{lines.what}” by itself: {times} in the text"
 
 
 def strips(sentences: pl.DataFrame) -> list[dict[str, Any]]:
