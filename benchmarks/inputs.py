@@ -99,11 +99,10 @@ def _run(work: Path, size: str, text: Path, suite: Path, vocabulary: int, words:
     shared = Run.begin(first, work / "text")
     steps = max(1, tokens_of(shared, words) // (batch * context))
     recipe = recipes.parse(RECIPE.format(**said, steps=steps, batch=batch, context=context))
-    place = work / size / "run" / recipe.name
+    run = Run.begin(recipe, work / size / "run")
     for part in ("tokenizer", "tokens"):
-        shutil.copytree(shared.folder.path / part, place / part, dirs_exist_ok=True)
+        shutil.copytree(shared.folder.path / part, run.folder.path / part, dirs_exist_ok=True)
     shutil.rmtree(work / "text")
-    run = Run.begin(recipe, place.parent)
     run.text  # noqa: B018 - finds what was copied
     return recipe, run
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of the package that is installed
 
-from benchmarks import agree, agreement, epoch, floor, gpu, projection, results, scoring, settled, training, turns
+from benchmarks import agree, agreement, epoch, floor, gpu, inputs, projection, results, scoring, settled, training, turns
 from benchmarks.__main__ import COMPARISONS, OWN, parser
 from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
@@ -23,6 +23,7 @@ from benchmarks.turns import Job, Turns
 from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.store import RunFolder
+from ontogeny.suites.blimp import PHENOMENON
 
 SENTENCES = (
     ("the dog barks", "the dog bark"),
@@ -378,3 +379,20 @@ def test_contestants_are_files_with_what_they_are_asked_for():
     for contestant, asked in [(c, c.door) for c in SCORING.values()] + [(c, "train") for c in TRAINING.values()]:
         path = Path(__file__).parents[1] / (contestant.module.replace(".", "/") + ".py")
         assert f"def {asked}(" in path.read_text(encoding="utf-8")
+
+
+def test_inputs_are_made_of_a_text_and_a_suite(tmp_path):
+    who, what = ("dog", "cat", "cow", "pig"), ("hen", "owl", "ant", "bee")
+    lines = [f"the {one} saw a {other} ." for one in who for other in what] * 40
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "words.txt").write_text("\n".join(lines))
+    (tmp_path / "blimp").mkdir()
+    for name, (term, field) in PHENOMENON.items():
+        row = {"sentence_good": "the dog saw .", "sentence_bad": "the saw dog .", "field": field, "linguistics_term": term}
+        row |= {"UID": name, "pairID": "0", "one_prefix_method": False, "two_prefix_method": False}
+        (tmp_path / "blimp" / f"{name}.jsonl").write_text(json.dumps(row))
+    made = inputs.make(tmp_path / "work", "S", tmp_path / "text", tmp_path / "blimp", 1, vocabulary=280, words=50_000)
+    assert len(made.load_pairs()) == made.facts["pairs"] == len(PHENOMENON)
+    assert all((folder / "model.safetensors").exists() for folder in (*made.checkpoints, made.fresh))
+    assert np.load(made.batches).shape == (inputs.STEPS, 32, 129)
+    assert not (tmp_path / "work" / "text").exists() and made.run.name == "speed"
