@@ -12,8 +12,8 @@ import pytest
 import tiny
 
 import ontogeny as og
+from ontogeny import judging, store
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.laboratory import Run, side_by_side
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
@@ -277,6 +277,18 @@ def test_a_disk_that_is_too_small_is_said_before_training(tmp_path, monkeypatch)
 def test_a_run_that_is_not_there_is_said(finished_run):
     with pytest.raises(OntogenyError, match=r"is not a run's folder .*runs in .*: tiny"):
         og.open(finished_run.parent / "tniy")
+
+
+@pytest.mark.parametrize("held", [1, 10**9])
+def test_verdicts_do_not_depend_on_how_many_scores_are_held_at_once(own_run, monkeypatch, held):
+    here = Run(own_run)
+    kept, read = here.verdicts(), []
+    monkeypatch.setattr(judging, "HELD", held)
+    monkeypatch.setattr(
+        judging._Pairs, "_read", lambda self, wanted, was=judging._Pairs._read: read.append(wanted) or was(self, wanted)
+    )
+    assert here.judge().equals(kept)
+    assert all(len(wanted) == 1 for wanted in read) if held == 1 else all(wanted == sorted(kept["paradigm"]) for wanted in read)
 
 
 def test_nothing_to_judge_is_said(tmp_path):

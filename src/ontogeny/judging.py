@@ -212,29 +212,57 @@ def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
     return alike
 
 
-class _Pairs:
-    """All scores of one paradigm with the contrast that clusters its pairs; one paradigm at a time.
+HELD = 2_000_000  # rows of scores in memory at once, about 80 bytes each
 
-    A pair that was not read at a checkpoint has a row without scores there.
+
+class _Pairs:
+    """All scores of one paradigm with the contrast that clusters its pairs.
+
+    Whoever judges asks for one paradigm after the other, alphabetically; every table of scores is read once for as many of them as
+    may be held.  A pair that was not read at a checkpoint has a row without scores there.
     """
 
     def __init__(self, folder: RunFolder, suite: str, seeds: list[int]):
-        self.scores = folder.scan_scores(suite)
-        further = [] if self.scores is None else wrong_sides(self.scores.collect_schema().names())[1:]
-        logps, tokens = ([f"{what}_{side}" for side in ("good", "bad", *further)] for what in ("logp", "tokens"))
-        self.columns = ("seed", "step", "pair", "contrast", *logps, *tokens)
-        self.contrasts = store.scan_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
-        self.seeds = seeds
+        self.tables = [(seed, step, folder.scores(seed, suite, step)) for seed in seeds for step in folder.scored(seed, suite)]
+        self.contrasts = store.read_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
+        self.held: dict[str, pl.DataFrame] = {}
 
     def __call__(self, paradigm: str) -> pl.DataFrame:
-        assert self.scores is not None
-        own = self.scores.filter((pl.col("paradigm") == paradigm) & pl.col("seed").is_in(self.seeds))
-        found = own.join(self.contrasts, on=["paradigm", "pair"], how="left").select(*self.columns).collect()
-        pairs, moments = found.select("pair", "contrast").unique(), found.select("seed", "step").unique()
-        if len(found) == len(pairs) * len(moments):
-            return found
-        every = moments.join(pairs, how="cross")
-        return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(*self.columns)
+        if paradigm not in self.held:
+            self.held = self._read(self._together_with(paradigm))
+        return _every_pair(self.held[paradigm])
+
+    def _together_with(self, paradigm: str) -> list[str]:
+        """This paradigm and those after it, as many as may be held."""
+        sizes = self.contrasts.filter(pl.col("paradigm") >= paradigm).group_by("paradigm").len().sort("paradigm")
+        fits = (sizes["len"].cum_sum() * len(self.tables) <= HELD) | (sizes["paradigm"] == paradigm)
+        return sizes.filter(fits)["paradigm"].to_list()
+
+    def _read(self, wanted: list[str]) -> dict[str, pl.DataFrame]:
+        found = pl.concat([self._scores(*table, wanted) for table in self.tables])
+        contrasts = self.contrasts.filter(pl.col("paradigm").is_in(wanted))
+        own = found.join(contrasts, on=["paradigm", "pair"], how="left", maintain_order="left")
+        parts = own.partition_by("paradigm", as_dict=True, include_key=False)
+        return {str(name): part for (name,), part in parts.items()}
+
+    def _scores(self, seed: int, step: int, path: Path, wanted: list[str]) -> pl.DataFrame:
+        scores = store.read_table(path).filter(pl.col("paradigm").is_in(wanted))
+        sides = ("good", *wrong_sides(scores.columns))
+        return scores.select(
+            "paradigm",
+            pl.lit(seed, pl.Int64).alias("seed"),
+            pl.lit(step, pl.Int64).alias("step"),
+            "pair",
+            *(f"{what}_{side}" for what in ("logp", "tokens") for side in sides),
+        )
+
+
+def _every_pair(found: pl.DataFrame) -> pl.DataFrame:
+    pairs, moments = found.select("pair", "contrast").unique(), found.select("seed", "step").unique()
+    if len(found) == len(pairs) * len(moments):
+        return found
+    every = moments.join(pairs, how="cross")
+    return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(found.columns)
 
 
 def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display) -> pl.DataFrame:
