@@ -505,17 +505,17 @@ def test_the_place_is_given_up_when_a_writer_fails(tmp_path):
         pass
 
 
+ENDED = 2**22 + 1  # no process has so high a number
+
+
 def test_a_writer_clears_away_what_a_killed_process_left_half_written(tmp_path):
-    (tmp_path / "seed-0" / "checkpoints" / ".step-00000001.7.tmp" / "inside").mkdir(parents=True)
-    (tmp_path / ".lineage.json.7.tmp").touch()
+    (tmp_path / "seed-0" / "checkpoints" / f".step-00000001.{ENDED}.tmp" / "inside").mkdir(parents=True)
+    (tmp_path / f".lineage.json.{ENDED}.tmp").touch()
     (tmp_path / "seed-0" / "losses.parquet").touch()
     with RunFolder(tmp_path).writing():
         pass
     assert [p.name for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"] == ["losses.parquet"]
     assert names(tmp_path / "seed-0" / "checkpoints") == []
-
-
-ENDED = 2**22 + 1  # no process has so high a number
 
 
 def test_only_what_an_ended_process_of_ours_left_is_cleared_away(tmp_path):

@@ -3,7 +3,11 @@
 import errno
 import json
 import os
+import select
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from ontogeny import recipe as recipes
 from ontogeny import store
@@ -105,6 +109,18 @@ class Heard(Display):
 
     def say(self, text, style=None):
         self.said.append(text)
+
+
+def ends_with_its_parent(*command: str) -> bool:
+    """True if a process ends once the one that started it, which says its number and waits for it, is killed."""
+    if not hasattr(os, "pidfd_open"):
+        pytest.skip("this system cannot wait for another's child")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    ended, _, _ = select.select([child], [], [], 60)
+    os.close(child)
+    return bool(ended)
 
 
 def refuse_writing(monkeypatch, folder: Path, error: OSError | None = None) -> None:

@@ -50,6 +50,28 @@ def test_one_that_is_stopped_answers_no_more():
     worker.close()
 
 
+ONE_THAT_READS = """
+import os, sys, threading
+
+from ontogeny.readers.process import Worker, serve
+
+def read(question, display, device):
+    display.say(str(os.getpid()))
+    threading.Event().wait()
+
+if sys.argv[1:]:
+    serve({"folder": read})
+else:
+    Worker(1, command=(sys.executable, __file__)).ask({}, lambda message: print(message["say"], flush=True))
+"""
+
+
+def test_one_that_reads_ends_when_who_asks_it_is_killed(tmp_path):
+    script = tmp_path / "one_that_reads.py"
+    script.write_text(ONE_THAT_READS)
+    assert tiny.ends_with_its_parent(sys.executable, str(script))
+
+
 def test_a_run_is_read_as_it_asks(own_run):
     run, said = RunFolder(own_run), []
     path = run.scores(1, "micro-english", 8)

@@ -6,7 +6,7 @@ It is a program of its own, not a copy of the one that starts it, so that it sta
     answered   {"note": "blimp at step 64: 40%"} and {"say": ...} while it reads, then {"done": "", "trouble": ...},
                or {"failed": ...} before it ends
 
-It ends when its input does, so also with the process that started it, after what it is reading.
+It ends when its input does, at once, so also with the process that started it: a table is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from ontogeny.display import Display
@@ -123,12 +125,26 @@ def serve(reads: Mapping[str, Read]) -> None:
     torch.set_num_threads(int(sys.argv[1]))
     device = sys.argv[2] if len(sys.argv) > 2 else None
     display = Told(tell)
-    for line in sys.stdin:
+    for line in questions(sys.stdin):
         try:
             tell(answer(json.loads(line), reads, display, device))
         except BaseException as error:
             tell({"failed": f"{type(error).__name__}: {error}"})
             raise
+
+
+def questions(asked: Iterable[str]) -> Iterator[str]:
+    """Lines as they come.  The process ends with the last one, also while one is answered: who asks has ended, or asks no more."""
+    coming: SimpleQueue[str] = SimpleQueue()
+
+    def hear() -> None:
+        for line in asked:
+            coming.put(line)
+        os._exit(0)
+
+    Thread(target=hear, daemon=True).start()
+    while True:
+        yield coming.get()
 
 
 def answer(question: Message, reads: Mapping[str, Read], display: Display, device: str | None) -> Message:

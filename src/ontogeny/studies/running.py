@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from ontogeny.display import QUIET, Display
@@ -18,6 +17,7 @@ from ontogeny.recipe import dump
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies.plan import Arm, Study
+from ontogeny.work.local import workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def judge(path: Path) -> None:
 @contextmanager
 def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that stay, so that each imports torch once; on an error or Ctrl-C what has not begun is not begun."""
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    pool = workers(jobs)
     try:
         yield pool
     except BaseException:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 
 from ontogeny.records import OntogenyError
+
+
+def workers(jobs: int) -> ProcessPoolExecutor:
+    """Processes of this machine that end with this one, also if it is killed: what nobody waits for is not worked on."""
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """In a new process: ends it at once, whatever it is doing, when the process that started it has ended."""
+    if parent := parent_process():
+        Thread(target=lambda: (parent.join(), os._exit(1)), name="ends with its parent", daemon=True).start()
 
 
 def side_by_side(
@@ -37,8 +52,5 @@ def side_by_side(
 
 def _apart(function: Callable[..., Any], *piece: Any) -> Any:
     """In a new process, so that memory and torch's state are those of one piece of work."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    with workers(1) as process:
         return process.submit(function, *piece).result()
