@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -237,6 +238,47 @@ def test_a_single_folder_is_scored(finished_run, tmp_path):
     found = store.table_metadata(out)
     assert found["weights"] == store.file_hash(folder / "model.safetensors")
     assert found["folder"] == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "name"),
+    [
+        (("score", "no-model", "--suite", "blimp"), "--out", "own.parquet"),
+        (("surprisals", "no-model", "--text", "own.csv"), "--out", "own.csv"),
+        (("verdicts", "own.csv"), "--out", "own.parquet"),
+        (("ngrams", "no-run"), "--arpa", "own.arpa"),
+        (("suites", "make", "blimp-like"), "--out", "own.jsonl"),
+    ],
+)
+def test_where_a_table_goes_is_looked_at_before_anything_else(monkeypatch, tmp_path, command, option, name):
+    monkeypatch.chdir(tmp_path)
+    Path("own.csv").write_text("a,b\n")
+    Path(name).write_text("a,b\n")
+    assert f"{name} is there already, and nothing in it says that ontogeny made it" in refused(*command, option, name)
+    assert Path(name).read_text() == "a,b\n"
+    Path("folder").mkdir()
+    assert "folder is a folder; name a file in it, such as folder/table" in refused(*command, option, "folder")
+    if not name.endswith("arpa"):
+        assert "x.txt: it is written as ." in refused(*command, option, "x.txt")
+    if command[0] != "suites":
+        assert "there already" not in refused(*command, option, name, "--overwrite")
+
+
+def test_a_table_of_our_own_is_written_over(tmp_path):
+    table, out = tmp_path / "accuracies.csv", tmp_path / "verdicts.parquet"
+    table.write_text("paradigm,step,seed,accuracy\n" + "".join(f"a,{step},0,0.9\n" for step in range(9)))
+    call("verdicts", table, "--out", out)
+    call("verdicts", table, "--out", out)
+
+
+def test_a_grid_leaves_a_table_of_somebody_elses_alone(monkeypatch, tmp_path):
+    grid = tmp_path / "own.yaml"
+    grid.write_text(tiny.RECIPE + "instruments: [{kind: rules, language: L3}]\ngrid: {s: {set: [training.batch], to: [2, 4]}}\n")
+    theirs = tmp_path / "runs" / "own.parquet"
+    theirs.parent.mkdir()
+    theirs.write_text("theirs")
+    assert "own.parquet is there already" in refused("run", grid, "--runs", theirs.parent)
+    assert [file.name for file in theirs.parent.iterdir()] == ["own.parquet"]
 
 
 def test_several_folders_are_scored_into_a_table_each(finished_run, tmp_path):

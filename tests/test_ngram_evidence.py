@@ -12,7 +12,7 @@ import tiny
 from ngrams.by_definition import Model, counts
 from safetensors.torch import load_file, save_file
 
-from ontogeny import store
+from ontogeny import ngram_evidence, store
 from ontogeny.commands import adoption
 from ontogeny.display import Display
 from ontogeny.instruments import WITH_EVIDENCE
@@ -183,6 +183,19 @@ def test_before_training_an_ngram_learner_knows_lengths_alone(examined):
 
 
 # --- what stands on what ------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_cannot_be_made_keeps_no_other_from_being_made(own, monkeypatch):
+    def fails(*tables):
+        raise ZeroDivisionError("no pairs")
+
+    monkeypatch.setattr(ngram_evidence, "matched", fails)
+    store.write_table(own / "evidence" / "matched.parquet", table(Run(own), "matched"), {"key": "of before"})
+    (own / "evidence" / "tables.parquet").unlink()
+    heard = tiny.Heard()
+    Run(own, heard).examine(ORDER)
+    assert "! the table matched is left out: ZeroDivisionError: no pairs" in heard.warnings
+    assert not (own / "evidence" / "matched.parquet").exists() and (own / "evidence" / "tables.parquet").exists()
 
 
 def test_other_weights_change_what_stands_on_scores_alone(own):

@@ -33,6 +33,7 @@ app.add_typer(suites, name="suites")
 study = typer.Typer(help="Studies: change the evidence, run it again, and say what caused what.", no_args_is_help=True)
 app.add_typer(study, name="study")
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write over a file that is there, whoever made it.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Lay a value over the recipe: training.batch=64.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 Jobs = Annotated[int, typer.Option(help="Seeds trained side by side, each with its share of the cores.", min=1)]
@@ -93,6 +94,7 @@ def score(
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
     jobs: Readers = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score every checkpoint of a run that has no scores yet, or folders that `from_pretrained` opens.
 
@@ -104,9 +106,10 @@ def score(
 
     folder, single = folders[0], len(folders) == 1
     if single and (folder / "lineage.json").exists():
-        if suite or suite_path or out or not bos or device != "auto":
+        if suite or suite_path or out or overwrite or not bos or device != "auto":
             raise OntogenyError(
-                "--suite, --suite-path, --out, --no-bos and --device are for a single folder; a run has them in its recipe"
+                "--suite, --suite-path, --out, --overwrite, --no-bos and --device are for a single folder; a run has them in its "
+                "recipe"
             )
         return Run(folder, Display()).score(again, jobs)
     if run := next((folder for folder in folders if (folder / "lineage.json").exists()), None):
@@ -116,8 +119,8 @@ def score(
     if again or (single and jobs):
         raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
     if single:
-        return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display()))
-    for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs):
+        return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite))
+    for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite):
         print(line)
 
 
@@ -164,14 +167,15 @@ def surprisals(
     leading_space: Annotated[bool, typer.Option("--leading-space", help="Put a space before each sentence.")] = False,
     metric: Annotated[str, typer.Option(help="For a masked model: within-word or original.")] = "within-word",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the surprisal of every token of every sentence of a file, with its characters and its word."""
     from ontogeny.display import Display
     from ontogeny.scoring.surprisals import surprisals as of
-    from ontogeny.store import exporter
+    from ontogeny.store import TABLES, check_output, export_table
     from ontogeny.suites.jsonl import lines
 
-    write = exporter(out)
+    check_output(out, overwrite, TABLES)
     sentences = [line for _, line in lines(text)]
     before = [line for _, line in lines(contexts)] if contexts else None
     with Display().bar(f"{folder}", len(sentences), "sentences") as progress:
@@ -185,7 +189,7 @@ def surprisals(
             device=device,
             progress=progress,
         )
-    write(found)
+    export_table(out, found)
     print(f"{out}: {len(found):,} tokens of {len(sentences):,} sentences, {found['surprisal'].sum():,.1f} nats")
 
 
@@ -216,6 +220,7 @@ def verdicts(
     source: Annotated[Path, typer.Argument(help="A run's folder, or a table of accuracies (paradigm, step, seed, accuracy).")],
     settings: Settings = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="For a table: where to write the verdicts as parquet.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Judge every paradigm: learned, entrenched, forgotten, recovered late ..."""
     from ontogeny.display import Display
@@ -230,7 +235,7 @@ def verdicts(
             raise OntogenyError(f"a run's thresholds stand in its recipe: edit verdicts in {source / 'recipe.yaml'}")
         display.verdicts(Run(source, display).judge())
     else:
-        display.verdicts(judge_table(source, settings, out, display))
+        display.verdicts(judge_table(source, settings, out, display, overwrite))
 
 
 @app.command()
@@ -248,11 +253,15 @@ def ngrams(
     order: Annotated[int, typer.Option(help="The longest n-grams.", min=2)] = 5,
     arpa: Annotated[Path | None, typer.Option(help="Also write the Kneser-Ney model of that order as an ARPA file.")] = None,
     level: Annotated[str, typer.Option(help="For --arpa: word or token.")] = "word",
+    overwrite: Overwrite = False,
 ) -> None:
     """Count the n-grams of the text that a run trains on, over the model's own tokens and over words."""
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
+    from ontogeny.store import check_output
 
+    if arpa:
+        check_output(arpa, overwrite)
     here = Run(run, Display())
     here.display.counts(here.count(order))
     if arpa:
@@ -365,14 +374,17 @@ def make_suite(
     lean: Annotated[str | None, typer.Option(help="With --vocabulary: its bigrams are neutral, helpful or misleading.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every choice of rule and word.")] = 1,
     out: Annotated[Path, typer.Option(help="The table to write, .jsonl.")] = Path("blimp-like.jsonl"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Make minimal pairs of BLiMP's paradigms from micro-English's grammar, as a table for the suite `table`."""
     from ontogeny.commands.made_suites import make
     from ontogeny.display import Display
     from ontogeny.registry import nearest
+    from ontogeny.store import check_output
 
     if like != "blimp-like":
         raise OntogenyError(f"no pairs are called {like!r}; {nearest(like, ['blimp-like'])}")
+    check_output(out, overwrite, [".jsonl"])
     count, missing = make(out, pairs, paradigm or None, seed, vocabulary, at_least, lean, Display())
     print(f"{count} pairs: {out}")
     for reason in missing:
@@ -473,10 +485,11 @@ def _has_grid(recipe: Path) -> bool:
 
 
 def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
-    from ontogeny.commands.sweeps import compare_all, recipes_of, run_all, tables_across
+    from ontogeny.commands.sweeps import check_tables, compare_all, recipes_of, run_all, tables_across
     from ontogeny.display import Display
 
     display, todo = Display(), recipes_of(recipe, settings)
+    check_tables(todo, root, recipe.stem)
     runs = run_all(todo, root, jobs, display)
     for path in runs:
         print(f"report: {path / 'report' / 'index.html'}")

@@ -265,11 +265,13 @@ def _every_pair(found: pl.DataFrame) -> pl.DataFrame:
     return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(found.columns)
 
 
-def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display) -> pl.DataFrame:
+def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display, overwrite: bool = False) -> pl.DataFrame:
     """Verdicts of a plain table of accuracies (paradigm, step, seed, accuracy); `out`: a parquet file to write them to.
 
     Settings are a recipe's: verdicts.early=0.05, and total_steps=N where training went on after the last row.
     """
+    if out is not None:
+        store.check_output(out, overwrite, [".parquet"])
     raw: dict[str, Any] = {"verdicts": {}}
     for setting in settings:
         recipes.override(raw, setting)

@@ -93,9 +93,10 @@ class Evidence:
         margins = self._table("margins", key, lambda: self._margins(counted, order, scored))
         read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self.results.moments()])
         with_seeds = store.content_key(key, self.results.moments())
-        self._table("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order, scored))
-        found = self._table("ladder", read, lambda: self._each(margins, ladder, "ladder"))
-        self._table("rungs", read, lambda: rungs(found, self.results.clock.trained))
+        self._optional("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order, scored))
+        found = self._optional("ladder", read, lambda: self._each(margins, ladder, "ladder"))
+        if found is not None:
+            self._optional("rungs", read, lambda: rungs(found, self.results.clock.trained))
         self._foretold(margins, store.content_key(read, self.recipe.verdicts, store.file_hash(self.folder.curves)))
 
     def _foretold(self, margins: pl.DataFrame, key: str) -> None:
@@ -110,11 +111,21 @@ class Evidence:
                     advance(1)
             return both["found"][which]
 
-        self._table("foretold", key, lambda: answer(0))
-        self._table("predictions", key, lambda: answer(1))
-        self._table("contests", key, lambda: contests(found))
-        self._table("tables", key, lambda: two_by_two(found, margins))
-        self._table("matched", key, lambda: self._matched(curves, margins))
+        self._optional("foretold", key, lambda: answer(0))
+        self._optional("predictions", key, lambda: answer(1))
+        self._optional("contests", key, lambda: contests(found))
+        self._optional("tables", key, lambda: two_by_two(found, margins))
+        self._optional("matched", key, lambda: self._matched(curves, margins))
+
+    def _optional(self, name: str, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame | None:
+        """As `_table`, where others can do without: what cannot be made is left out, said, and none of before stays."""
+        try:
+            return self._table(name, key, make)
+        except Exception as error:  # whatever it is, the other tables and the page are worth having
+            self.folder.evidence(name).unlink(missing_ok=True)
+            said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
+            self.display.warn(f"the table {name} is left out: {said}")
+            return None
 
     def _table(self, name: str, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         path = self.folder.evidence(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from ontogeny import registry
 from ontogeny.records import OntogenyError
@@ -38,6 +38,8 @@ MOST = {
     "times": 10**9,
 }
 MOST_VALUES = 1_000_000  # in a recipe, its aliases written out
+NULLS = ("", "~", "null", "Null", "NULL")  # YAML's names for nothing
+LONGEST_SHOWN = 200  # characters of a value in an error
 LONGEST_NAME = 255  # bytes of a folder's name on the usual file systems
 
 
@@ -391,7 +393,10 @@ def dump(recipe: Observation) -> str:
 
 
 def override(raw: dict[str, Any], setting: str) -> None:
-    """Lays `a.b=value` over plain values, in place.  A list's entry is named by its index or its kind: suites.blimp.path=..."""
+    """Lays `a.b=value` over plain values, in place; `value` as `_value` takes it.
+
+    A list's entry is named by its index or its kind: suites.blimp.path=...
+    """
     dotted, equals, text = setting.partition("=")
     if not equals:
         raise OntogenyError(f"--set {setting}: expected name=value, for example training.batch=64")
@@ -399,7 +404,7 @@ def override(raw: dict[str, Any], setting: str) -> None:
     place: Any = raw
     for name in parents:
         place = _entry(place, name, setting)
-    value = _yaml(text, f"--set {setting}")
+    value = _value(text.strip(), f"--set {setting}")
     if isinstance(place, list):
         place[_index(place, last, setting)] = value
     elif last == "kind" and last in place and place[last] != value:
@@ -407,6 +412,17 @@ def override(raw: dict[str, Any], setting: str) -> None:
         place[last] = value
     else:
         place[last] = value
+
+
+def _value(text: str, source: str) -> Any:
+    """A value as it is typed: a number, true, false, null; a list, mapping or string as YAML; any other text as it stands."""
+    if text[:1] in ("[", "{", '"', "'"):
+        return _yaml(text, source)
+    try:
+        found = None if "#" in text else _yaml(text, source)
+    except OntogenyError:
+        return text
+    return found if isinstance(found, int | float) or text in NULLS else text
 
 
 def _entry(place: Any, name: str, setting: str) -> Any:
@@ -435,13 +451,49 @@ def _index(entries: list[Any], name: str, setting: str) -> int:
 def _yaml(text: str, source: str) -> Any:
     try:
         found = YAML().load(text)
-        if _values(found, {}) > MOST_VALUES:
-            raise OntogenyError(f"{source}: aliases (*name) stand for more than {MOST_VALUES:,} values; write out what is meant")
-        return found
-    except (YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{source}:{mark.line + 1}" if mark else source
-        raise OntogenyError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
+        values = _values(found, {})
+    except RecursionError:
+        raise OntogenyError(f"{source}: nested too deeply to be read") from None
+    except Exception as error:  # YAML's library raises whatever its scalars do
+        line, problem = _trouble(error, text)
+        raise OntogenyError(f"{source}{f':{line}' if line else ''}: not valid YAML ({problem})") from None
+    if values > MOST_VALUES:
+        raise OntogenyError(f"{source}: aliases (*name) stand for more than {MOST_VALUES:,} values; write out what is meant")
+    return found
+
+
+def _trouble(error: Exception, text: str) -> tuple[int | None, str]:
+    """The line, where one can be told, and what is wrong there."""
+    if mark := getattr(error, "problem_mark", None):
+        return mark.line + 1, str(getattr(error, "problem", error))
+    if isinstance(error, ReaderError):
+        return text.count("\n", 0, error.position) + 1, error.reason
+    yaml = YAML()
+    for scalar in _scalars(yaml.compose(text)):
+        try:
+            yaml.constructor.construct_object(scalar)
+        except Exception:  # the same error: this is where
+            return scalar.start_mark.line + 1, f"{_short(scalar.value)} is no {scalar.tag.rpartition(':')[2]} that can be read"
+    return None, str(error)
+
+
+def _scalars(node: Any) -> Iterator[Any]:
+    """Every scalar of a composed document."""
+    if not isinstance(node.value, list):
+        yield node
+        return
+    for entry in node.value:
+        for part in entry if isinstance(entry, tuple) else (entry,):
+            yield from _scalars(part)
+
+
+def _short(value: Any) -> str:
+    """A value as it is shown in an error."""
+    try:
+        said = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number of thousands of digits"
+    return said if len(said) <= LONGEST_SHOWN else f"{said[:LONGEST_SHOWN]} ..."
 
 
 def _values(found: Any, known: dict[int, int]) -> int:
@@ -484,7 +536,7 @@ def _say(detail: Any, raw: Any, source: str, part: type[Any]) -> str:
     elif kind == "missing":
         message = "is missing"
     elif kind != "value_error":
-        message = f"{message[0].lower()}{message[1:]} (got {detail['input']!r})"
+        message = f"{message[0].lower()}{message[1:]} (got {_short(detail['input'])})"
     return f"{source}{f':{where}' if where else ''}: {'.'.join(map(str, names))} {message}"
 
 

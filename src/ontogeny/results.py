@@ -5,10 +5,10 @@ Judging, report, comparison, studies and the n-gram evidence ask here and look a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import ValidationError
@@ -29,6 +29,9 @@ from ontogeny.trajectories.timeline import boundaries
 
 CURVES = {"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64}
 PART = {"margins": pl.col("order") == 2}  # of tables with a row a pair and model, what is looked at again
+
+
+T = TypeVar("T")
 
 
 class Results:
@@ -55,6 +58,12 @@ class Results:
         except Exception as error:  # tables may hold anything, and instruments of somebody else's raise anything
             said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
             self._broken[name] = f"{name} is left out: {said}"
+
+    def part(self, name: str, make: Callable[[], T], instead: T) -> T:
+        """What `make` returns; where it fails, `instead`, and what went wrong stands in `broken`."""
+        with self.leaving_out(name):
+            return make()
+        return instead
 
     @property
     def name(self) -> str:
@@ -339,11 +348,22 @@ class Results:
 
     def notes(self) -> list[str]:
         """What the run warned about, checkpoints that were changed after they were written, and what is not there yet."""
-        said = [text for key in ("notes", "warnings") for text in _strings(self.lineage.get(key))]
+        parts: dict[str, Callable[[], list[str]]] = {
+            "what the run warned about": self._warned,
+            "what is wrong with checkpoints": self._faults,
+            "what is not there yet": self._gaps,
+            "the windows of training": lambda: [] if self.curves.is_empty() else self._spans[1],
+            "what instruments have not read": self._readings_left_out,
+        }
+        said = [text for name, make in parts.items() for text in self.part(name, make, [])]
+        return [*said, *(f"{text}." for text in self.broken.values())]
+
+    def _warned(self) -> list[str]:
+        return [text for key in ("notes", "warnings") for text in _strings(self.lineage.get(key))]
+
+    def _faults(self) -> list[str]:
         checkpoints = [] if self.folder.adopted() else [c for seed in self.folder.seeds() for c in self.folder.checkpoints(seed)]
-        broken = [f"A checkpoint is broken: {found}." for c in checkpoints if (found := fault(c.folder))]
-        windows = [] if self.curves.is_empty() else self._spans[1]
-        return [*said, *broken, *self._gaps(), *windows, *self._readings_left_out()]
+        return [f"A checkpoint is broken: {found}." for c in checkpoints if (found := fault(c.folder))]
 
     def _gaps(self) -> list[str]:
         """What is not there yet."""
@@ -385,7 +405,7 @@ class Results:
                     f"and they are left out: ontogeny read {self.folder.path} --with {name} reads them anew."
                 )
         self.instruments()
-        return [*notes, *(f"{said}." for said in self.broken.values())]
+        return notes
 
 
 def spans(time: Timeline, thresholds: Thresholds) -> pl.DataFrame:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 DONE = "DONE"
+MADE_BY = "made by"  # in the metadata of every table
+TABLES = (".parquet", ".csv")  # endings of tables for others
 WEIGHTS = "model.safetensors"
 
 KINDS = ("trained", "opened")  # of runs, in their lineages
@@ -158,12 +160,7 @@ def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
     """
     if mark:
         claim(target, mark, "Move it away, or name another folder")
-    temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")  # absolute: polars reads `~` and `s3:` in front
-    with access(target, "written"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
-        temporary.touch()
-        temporary.unlink()
+    temporary = _place_beside(target)
     try:
         yield temporary
         with access(target, "written"):
@@ -174,6 +171,42 @@ def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
         raise
     finally:
         remove(temporary)
+
+
+def _place_beside(target: Path) -> Path:
+    """A temporary name beside `target`, where a file can be made.  Raises OntogenyError where none can."""
+    temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")  # absolute: polars reads `~` and `s3:` in front
+    with access(target, "written"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
+        temporary.touch()
+        temporary.unlink()
+    return temporary
+
+
+def check_output(path: Path, overwrite: bool = False, endings: Sequence[str] = (), mend: str = "say --overwrite") -> None:
+    """Before long work for a file: raises OntogenyError if that cannot be written, or is there and not of this program's making.
+
+    `endings`: those that the file may have.  `overwrite`: whatever is there may go; `mend`: how that is said.
+    """
+    if path.is_dir():
+        raise OntogenyError(f"{path} is a folder; name a file in it, such as {path / ('table' + next(iter(endings), ''))}")
+    if endings and path.suffix.lower() not in endings:
+        kind = path.suffix or "a name without an ending"
+        raise OntogenyError(f"{path}: it is written as {' or '.join(endings)}, and not as {kind}")
+    if path.exists() and not overwrite and not _made_here(path):
+        raise OntogenyError(f"{path} is there already, and nothing in it says that ontogeny made it; name another file, or {mend}")
+    _place_beside(path)
+
+
+def _made_here(path: Path) -> bool:
+    """True for a table that `write_table` wrote: only parquet has room to say so."""
+    import polars as pl
+
+    try:
+        return MADE_BY in pl.read_parquet_metadata(path.absolute())
+    except (OSError, pl.exceptions.PolarsError):
+        return False
 
 
 def _put(temporary: Path, target: Path) -> None:
@@ -314,7 +347,7 @@ def read_json(path: Path) -> Any:
 def write_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None = None) -> None:
     """Writes a parquet file atomically, with string metadata (such as the hash of the weights that were scored)."""
     with atomic(path) as temporary:
-        frame.write_parquet(temporary, metadata=metadata or {})
+        frame.write_parquet(temporary, metadata=(metadata or {}) | {MADE_BY: "ontogeny"})
 
 
 def keep_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str]) -> None:
@@ -338,17 +371,13 @@ def read_csv(path: Path, separator: str = ",", texts: Sequence[str] = ()) -> pl.
     return pl.read_csv(path.absolute(), separator=separator, schema_overrides=kinds, infer_schema_length=None, glob=False)
 
 
-def exporter(path: Path) -> Callable[[pl.DataFrame], None]:
-    """What writes a table for others, atomically: parquet or CSV, by the name's end.  Raises OntogenyError for another end."""
-    kind = path.suffix.lower()
-    if kind not in (".parquet", ".csv"):
-        raise OntogenyError(f"{path}: a table is written as .parquet or .csv, and not as {kind or 'a name without either'}")
-
-    def write(frame: pl.DataFrame) -> None:
+def export_table(path: Path, frame: pl.DataFrame) -> None:
+    """Writes a table for others, atomically: parquet or CSV, by the name's end."""
+    if path.suffix.lower() == ".csv":
         with atomic(path) as temporary:
-            (frame.write_csv if kind == ".csv" else frame.write_parquet)(temporary)
-
-    return write
+            frame.write_csv(temporary)
+    else:
+        write_table(path, frame)
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -380,7 +409,7 @@ def table_metadata(path: Path) -> dict[str, str]:
         found = pl.read_parquet_metadata(path.absolute())
     except pl.exceptions.ComputeError as error:
         raise _broken_table(path, error) from None
-    return {key: value for key, value in found.items() if not key.startswith("ARROW")}
+    return {key: value for key, value in found.items() if key != MADE_BY and not key.startswith("ARROW")}
 
 
 def _broken_table(path: Path, error: Exception) -> OntogenyError:

@@ -95,8 +95,10 @@ def test_further_checkpoints_may_come_but_none_may_be_another(theirs, tmp_path):
     shutil.copytree(theirs / "checkpoint-16", few / "checkpoint-16")
     here = adopt(few, tmp_path / "runs", name="mine")
     assert [c.step for c in here.folder.checkpoints(0)] == [0, 8, 16]
+    before = here.folder.recipe.read_text()
     with pytest.raises(OntogenyError, match=r"a run around other checkpoints: step 0 of seed 0 was .*few.*use --name"):
-        adopt(theirs, tmp_path / "runs", name="mine")
+        adopt(theirs, tmp_path / "runs", "verdicts.early=0.3", name="mine")
+    assert here.folder.recipe.read_text() == before
     shutil.rmtree(few / "checkpoint-8")
     with pytest.raises(OntogenyError, match=r"step 8 of seed 0 was .*, now nothing"):
         adopt(few, tmp_path / "runs", name="mine")

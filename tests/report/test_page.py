@@ -12,7 +12,7 @@ from synthetic_run import STEPS, make_run, paradigm_names
 from ontogeny.pages.axes import taken_apart
 from ontogeny.pages.embed import Charts, columns, script_safe
 from ontogeny.records import OntogenyError
-from ontogeny.report import figure, write_report
+from ontogeny.report import figure, sections, write_report
 from ontogeny.report.examples import examples, marked
 from ontogeny.report.page import render, write_figures
 from ontogeny.report.provenance import commands, flattened, tables
@@ -163,6 +163,16 @@ def test_broken_checkpoints_and_missing_seeds_are_seen(tmp_path: Path) -> None:
     notes = " ".join(Results(run).notes())
     assert "A checkpoint is broken" in notes and "has 3 bytes instead of 7" in notes
     assert "of 30 checkpoints, seed 1 has 8. Means are over the seeds that are there." in notes
+
+
+@pytest.mark.parametrize("part", ["sentences", "_numbers", "_row", "_phenomena", "ngram_chapter", "_excluded", "_null"])
+def test_a_part_that_fails_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    def fails(*parts: object) -> None:
+        raise ZeroDivisionError("no pairs")
+
+    monkeypatch.setattr(sections, part, fails)
+    page = render(Results(make_run(tmp_path / "parts", count=2)))
+    assert "is left out: ZeroDivisionError: no pairs." in page
 
 
 def test_a_model_that_never_learned_its_unigrams_is_called_untrained(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def adopt(
     raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
     for setting in settings:
         recipes.override(raw, setting)
-    here = Run.begin(recipes.build(Observation, raw, f"opening {source}"), root, display)
+    recipe = recipes.build(Observation, raw, f"opening {source}")
+    _same_checkpoints(RunFolder(root / recipe.name), found.seeds)  # before its recipe is written
+    here = Run.begin(recipe, root, display)
     with here.folder.writing():
         _same_checkpoints(here.folder, found.seeds)
         for seed, checkpoints in found.seeds.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ontogeny import grids, store
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
+from ontogeny.instruments import Instrument
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
@@ -65,6 +66,14 @@ def _run(path: Path, jobs: int) -> None:
     here.score()
     here.judge()
     here.write_report()
+
+
+def check_tables(todo: Sequence[Recipe], root: Path, stem: str) -> None:
+    """Raises OntogenyError, before anything is trained, if a file of somebody else's lies where a table would be written."""
+    speak = {one.name for recipe in todo for one in recipe.instruments if type(one).across is not Instrument.across}
+    for name in sorted(speak):
+        for out in (root / f"{stem}.parquet", root / f"{stem}-{name}.parquet"):
+            store.check_output(out, mend="move it away")
 
 
 def tables_across(todo: Sequence[Recipe], root: Path, stem: str) -> dict[Path, Tabulated]:

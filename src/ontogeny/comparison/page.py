@@ -50,10 +50,16 @@ def compare(
     `out` is the page's folder; left out: `comparison-NAME` here, by what the runs' names have in common.
     Raises OntogenyError as `gathering.gather` does.
     """
+    folder = out or where(paths, Path())
+    _claim(folder)
     gathered = gather(paths, suite, title, yardsticks, outcomes)
     for note in gathered.notes:
         warn(note)
-    return gathered, write_comparison(gathered, out or where(paths, Path()))
+    return gathered, write_comparison(gathered, folder)
+
+
+def _claim(folder: Path) -> None:
+    claim(folder, "tables/runs.parquet", "Name another folder with --out", "index.html")
 
 
 def where(paths: Sequence[Path], root: Path) -> Path:
@@ -64,7 +70,7 @@ def where(paths: Sequence[Path], root: Path) -> Path:
 
 def write_comparison(gathered: RunComparison, folder: Path) -> Path:
     """Writes index.html, and beside it `tables` (parquet and CSV) and `figures` (SVG).  Returns the page's path."""
-    claim(folder, "tables/runs.parquet", "Name another folder with --out", "index.html")
+    _claim(folder)
     for name in ("runs", "cells", "pairs", "curves", "spread"):
         table: pl.DataFrame = getattr(gathered, name)
         write_table(folder / "tables" / f"{name}.parquet", table)

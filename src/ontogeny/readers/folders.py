@@ -46,11 +46,14 @@ def score_one(
     bos: bool = True,
     device: str = "auto",
     display: Display = QUIET,
+    overwrite: bool = False,
 ) -> str:
     """Scores one folder that `from_pretrained` opens and writes a parquet file, with the weights' hash in its metadata.
 
-    Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened.
+    Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened, and for a file that is there
+    and not of this program's making, unless it may be written over.
     """
+    store.check_output(out, overwrite, [".parquet"])
     return score(folder, asked_of(suite, suite_path), out, bos, device, display)
 
 
@@ -110,6 +113,7 @@ def score_folders(
     device: str = "auto",
     display: Display = QUIET,
     jobs: int | None = None,
+    overwrite: bool = False,
 ) -> list[str]:
     """Scores many folders into a table each in the folder `out`, and returns a line for each.
 
@@ -120,6 +124,8 @@ def score_folders(
     tables = {folder: out / f"{name}.parquet" for folder, name in zip(folders, names_of(folders), strict=True)}
     lines = {folder: f"{table}: there already" for folder, table in tables.items() if _same(folder, table, asked, bos)}
     todo = [folder for folder in folders if folder not in lines]
+    for folder in todo:
+        store.check_output(tables[folder], overwrite)
     settings = {"suite": suite, "suite_path": str(suite_path) if suite_path else None, "bos": bos, "device": device}
     questions: list[Message] = [{"folder": str(folder), "out": str(tables[folder]), **settings} for folder in todo]
 

@@ -10,11 +10,13 @@ from ontogeny.store import RunFolder, read_table
 
 def answers(run: RunFolder) -> str:
     """One paragraph a suite and question, in plain words; empty for a run without evidence."""
-    if not run.evidence("foretold").exists():
+    foretold, contests = (
+        read_table(run.evidence(name)) if run.evidence(name).exists() else None for name in ("foretold", "contests")
+    )
+    if foretold is None:
         return ""
-    foretold, contests = read_table(run.evidence("foretold")), read_table(run.evidence("contests"))
     paragraphs = []
     for suite in foretold["suite"].unique(maintain_order=True):
-        own = [frame.filter(pl.col("suite") == suite) for frame in (foretold, contests)]
+        own = [frame if frame is None else frame.filter(pl.col("suite") == suite) for frame in (foretold, contests)]
         paragraphs += [f"{suite}: {short} {rest}".strip() for short, rest in answer(*own)]
     return "\n".join(paragraphs)

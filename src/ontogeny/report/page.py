@@ -45,6 +45,9 @@ def render(results: Results) -> str:
         ]
         for chapter in ("training", "readings")
     }
+    made = results.part("how it was made", lambda: tables(results.lineage), [])
+    typed = results.part("the commands", lambda: commands(results.lineage), [])
+    recipe = results.part("the recipe", lambda: results.recipe, None)
     instruments: dict[str, list[object]] = {}
     for one in of_run["readings"]:
         instruments.setdefault(one["name"].split(".")[0], []).append(one)
@@ -57,9 +60,9 @@ def render(results: Results) -> str:
             suites=suites,
             training=of_run["training"],
             instruments=instruments,
-            made=tables(results.lineage),
-            recipe=results.recipe,
-            commands=commands(results.lineage),
+            made=made,
+            recipe=recipe,
+            commands=typed,
             meanings={name: (anchor("verdict", name), meaning) for name, meaning in MEANINGS.items()},
             **look(),
             **drawn(charts),
