@@ -35,6 +35,7 @@ FLOORS = (
     ("suites",),
     ("corpora", "tokens", "architectures", "grids", "sources"),
     ("foreign",),
+    ("files",),
     ("recipe", "store", "display", "machine"),
     ("registry",),
     ("records",),

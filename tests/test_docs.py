@@ -228,6 +228,17 @@ def test_the_additions_work_as_shown_and_are_found_by_their_entry_points(here, t
     assert done.fold("distance")["closest"].height
 
 
+def test_the_corpus_of_the_readme_takes_lines_that_go_on_and_leaves_times(tmp_path):
+    text = next(text for _, text in blocks(ROOT / "README.md", "python") if named(text) == "chat.py")
+    exec(text, found := {"__name__": "chat"})
+    (tmp_path / "a.cha").write_text(
+        "@Begin\n*MOT:\tput the red\n\tblock on\n\ttop . \x1510_200\x15\n%mor:\tv|put\n\tn|x\n*CHI:\tno .\n\tno !\n*FAT:\tyes .\n"
+    )
+    found["Chat"].model_rebuild(_types_namespace=found)
+    documents = [(document.text, document.line) for document in found["Chat"](path=tmp_path).documents()]
+    assert documents == [("put the red block on top .", 2), ("yes .", 9)]
+
+
 def test_a_kind_can_join_for_one_process(tmp_path, monkeypatch):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (tmp_path / "chat.py").write_text("class Chat:\n    pass\n")

@@ -171,9 +171,9 @@ def surprisals(
 ) -> None:
     """Write the surprisal of every token of every sentence of a file, with its characters and its word."""
     from ontogeny.display import Display
+    from ontogeny.files import lines
     from ontogeny.scoring.surprisals import surprisals as of
     from ontogeny.store import TABLES, check_output, export_table
-    from ontogeny.suites.jsonl import lines
 
     check_output(out, overwrite, TABLES)
     sentences = [line for _, line in lines(text)]

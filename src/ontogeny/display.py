@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.text import Text
 
+SHOWN = 8  # names in a line
 WIDEST = 64  # columns of a name in a table, so that the figures beside it have room
 # Control characters, line separators, halves of surrogate pairs and no characters: XML takes few of them, terminals obey some.
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -41,6 +42,12 @@ def visible(text: str, lines: bool = True) -> str:
 
 def _sign(code: int) -> str:
     return "␡" if code == 0x7F else chr(0x2400 + code) if code < 0x20 else f"⟨U+{code:04X}⟩"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, as they can be shown, and how many more there are."""
+    shown = ", ".join(visible(name, lines=False) for name in names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 class Display:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.files import check_pointer
 from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ VOCABULARY = ("tokenizer.json", "vocab*", "merges*", "*.model", "tekken.json")
 TOKENIZER = ("tokenizer*", "special_tokens*", "added_tokens*", *VOCABULARY[1:])
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 SETTINGS = ("config.json", "tokenizer_config.json")
-POINTER = b"version https://git-lfs.github.com/spec/"  # what Git LFS writes in a file's place
 
 # Tensors that change no prediction of the next or the masked token, by name: heads of BERT's and ALBERT's other objective, and
 # constants that older versions of transformers wrote down.
@@ -239,12 +239,6 @@ def check_pointers(files: Iterable[Path]) -> None:
     """Raises OntogenyError for a file that Git LFS has not fetched."""
     for file in files:
         check_pointer(file)
-
-
-def check_pointer(file: Path) -> None:
-    """Raises OntogenyError if Git LFS has not fetched a file."""
-    if file.is_file() and file.stat().st_size < 1024 and file.read_bytes().startswith(POINTER):
-        raise OntogenyError(f"{file} is not the file itself but a pointer of Git LFS; run `git lfs pull` where it was cloned")
 
 
 # --- plain values -------------------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ontogeny.corpora import text as corpora_text
+from ontogeny import files
 from ontogeny.corpora.text import Text
 from ontogeny.records import Document, OntogenyError
 
-characters = st.characters(exclude_characters="\n\r", exclude_categories=("Cs",))
+characters = st.characters(exclude_characters="\n\r\0", exclude_categories=("Cs",))
 documents = st.lists(st.text(characters).filter(str.strip), min_size=1, max_size=8)
 
 
@@ -301,7 +301,7 @@ def test_gzip_of_text_is_read_however_long(tmp_path):
 
 
 def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpora_text, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(files, "LONGEST_LINE", 1000)
     (tmp_path / "a.txt").write_text(f"short\n{'x' * 1001}")
     assert "a.txt:2: this line has more than 1 kB" in refusal(tmp_path / "a.txt")
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"\0" * 5000))
@@ -315,3 +315,51 @@ def test_files_of_any_names_are_sources_that_tables_can_hold(tmp_path):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("a\n")
     found = [document.source for document in Text(path=tmp_path).documents()]
     assert found == ["a␊b␛.txt", "caf⟨U+DCE9⟩.txt"]
+
+
+# --- what is read, and what lies beside it ------------------------------------------------------------------------
+
+
+def test_what_is_read_and_what_lies_beside_it_is_told(tmp_path):
+    for name in ("readme.txt", "eve.cha", "deep/adam.cha", "big.jsonl.zst", "d.csv", "LICENSE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x\n")
+    assert Text(path=tmp_path).told() == [
+        f"corpus: 1 file is read of {tmp_path}: 1 .txt (readme.txt)",
+        f"corpus: NOT read of {tmp_path}, since they are none of .txt, .train, .dev, .test, .jsonl, .parquet: 2 .cha, 1 without extension, "
+        "1 .jsonl.zst, 1 .csv (LICENSE, big.jsonl.zst, d.csv, deep/adam.cha, eve.cha)",
+    ]
+    assert Text(path=tmp_path / "readme.txt").told() == [f"corpus: 1 file is read of {tmp_path}/readme.txt: 1 .txt (readme.txt)"]
+
+
+def test_files_that_a_pattern_leaves_out_and_empty_ones_are_told(tmp_path):
+    for name, text in {"a.train": "x\n", "b.train": "", "a.dev": "x\n"}.items():
+        (tmp_path / name).write_text(text)
+    assert Text(path=tmp_path, pattern="*.train").told()[1:] == [
+        f"corpus: NOT read of {tmp_path}, since they are not *.train: 1 .dev (a.dev)",
+        f"corpus: 1 of the files in {tmp_path} are empty: b.train",
+    ]
+
+
+def test_an_empty_archive_is_broken(tmp_path):
+    (tmp_path / "a.txt").write_text("x\n")
+    (tmp_path / "b.txt.gz").write_bytes(b"")
+    assert "b.txt.gz: broken gzip after 0 bytes of text (the file is empty)" in refusal(tmp_path)
+
+
+def test_a_folder_that_may_not_be_entered_is_an_error_and_never_half_a_corpus(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    for file in (tmp_path / "a.txt", tmp_path / "sub" / "b.txt"):
+        file.write_text("x\n")
+    real = os.scandir
+
+    def closed(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert f"{tmp_path}/sub: you may not look into this folder" in refusal(tmp_path)
+    monkeypatch.setattr(os, "scandir", real)
+    monkeypatch.setattr(os, "access", lambda path, how: not str(path).endswith("sub"))
+    assert f"{tmp_path}/sub: you may not enter this folder" in refusal(tmp_path)

@@ -40,7 +40,7 @@ def test_a_table_names_folders_steps_words_and_seeds(table, tmp_path):
         ("folder,step\nbare,5\n", r"bare is not a model's folder: it has no config\.json"),
         ("folder,step\n", r"models\.csv has no rows"),
         ("", r"models\.csv cannot be read as a table"),
-        ("folder,step\nearly,5,6,7\n", r"models\.csv cannot be read as a table"),
+        ("folder,step\nearly,5,6,7\n", r"models\.csv:2: 4 fields under 2 columns"),
     ],
 )
 def test_a_mistake_in_a_table_is_named_with_its_line(table, text, said):
@@ -87,12 +87,12 @@ EMPTY = "leave it empty where it is not known"
         # folders
         ("folder,step\n,5\n", ":2: folder is empty, expected a model's folder"),
         ("folder,step\n~nobody-of-that-name/x,5\n", r":2: no folder .*~nobody-of-that-name/x"),
-        ("folder,step\nea\0rly,5\n", r":2: no folder"),
+        ("folder,step\nea\0rly,5\n", r":2: byte 14 is a null character, which no text has; write the file without it$"),
         (f"folder,step\n{'x' * 5000},5\n", r":2: no folder .*xxx"),
         # text
-        ('folder,step\n"early,5\n', r"cannot be read as a table"),
-        ("folder,step\nfrüh,5\n".encode("latin-1"), r"cannot be read as a table in UTF-8"),
-        ("folder,step\nearly,5\n".encode("utf-16"), r"cannot be read as a table in UTF-8"),
+        ('folder,step\n"early,5\n', r"models\.csv:2: .*double quote"),
+        ("folder,step\nfrüh,5\n".encode("latin-1"), r"models\.csv:2: byte 14 is not UTF-8"),
+        ("folder,step\nearly,5\n".encode("utf-16"), r"models\.csv:1: byte 0 is not UTF-8; it begins as UTF-16 does"),
     ],
 )
 def test_nothing_in_a_table_is_taken_for_something_else(table, text, said):

@@ -26,6 +26,7 @@ from ontogeny.records import Corpus, OntogenyError
 from ontogeny.scoring.options import need_two, of_two
 from ontogeny.scoring.reading import SuitePairs, ask
 from ontogeny.suites.contrast import contrast
+from ontogeny.tokens.prepare import told_by
 
 if TYPE_CHECKING:
     from ontogeny.tokens.token_store import TokenStore
@@ -78,12 +79,15 @@ def audit_run(evidence: Evidence, asked: SuitePairs, thresholds: Guides) -> Audi
 def audit_text(asked: SuitePairs, corpus: str, folder: Path, thresholds: Guides, display: Display) -> Audited:
     """A suite against any text, named as `corpus_named` takes it, in words; its counts are kept in `folder` for the next time."""
     text = cast(Corpus, corpus_named(corpus))
-    key = text.fingerprint()
+    key, told = text.fingerprint(), told_by(text)
+    for line in told:
+        display.say(line)
     with display.bar("reading the text", None, "documents"):
         tokenizer, stream = word_stream(folder, text.documents, key, lambda title: display.bar(title, None, "documents"))
     index = ngrams.open_or_build(folder / "index", stream.ids, len(tokenizer), stream.facts["bos"], key)
     counted = {"word": Counted("word", index, stream, tokenizer)}
-    return _audited(asked, counted, thresholds, corpus, display)
+    found = _audited(asked, counted, thresholds, corpus, display)
+    return replace(found, facts=found.facts | ({"what is read": "; ".join(told)} if told else {}))
 
 
 def corpus_named(name: str) -> Any:

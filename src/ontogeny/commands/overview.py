@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from ontogeny.display import some
 from ontogeny.records import OntogenyError
-from ontogeny.sources.clock import some
 from ontogeny.store import RunFolder, access, human_size
 
 
@@ -46,6 +46,7 @@ def describe(folder: RunFolder) -> str:
         )
     if text:
         lines.append(f"{text['words']:,} words, {text['tokens']:,} tokens, unigram entropy {text['unigram_entropy']:.3f} nats")
+    lines += lineage.get("corpus", [])
     if opened := lineage.get("opened"):
         lines.append(f"around the checkpoints of {opened['from']}")
         lines += [f"! {note}" for note in opened.get("notes", [])]

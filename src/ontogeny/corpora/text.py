@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import math
 import os
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from ontogeny.display import visible
+from ontogeny import files
+from ontogeny.display import some, visible
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, human_size, missing, no_file
+from ontogeny.store import access, content_key, file_hash, missing, no_file
 
 Unit = Literal["line", "file"]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+PACKERS = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 HELD_OUT = frozenset({".dev", ".test"})  # BabyLM's extensions of what must not be trained on
-PARQUET_ROWS = 1024  # rows in memory at a time
-LONGEST_LINE = 2**28  # bytes; the longest of known corpora, text8, is one line of 10^8
-PACKED, FREE = 100, 1_000_000  # most bytes of text from a byte of gzip, and bytes before that counts; English gives 3 or 4
 
 
 class Text(Kind):
@@ -55,22 +48,19 @@ class Text(Kind):
         gzip, jsonl or parquet, rows without the column, and at the end if there was no document at all.
         """
         empty = True
-        files = self.files()
-        for name, file in files.items():
+        found = self.files()
+        for name, file in found.items():
             for number, text in READERS[_suffix(name)](file, self):
                 for piece in cut(text, self.document):
                     if piece.strip():
                         empty = False
                         yield Document(piece, visible(name, lines=False), number)
         if empty:
-            raise OntogenyError(f"corpus: {self.path} holds no text: every line of its {len(files)} file(s) is blank")
+            raise OntogenyError(f"corpus: {self.path} holds no text: every line of its {len(found)} file(s) is blank")
 
     def files(self) -> dict[str, Path]:
         """Relative path to file, sorted.  Raises OntogenyError if there is none, or if they cannot all be meant."""
-        root = self.path.expanduser()
-        if not root.exists():
-            raise missing(root, "corpus")
-        everything = dict(walk(root)) if root.is_dir() else {root.name: root}
+        root, everything = self._everything()
         names = sorted(name for name in everything if _suffix(name) in READERS and self._wanted(name))
         found = {name: everything[name] for name in names}
         if not found:
@@ -82,9 +72,31 @@ class Text(Kind):
 
     def fingerprint(self) -> str:
         """A hash of the settings, the files' relative paths and their bytes.  Raises OntogenyError as `files` does."""
-        files = self.files()
-        column = self.column if any(READERS[_suffix(name)] is not _plain for name in files) else None
-        return content_key("text", self.document, column, [[name, file_hash(file)] for name, file in files.items()])
+        found = self.files()
+        column = self.column if any(READERS[_suffix(name)] is not _plain for name in found) else None
+        return content_key("text", self.document, column, [[name, file_hash(file)] for name, file in found.items()])
+
+    def told(self) -> list[str]:
+        """What is read, and what lies beside it unread or is empty: a line each."""
+        read, (root, everything) = self.files(), self._everything()
+        beside = [name for name in everything if name not in read]
+        chosen = [name for name in beside if _suffix(name) in READERS]
+        empty = [name for name, file in read.items() if not file.stat().st_size]
+        found = [f"corpus: {len(read):,} {'file is' if len(read) == 1 else 'files are'} read of {root}: {_kinds(read)}"]
+        for names, why in [
+            (chosen, f"not {' or '.join(self.pattern)}"),
+            ([name for name in beside if name not in chosen], f"none of {', '.join(READERS)}"),
+        ]:
+            found += [f"corpus: NOT read of {root}, since they are {why}: {_kinds(names)}"] if names else []
+        return found + ([f"corpus: {len(empty):,} of the files in {root} are empty: {some(empty)}"] if empty else [])
+
+    def _everything(self) -> tuple[Path, dict[str, Path]]:
+        """The folder, and every file in it; or the one file.  Raises OntogenyError for what is not there or may not be entered."""
+        root = self.path.expanduser()
+        with access(root, "read"):
+            if not root.exists():
+                raise missing(root, "corpus")
+            return root, dict(walk(root)) if root.is_dir() else {root.name: root}
 
     def _wanted(self, name: str) -> bool:
         return not self.pattern or any(PurePosixPath(name).match(pattern) for pattern in self.pattern)
@@ -118,9 +130,14 @@ def _suffix(name: str) -> str:
 
 
 def walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Relative path and path of every file below a folder, links followed, names that begin with a dot left out."""
+    """Relative path and path of every file below a folder, links followed, names that begin with a dot left out.
+
+    Raises OntogenyError for a folder that may not be entered: half of a corpus is another corpus.
+    """
     entered = set()  # real folders, so that a link to a folder above ends
-    for folder, inner, names in os.walk(root, followlinks=True):
+    for folder, inner, names in os.walk(root, followlinks=True, onerror=_closed):
+        if not os.access(folder, os.X_OK):
+            raise OntogenyError(f"{folder}: you may not enter this folder; change its permissions, or move it away")
         real = os.path.realpath(folder)
         inner[:] = [name for name in inner if not name.startswith(".")] if real not in entered else []
         if real in entered:
@@ -130,6 +147,28 @@ def walk(root: Path) -> Iterator[tuple[str, Path]]:
             if not name.startswith("."):
                 file = Path(folder, name)
                 yield file.relative_to(root).as_posix(), file
+
+
+def _closed(error: OSError) -> None:
+    raise OntogenyError(
+        f"{error.filename}: you may not look into this folder ({error.strerror}); change its permissions, or move it away"
+    )
+
+
+def _kinds(names: Iterable[str]) -> str:
+    """How many files of each ending, and the first of them by name.
+
+    >>> _kinds(["a.cha", "b/c.cha", "big.jsonl.zst", "README"])
+    '2 .cha, 1 .jsonl.zst, 1 without extension (a.cha, b/c.cha, big.jsonl.zst, README)'
+    """
+    names = sorted(names)
+    counts = Counter(_ending(name) or "without extension" for name in names)
+    return f"{', '.join(f'{count:,} {ending}' for ending, count in counts.most_common())} ({some(names)})"
+
+
+def _ending(name: str) -> str:
+    endings = PurePosixPath(name).suffixes
+    return "".join(endings[-2:] if endings and endings[-1].lower() in PACKERS else endings[-1:])
 
 
 def _nothing_in(root: Path, everything: dict[str, Path], pattern: tuple[str, ...]) -> str:
@@ -151,120 +190,31 @@ def _nothing_in(root: Path, everything: dict[str, Path], pattern: tuple[str, ...
 
 def _plain(file: Path, corpus: Text) -> Iterator[tuple[int, str]]:
     if corpus.document == "line":
-        yield from _lines(file)
+        yield from files.lines(file)
     else:
-        yield 0, "\n".join(line.removesuffix("\r") for _, line in _lines(file))
+        yield 0, "\n".join(line for _, line in files.lines(file))
 
 
 def _jsonl(file: Path, corpus: Text) -> Iterator[tuple[int, str]]:
-    for number, line in _lines(file):
-        if line.strip():
-            yield number, _field(line, corpus.column, f"{file}:{number}")
+    for number, row in files.objects(file):
+        place = f"{file}:{number}"
+        if corpus.column not in row:
+            raise OntogenyError(f"{place}: no field {corpus.column!r}; {nearest(corpus.column, list(row))} (set corpus.column)")
+        yield number, checked(row[corpus.column], corpus.column, place)
 
 
-def _field(line: str, column: str, place: str) -> str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise OntogenyError(f"{place}: not valid JSON ({error}); one JSON object a line is expected") from None
-    if not isinstance(row, dict):
-        raise OntogenyError(f"{place}: a JSON object is expected, such as {{{json.dumps(column)}: ...}}")
-    if column not in row:
-        raise OntogenyError(f"{place}: no field {column!r}; {nearest(column, list(row))} (set corpus.column)")
-    return checked(row[column], column, place)
+def _parquet(file: Path, corpus: Text) -> Iterator[tuple[int, str]]:
+    if corpus.column not in (columns := files.parquet_columns(file)):
+        raise OntogenyError(f"{file}: no column {corpus.column!r}; {nearest(corpus.column, columns)} (set corpus.column)")
+    for number, row in files.parquet(file, corpus.column):
+        yield number, checked(row[corpus.column], corpus.column, f"{file}: row {number}")
 
 
 def checked(text: Any, column: str, place: str) -> str:
     """`text` if it is a string of characters.  Raises OntogenyError that names the place if it is not."""
     if not isinstance(text, str):
         raise OntogenyError(f"{place}: {column!r} is {'null' if text is None else type(text).__name__}, not text")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise OntogenyError(f"{place}: {column!r} holds half a surrogate pair, which is no character")
-    return text
-
-
-def _parquet(file: Path, corpus: Text) -> Iterator[tuple[int, str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(file) as table:
-            if corpus.column not in table.schema_arrow.names:
-                hint = nearest(corpus.column, table.schema_arrow.names)
-                raise OntogenyError(f"{file}: no column {corpus.column!r}; {hint} (set corpus.column)")
-            number = 0
-            for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=[corpus.column]):
-                for value in batch.column(0):
-                    number += 1
-                    place = f"{file}: row {number}"
-                    yield number, checked(_python(value, place), corpus.column, place)
-    except pa.ArrowException as error:
-        raise OntogenyError(f"{file}: cannot be read as parquet ({error}); fetch or write it again") from None
-
-
-def _python(value: Any, place: str) -> Any:
-    try:
-        return value.as_py()
-    except UnicodeDecodeError as error:
-        raise OntogenyError(f"{place}: byte {error.start} of the text is not UTF-8") from None
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    r"""1-based number and text of every line, without \n; splitting bytes at \n never cuts a character in two."""
-    offset, limit = 0, float(FREE)
-    try:
-        with _opened(file) as stream:
-            for number, raw in enumerate(_raw_lines(file, stream), 1):
-                if offset > limit or len(raw) > LONGEST_LINE:
-                    limit = _limit(file, number, raw, offset, stream)
-                skip = len(BYTE_ORDER_MARK) if number == 1 and raw.startswith(BYTE_ORDER_MARK) else 0
-                try:
-                    yield number, raw[skip:].removesuffix(b"\n").decode()
-                except UnicodeDecodeError as error:
-                    raise _not_utf8(file, number, offset + skip + error.start, raw) from None
-                offset += len(raw)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise OntogenyError(f"{file}: broken gzip after {offset} bytes of text ({error}); fetch it again") from None
-    except PermissionError:
-        raise OntogenyError(f"{file}: you may not read this file; change its permissions") from None
-
-
-def _raw_lines(file: Path, stream: IO[bytes]) -> Iterable[bytes]:
-    """Every line; where one could be without end, no more of it than tells so."""
-    if isinstance(stream, gzip.GzipFile) or file.stat().st_size > LONGEST_LINE:
-        return iter(partial(stream.readline, LONGEST_LINE + 1), b"")
-    return stream
-
-
-def _limit(file: Path, number: int, raw: bytes, offset: int, stream: IO[bytes]) -> float:
-    """Bytes of text up to which there is nothing to check.
-
-    Raises OntogenyError at what would fill the memory, or unpack for hours.
-    """
-    if len(raw) > LONGEST_LINE:
-        raise OntogenyError(f"{file}:{number}: this line has more than {human_size(LONGEST_LINE)}; break it into lines")
-    if not isinstance(stream, gzip.GzipFile):
-        return math.inf
-    packed = stream.fileobj.tell()
-    if offset > FREE + PACKED * packed:
-        raise OntogenyError(
-            f"{file}: {human_size(packed)} of gzip hold more than {human_size(offset)} of text, {offset // packed} times as much, "
-            "which no text does; if it is meant, unpack it (gunzip) and read that"
-        )
-    return FREE + PACKED * packed
-
-
-def _opened(file: Path) -> IO[bytes]:
-    # gzip's reader has every method used here; its class is merely no IO in the type stubs
-    return cast(IO[bytes], gzip.open(file)) if file.name.lower().endswith(".gz") else file.open("rb")
-
-
-def _not_utf8(file: Path, number: int, offset: int, raw: bytes) -> OntogenyError:
-    where = f"{file}:{number}: byte {offset}{' of the unpacked text' if file.name.lower().endswith('.gz') else ''}"
-    utf16 = offset == 0 and raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-    encoding = "UTF-16" if utf16 else "WINDOWS-1252"
-    guess = "it begins as UTF-16 does" if utf16 else "if the file is Western European text"
-    return OntogenyError(f"{where} is not UTF-8; {guess}: iconv -f {encoding} -t UTF-8 OLD > NEW makes it so")
+    return files.characters(text, column, place)
 
 
 Reader = Callable[[Path, Text], Iterator[tuple[int, str]]]

@@ -14,7 +14,9 @@ each word has its own random ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ontogeny import store
+from ontogeny.files import lines
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.ngrams import Index
@@ -211,23 +214,26 @@ def sentences(treebank: Path, column: int) -> Iterator[tuple[str, list[str]]]:
         raise store.missing(path, "syntactic-smoothing.treebank")
     text, inside, after = "", 0, ""  # inside: the last word of the multiword token that is being read
     tags: list[str] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate((*file, "\n"), start=1):
-            cells = line.rstrip("\n").split("\t")
-            if not line.strip():
-                if text:
-                    yield text, tags
-                text, tags, inside = "", [], 0
-            elif line.startswith("#") or "." in cells[0]:
-                continue  # a comment, or an empty node, which is not written
-            elif len(cells) != 10:
-                raise OntogenyError(f"{path}:{number}: a word of CoNLL-U has 10 columns between tabs, this line has {len(cells)}")
-            elif "-" in cells[0]:
-                inside, after = int(cells[0].split("-")[1]), _space(cells)
-            else:
-                end = int(cells[0])
-                space = ("" if end < inside else after) if end <= inside else _space(cells)
-                text, tags = text + cells[1] + space, [*tags, *[cells[column]] * len(cells[1]), *[""] * len(space)]
+    for number, line in chain(lines(path), [(0, "")]):
+        cells = line.split("\t")
+        if not line.strip():
+            if text:
+                yield text, tags
+            text, tags, inside = "", [], 0
+        elif line.startswith("#") or "." in cells[0]:
+            continue  # a comment, or an empty node, which is not written
+        elif len(cells) != 10:
+            raise OntogenyError(f"{path}:{number}: a word of CoNLL-U has 10 columns between tabs, this line has {len(cells)}")
+        elif not re.fullmatch("[0-9]+(-[0-9]+)?", cells[0]):
+            raise OntogenyError(
+                f"{path}:{number}: a word of CoNLL-U begins with its number, such as 3 or 3-4, and not {cells[0]!r}"
+            )
+        elif "-" in cells[0]:
+            inside, after = int(cells[0].split("-")[1]), _space(cells)
+        else:
+            end = int(cells[0])
+            space = ("" if end < inside else after) if end <= inside else _space(cells)
+            text, tags = text + cells[1] + space, [*tags, *[cells[column]] * len(cells[1]), *[""] * len(space)]
 
 
 def _space(cells: list[str]) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ontogeny.display import some
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.sources import folders, table
-from ontogeny.sources.clock import end_to_end, in_order, several_clocks, some
+from ontogeny.sources.clock import end_to_end, in_order, several_clocks
 from ontogeny.sources.folders import NotTaken
 from ontogeny.sources.names import CLOCKS
 

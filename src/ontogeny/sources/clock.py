@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from ontogeny.display import some
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.sources.names import CLOCKS, CheckpointName
-
-MOST = 8  # examples in a line for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +82,6 @@ def end_to_end(source: Path, candidates: Sequence[Candidate]) -> tuple[list[Cand
             steps = max(c.told.step or 0 for c in own)
             tokens = max(c.told.tokens or 0 for c in own)
     return placed, notes
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    return ", ".join(names[:MOST]) + (f" and {len(names) - MOST:,} more" if len(names) > MOST else "")
 
 
 def _one_ingredient(source: Path, own: list[Candidate], stage: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from ontogeny.files import separated
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.sources.clock import Candidate
@@ -39,19 +39,8 @@ def _rows(source: Path) -> Iterator[tuple[int, list[str]]]:
     separator = SEPARATORS.get(source.suffix.lower())
     if separator is None:
         raise OntogenyError(f"{source}: a table of checkpoints is .csv or .tsv with columns {', '.join(COLUMNS)}")
-    width = 0
-    try:
-        with source.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=separator, skipinitialspace=True, strict=True)
-            for fields in reader:
-                width = width or len(fields)
-                if len(fields) not in (0, width):
-                    short = f"line {reader.line_num} has {len(fields)} fields under {width} columns"
-                    raise OntogenyError(f"{source} cannot be read as a table ({short})")
-                if fields:
-                    yield reader.line_num, [field.strip() for field in fields]
-    except (csv.Error, UnicodeError) as error:
-        raise OntogenyError(f"{source} cannot be read as a table in UTF-8 ({error})") from None
+    for line, fields in separated(source, separator):
+        yield line, [field.strip() for field in fields]
 
 
 def _columns(source: Path, written: list[str]) -> list[str]:

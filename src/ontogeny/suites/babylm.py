@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from ontogeny.files import objects
 from ontogeny.records import Pair
 from ontogeny.suites.blimp import Warstadt
-from ontogeny.suites.jsonl import ParadigmFolder, rows, sentence
+from ontogeny.suites.jsonl import ParadigmFolder, sentence
 
 
 def _inside(folder: str) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ class Supplement(ParadigmFolder):
 
     def read(self, paradigm: str, file: Path) -> Iterator[tuple[int, Pair]]:
         """1-based line and pair.  Raises OntogenyError with file and line for a sentence that is missing or blank."""
-        for line, row in rows(file):
+        for line, row in objects(file):
             place = f"{file}:{line}"
             good, bad = sentence(row, "sentence_good", place), sentence(row, "sentence_bad", place)
             yield line, Pair(paradigm, str(line), good, bad)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from ontogeny.files import characters, objects
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.suites.jsonl import ParadigmFolder, characters, rows, sentence, truth, value
+from ontogeny.suites.jsonl import ParadigmFolder, sentence, truth, value
 
 # (phenomenon, field): paradigm: human agreement, the share of single forced-choice judgements that chose the good
 # sentence (mean of all 67: .886).  Source: github.com/alexwarstadt/blimp, raw_results/summary, CC BY 4.0: total_mean of
@@ -129,7 +130,7 @@ class Warstadt(ParadigmFolder):
 
     def read(self, paradigm: str, file: Path) -> Iterator[tuple[int, Pair]]:
         """1-based line and pair.  Raises OntogenyError with file and line for a field that is missing or wrong."""
-        for line, row in rows(file):
+        for line, row in objects(file):
             place = f"{file}:{line}"
             if value(row, "UID", place) != paradigm:
                 raise OntogenyError(f"{place}: UID is {row['UID']!r} in the file of {paradigm!r}; every line has the file's")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
+from ontogeny.display import some
+from ontogeny.files import characters
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
@@ -79,14 +80,14 @@ class ParadigmFolder(Kind):
         absent = [file.name for file in chosen.values() if not file.is_file()]
         if absent:
             raise OntogenyError(
-                f"suite {self.kind}: {folder} lacks {len(absent)} of {len(chosen)} files: {_some(absent)}; "
+                f"suite {self.kind}: {folder} lacks {len(absent)} of {len(chosen)} files: {some(absent)}; "
                 "fetch the suite again, or name the paradigms that are there in `paradigms`"
             )
         here = {file.name for file in folder.glob(f"*{self.extension}")}
         strange = sorted(here - {file.name for file in files.values()})
         if strange and not self.paradigms:
             raise OntogenyError(
-                f"suite {self.kind}: {folder} also holds {_some(strange)}, no paradigm of this suite: "
+                f"suite {self.kind}: {folder} also holds {some(strange)}, no paradigm of this suite: "
                 "move it to a folder of its own (kind: table reads it), or choose with `paradigms`"
             )
         return chosen
@@ -105,40 +106,6 @@ class ParadigmFolder(Kind):
 
 
 # --- JSON lines and their fields ----------------------------------------------------------------------------------
-
-
-def lines(file: Path) -> Iterator[tuple[int, str]]:
-    r"""1-based number and text of each line, line ends (\n, \r\n) and a byte order mark taken off.
-
-    Raises OntogenyError with file, line and byte if it is not UTF-8.
-    """
-    offset = 0
-    with file.open("rb") as stream:
-        for number, raw in enumerate(stream, 1):
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                where = offset + len(raw) - len(error.object) + error.start
-                raise OntogenyError(f"{file}:{number}: byte {where} is not UTF-8; save the file as UTF-8") from None
-            offset += len(raw)
-            yield number, text.removesuffix("\n").removesuffix("\r")
-
-
-def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """1-based line and object of each line of a jsonl file that is not blank.
-
-    Raises OntogenyError with file and line if one is no JSON object.
-    """
-    for number, text in lines(file):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise OntogenyError(f"{file}:{number}: not valid JSON ({error}); one object a line is expected") from None
-        if not isinstance(row, dict):
-            raise OntogenyError(f"{file}:{number}: a JSON object is expected, with the sentences of one pair")
-        yield number, row
 
 
 def value(row: dict[str, Any], field: str, place: str) -> Any:
@@ -162,22 +129,9 @@ def checked(text: Any, field: str, place: str) -> str:
     return characters(text, field, place)
 
 
-def characters(text: str, field: str, place: str) -> str:
-    """`text`, if tables can hold it.  Raises OntogenyError that names the place at a null or half a surrogate pair."""
-    if "\0" in text:
-        raise OntogenyError(f"{place}: {field!r} holds a null character, U+0000; write it without, and if it is UTF-16, as UTF-8")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise OntogenyError(f"{place}: {field!r} holds half a surrogate pair, which is no character")
-    return text
-
-
 def truth(row: dict[str, Any], field: str, place: str) -> bool:
     """A field that must be true or false.  Raises OntogenyError that names the place if it is not."""
     answer = value(row, field, place)
     if not isinstance(answer, bool):
         raise OntogenyError(f"{place}: {field!r} is {answer!r}; true or false is expected")
     return answer
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

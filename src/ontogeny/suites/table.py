@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -11,11 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ontogeny import files
+from ontogeny.files import characters
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
 from ontogeny.store import content_key, file_hash, missing, no_file
-from ontogeny.suites.jsonl import characters, checked, lines, rows, sentence
+from ontogeny.suites.jsonl import checked, sentence
 
 # our name: the names it may have in a table, ours first and then BLiMP's
 COLUMNS = {
@@ -156,7 +157,7 @@ def _text(row: dict[str, Any], column: str | None, place: str, needed: bool = Tr
     text = "" if found is None else str(found)
     if needed and not text.strip():
         raise OntogenyError(f"{place}: {column!r} is empty; every pair needs one")
-    return characters(text, column or "", place)
+    return characters(text.strip(), column or "", place)
 
 
 def _truth(row: dict[str, Any], column: str | None, place: str) -> bool:
@@ -173,7 +174,7 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def _jsonl(file: Path) -> Rows:
-    for line, row in rows(file):
+    for line, row in files.objects(file):
         yield f"{file}:{line}", row
 
 
@@ -186,28 +187,20 @@ def _tsv(file: Path) -> Rows:
 
 
 def _separated(file: Path, separator: str) -> Rows:
-    reader = csv.reader((f"{text}\n" for _, text in lines(file)), delimiter=separator, strict=True)
     names: list[str] = []
-    while True:
-        place = f"{file}:{reader.line_num + 1}"  # a quoted field may hold line breaks: the row begins here
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise OntogenyError(f"{place}: {error}; a double quote inside a quoted field is written twice") from None
-        if fields is None:
-            return
-        if not fields:
-            continue
-        if not names:
-            names = _header(fields, place)
-        elif len(fields) != len(names):
-            raise OntogenyError(f"{place}: {len(fields)} fields under {len(names)} columns; quote a field with {separator!r}")
+    for line, fields in files.separated(file, separator):
+        if names:
+            yield f"{file}:{line}", dict(zip(names, fields, strict=True))
         else:
-            yield place, dict(zip(names, fields, strict=True))
+            names = _header(fields, f"{file}:{line}")
 
 
 def _header(fields: list[str], place: str) -> list[str]:
     names = [field.strip() for field in fields]
+    if not any(known in names for columns in COLUMNS.values() for known in columns):
+        raise OntogenyError(
+            f"{place}: none of these is a column that is read: {', '.join(names)}; the first line names the columns"
+        )
     for name in names:
         if names.count(name) > 1:
             raise OntogenyError(f"{place}: two columns are called {name!r}; only one may be")
@@ -215,18 +208,8 @@ def _header(fields: list[str], place: str) -> list[str]:
 
 
 def _parquet(file: Path) -> Rows:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(file) as table:
-            for batch in table.iter_batches():
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{file}: row {number}", row
-    except pa.ArrowException as error:
-        raise OntogenyError(f"{file}: cannot be read as parquet ({error}); write it again") from None
+    for number, row in files.parquet(file):
+        yield f"{file}: row {number}", row
 
 
 READERS: dict[str, Callable[[Path], Rows]] = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from ontogeny.files import lines
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.suites.jsonl import ParadigmFolder, lines
+from ontogeny.suites.jsonl import ParadigmFolder
 
 # A file is called PHENOMENON-PARADIGM.txt, both parts with hyphens of their own.
 PARADIGMS = {

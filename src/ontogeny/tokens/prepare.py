@@ -30,6 +30,7 @@ class TokenisedText:
     tokenizer: PreTrainedTokenizerBase
     train: TokenStore
     dev: TokenStore
+    told: tuple[str, ...] = ()  # of what the corpora read, and of what lies beside it unread
 
     @property
     def first(self) -> int | None:
@@ -58,10 +59,17 @@ def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> TokenisedTe
 
         return token_store.open_or_write(folder.tokens, name, key, make)
 
-    text = TokenisedText(tokenizer, write("train", train), write("dev", dev))
+    told = tuple(dict.fromkeys(line for part in (corpus, held_out) for line in told_by(part)))
+    text = TokenisedText(tokenizer, write("train", train), write("dev", dev), told)
     facts = {name: {k: v for k, v in s.facts.items() if k != "sources"} for name, s in [("train", text.train), ("dev", text.dev)]}
-    folder.note(tokens=facts)
+    folder.note(tokens=facts, corpus=list(told))
     return text
+
+
+def told_by(corpus: Corpus | None) -> list[str]:
+    """What a corpus has to say of what it reads and what lies beside that; nothing where it does not know."""
+    told: Callable[[], list[str]] = getattr(corpus, "told", list)
+    return told()
 
 
 def splits(recipe: Recipe) -> tuple[Callable[[], Iterator[Document]], Callable[[], Iterator[Document]]]:

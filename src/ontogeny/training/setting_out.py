@@ -48,6 +48,8 @@ def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: Train
         f"({store.human_size(store.free_space(folder.path))} free)\n"
         f"{engine.device}, {engine.threads} threads{each}, {engine.precision}, {'' if engine.compile else 'not '}compiled"
     )
+    for line in text.told:
+        display.say(line)
     if text.train.facts["unknown"]:
         display.say(f"{text.train.facts['unknown']:,} tokens of the training text are unknown to the tokenizer (<unk>)")
     cut, longest = getattr(recipe.tokenizer, "longest", None), text.train.facts.get("longest_word", 0)
