@@ -32,8 +32,8 @@ ICONV = "iconv -f {} -t UTF-8 OLD > NEW makes it so"
 def lines(file: Path) -> Iterator[tuple[int, str]]:
     r"""1-based number and text of every line of UTF-8, plain or gzipped; line ends (\n, \r\n) and a byte order mark taken off.
 
-    Raises OntogenyError for what may not be read or is no file, a pointer of Git LFS, what is not UTF-8, null characters, lines that
-    end in \r alone, broken gzip, and what has no end.
+    Raises OntogenyError for what may not be read or is no file, a pointer of Git LFS, what is not UTF-8, null characters, lines
+    that end in \r alone, broken gzip, and what has no end.
     """
     check_pointer(file)
     offset, limit = 0, float(FREE)

@@ -326,8 +326,8 @@ def test_what_is_read_and_what_lies_beside_it_is_told(tmp_path):
         (tmp_path / name).write_text("x\n")
     assert Text(path=tmp_path).told() == [
         f"corpus: 1 file is read of {tmp_path}: 1 .txt (readme.txt)",
-        f"corpus: NOT read of {tmp_path}, since they are none of .txt, .train, .dev, .test, .jsonl, .parquet: 2 .cha, 1 without extension, "
-        "1 .jsonl.zst, 1 .csv (LICENSE, big.jsonl.zst, d.csv, deep/adam.cha, eve.cha)",
+        f"corpus: NOT read of {tmp_path}, since they are none of .txt, .train, .dev, .test, .jsonl, .parquet: "
+        "2 .cha, 1 without extension, 1 .jsonl.zst, 1 .csv (LICENSE, big.jsonl.zst, d.csv, deep/adam.cha, eve.cha)",
     ]
     assert Text(path=tmp_path / "readme.txt").told() == [f"corpus: 1 file is read of {tmp_path}/readme.txt: 1 .txt (readme.txt)"]
 

@@ -319,3 +319,29 @@ def test_a_folder_of_a_masked_model_is_opened_and_scored_as_one(family, tokenize
     scores, _, _ = score_folder(folder, SuitePairs("s", pairs, [], {}, "k"), CPU, 256, True, lambda n: None)
     expected = [by_hand(model, tokenizer, pair.good, "within-word") for pair in pairs]
     assert scores["logp_good"].to_list() == pytest.approx(expected, abs=1e-4)
+
+
+# --- tokenizers that make no cut into words -----------------------------------------------------------------------
+
+
+def marked(kind):
+    """The same tokens by three tokenizers of SentencePiece's kind; only the one that splits tells words."""
+    from tokenizers import normalizers
+
+    pieces = ["<unk>", "<mask>", "▁", *"abc.", "▁a", "▁b", "ab", "▁ab"]
+    merges = [("▁", "a"), ("▁", "b"), ("a", "b"), ("▁", "ab")]
+    made = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges, unk_token="<unk>"))
+    if kind == "llama":
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        made.pre_tokenizer = pre_tokenizers.Metaspace(split=kind == "split")
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", mask_token="<mask>")
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "llama"])
+def test_words_are_told_by_white_space_where_the_tokenizer_makes_no_cut(kind):
+    todo = plan.make(tiny.pairs(("abc ba.", "ab c"), ("a", "cab acb")), marked(kind), None, 60)
+    told, untold = (masked.word_ids(todo.sentences, own) for own in (marked("split"), marked(kind)))
+    for one, other in zip(told, untold, strict=True):
+        assert np.diff(one).astype(bool).tolist() == np.diff(other).astype(bool).tolist()
+    assert sorted(len(set(own.tolist())) for own in untold) == [1, 2, 2, 2]

@@ -138,7 +138,6 @@ def test_ids_of_bytes_are_the_bytes_of_utf_8():
     made = made_by("byte")
     assert len(made) == 260
     assert ids(made, "a é\n猫") == [byte + 4 for byte in "a é\n猫".encode()] == [101, 36, 199, 173, 14, 235, 144, 175]
-    assert ids(made, "</s>a") == [2, 101]  # special tokens are read as such, by every tokenizer here
 
 
 def test_letters_of_bytes_are_those_of_the_library():
@@ -268,3 +267,13 @@ def test_a_word_of_a_million_characters_is_learned_from(tmp_path):
     tokenizer = BPE(vocab_size=300, exact=False).make(tiny.documents("a b c", word))
     written = token_store.write(tmp_path, "train", tiny.documents("a b", word), tokenizer, bos=True, key="k")
     assert written.facts["longest_word"] == 1_000_000
+
+
+@each
+def test_special_tokens_that_are_written_in_a_text_are_text(kind):
+    texts = ["<s> the cats sit. </s>", "a cat in <pad> mats", "the <unk> sat"]
+    made = made_by(kind.kind)
+    assert not {0, 1, 2} & {number for own in encode(made, texts, None) for number in own}
+    assert encode(made, ["<s>a</s>"], None, special=True)[0][::2] == [0, 2]
+    if kind in BYTES:
+        assert [made.decode(own) for own in encode(made, texts, None)] == texts

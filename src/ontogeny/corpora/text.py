@@ -159,7 +159,7 @@ def _kinds(names: Iterable[str]) -> str:
     """How many files of each ending, and the first of them by name.
 
     >>> _kinds(["a.cha", "b/c.cha", "big.jsonl.zst", "README"])
-    '2 .cha, 1 .jsonl.zst, 1 without extension (a.cha, b/c.cha, big.jsonl.zst, README)'
+    '2 .cha, 1 without extension, 1 .jsonl.zst (README, a.cha, b/c.cha, big.jsonl.zst)'
     """
     names = sorted(names)
     counts = Counter(_ending(name) or "without extension" for name in names)

@@ -225,9 +225,7 @@ def sentences(treebank: Path, column: int) -> Iterator[tuple[str, list[str]]]:
         elif len(cells) != 10:
             raise OntogenyError(f"{path}:{number}: a word of CoNLL-U has 10 columns between tabs, this line has {len(cells)}")
         elif not re.fullmatch("[0-9]+(-[0-9]+)?", cells[0]):
-            raise OntogenyError(
-                f"{path}:{number}: a word of CoNLL-U begins with its number, such as 3 or 3-4, and not {cells[0]!r}"
-            )
+            raise OntogenyError(f"{path}:{number}: a word of CoNLL-U begins with its number (3, or 3-4), not {cells[0]!r}")
         elif "-" in cells[0]:
             inside, after = int(cells[0].split("-")[1]), _space(cells)
         else:

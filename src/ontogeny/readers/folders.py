@@ -19,7 +19,6 @@ from ontogeny.records import OntogenyError
 if TYPE_CHECKING:
     import polars as pl
 
-    from ontogeny.scoring.plan import Plan
     from ontogeny.scoring.reading import SuitePairs
 
 
@@ -72,9 +71,7 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
     store.write_table(out, frame, facts)
     left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
     left += [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
-    left += [f"{len(plan.too_long)} pairs longer than the context left out"] if plan.too_long else []
-    left += [_unknown(plan)] if plan.unknown else []
-    return f"{out}: {len(frame)} pairs, {'; '.join(left)}"
+    return f"{out}: {len(frame)} pairs, {'; '.join([*left, *plan.told])}"
 
 
 def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
@@ -170,9 +167,3 @@ def _same(folder: Path, table: Path, asked: SuitePairs, bos: bool) -> bool:
         return False
     found = store.table_metadata(table)
     return found.get("settings") == store.score_key(asked.key, bos) and found.get("weights") == store.weights_hash(folder)
-
-
-def _unknown(plan: Plan) -> str:
-    """How many tokens are unknown, in how many sentences, and the three sentences with most."""
-    worst = "; ".join(f"{text!r} ({count})" for text, count in plan.unknown_in[:3])
-    return f"{plan.unknown} unknown tokens in {len(plan.unknown_in)} sentences, most in {worst}"

@@ -26,7 +26,8 @@ from ontogeny.scoring.causal import named_masked as named_masked
 from ontogeny.scoring.forest import Integers, ranges
 from ontogeny.scoring.readout import AGREE, Progress, short_of_memory
 from ontogeny.scoring.sentences import Logps, Sentences
-from ontogeny.tokens.token_store import backward, bos_id
+from ontogeny.tokens.spans import spans, words
+from ontogeny.tokens.token_store import backward, bos_id, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -127,29 +128,43 @@ def mask_id(model: Any, tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def word_ids(sentences: Sentences, tokenizer: PreTrainedTokenizerBase) -> list[Integers]:
-    """Which word each token of each sentence belongs to, by the tokenizer's own cut into words; what stands before it, to none.
+    """Which word each token of each sentence belongs to; what stands before it, to none.
 
-    A backward tokenizer's words come last word first, as its tokens do.
+    By the tokenizer's own cut into words.  One that makes no cut, as Llama's and Gemma's, to which a text is one word: by the white
+    space in the text.  A backward tokenizer's words come last word first, as its tokens do.
 
     Raises OntogenyError for a tokenizer that does not say, or that is not the one the sentences were made with.
     """
     if not tokenizer.is_fast:
         raise OntogenyError("this tokenizer does not say which tokens make a word; use the metric 'original', or a fast tokenizer")
-    words: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    known: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     texts = sorted({row.text for row in sentences.rows})
-    step = -1 if backward(tokenizer) else 1
+    step, of = (-1 if backward(tokenizer) else 1), (_own_words if _cuts(tokenizer) else _spaced_words)
     for space in ("", " "):  # they may have been made with a leading space
-        coded = tokenizer([f"{space}{text}" for text in texts], add_special_tokens=False)
-        for number, (text, ids) in enumerate(zip(texts, coded["input_ids"], strict=True)):
-            own = [NO_WORD if word is None else word for word in coded.word_ids(number)]
-            words.setdefault((text, tuple(ids[::step])), own[::step])
+        given = [f"{space}{text}" for text in texts]
+        for text, ids, own in zip(texts, encode(tokenizer, given, None, special=True), of(tokenizer, given), strict=True):
+            known.setdefault((text, tuple(ids)), own[::step])
     try:
-        found = [[NO_WORD] * row.before + words[row.text, row.ids[row.before :]] for row in sentences.rows]
+        found = [[NO_WORD] * row.before + known[row.text, row.ids[row.before :]] for row in sentences.rows]
     except KeyError:
         raise OntogenyError(
             "the sentences' tokens are not what this tokenizer makes of them: they do not belong together"
         ) from None
     return [np.array(own, dtype=np.int64) for own in found]
+
+
+def _cuts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """True for a tokenizer to which two words are two."""
+    return len(set(_own_words(tokenizer, ["a b"])[0])) > 1
+
+
+def _own_words(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    coded = tokenizer(texts, add_special_tokens=False)
+    return [[NO_WORD if word is None else word for word in coded.word_ids(number)] for number in range(len(texts))]
+
+
+def _spaced_words(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    return [words(text, places) for text, places in zip(texts, spans(tokenizer, texts), strict=True)]
 
 
 def by_length(sentences: Sentences, words: list[Integers] | None, last: int | None) -> Iterator[tuple[MaskedRows, int]]:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.scoring import sentences as asked
 from ontogeny.scoring.forest import Integers, common, ranges
-from ontogeny.scoring.sentences import Encoded, Sentences, gather, unknown_id
+from ontogeny.scoring.sentences import Encoded, Sentences, gather
+from ontogeny.tokens.unknown import unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 WORST = 3  # sentences that are named for their unknown tokens
 NONE = -1  # where an item has no such option
 Tokenised = list[tuple[Encoded, ...]]  # of each pair its options, the right one first
+
+
+class Known(NamedTuple):
+    """Tokens of a tokenizer that a person should hear of where they are in a sentence."""
+
+    unknown: int | None = None
+    special: frozenset[int] = frozenset()
+
+
+def known(tokenizer: PreTrainedTokenizerBase, first: int | None) -> Known:
+    """Those of a tokenizer whose sentences begin with `first`."""
+    unknown = unknown_id(tokenizer, first)
+    return Known(unknown, frozenset(tokenizer.all_special_ids) - {unknown})
 
 
 @dataclass(frozen=True)
@@ -31,8 +45,9 @@ class Plan:
     sentences: Sentences
     options: Integers  # [pairs, the most that any has, at least 2] the right one first; NONE where one has fewer
     too_long: list[Pair]  # left out, counted and said
-    unknown: int  # <unk> tokens in all sentences
+    unknown: int  # <unk> tokens in all sentences, and characters that no token stands for
     unknown_in: tuple[tuple[str, int], ...] = ()  # the sentences that have any, and how many; the most first
+    special_in: tuple[str, ...] = ()  # the sentences in which a special token is written, such as </s>
 
     @property
     def good(self) -> Integers:
@@ -57,14 +72,26 @@ class Plan:
     def unknown_facts(self) -> dict[str, Any]:
         """For the lineage: how many distinct sentences have an unknown token, and those that have the most."""
         worst = [{"sentence": text, "unknown": count} for text, count in self.unknown_in[:WORST]]
-        return {"unknown_sentences": len(self.unknown_in), "unknown_worst": worst}
+        special = {"special_sentences": len(self.special_in)} if self.special_in else {}
+        return {"unknown_sentences": len(self.unknown_in), "unknown_worst": worst} | special
+
+    @property
+    def told(self) -> list[str]:
+        """What a person should hear: what is left out or unknown, and special tokens that are written in sentences."""
+        found = [f"{len(self.too_long):,} pairs longer than the context left out"] if self.too_long else []
+        if self.unknown_in:
+            worst = "; ".join(f"{text!r} ({count})" for text, count in self.unknown_in[:WORST])
+            found += [f"{self.unknown:,} tokens unknown or left out in {len(self.unknown_in):,} sentences, most in {worst}"]
+        if self.special_in:
+            found += [f"special tokens written in {len(self.special_in):,} sentences are read as such: {self.special_in[0]!r}"]
+        return found
 
     def part(self, which: Integers) -> Plan:
         """The plan of some pairs alone."""
         rows = self.sentences.rows
         tokenised = [tuple(rows[at] for at in self.options[i] if at != NONE) for i in which]
         most = self.options.shape[1]
-        return of([self.pairs[i] for i in which], tokenised, None, int(self.sentences.sizes.max()), most)
+        return of([self.pairs[i] for i in which], tokenised, Known(), int(self.sentences.sizes.max()), most)
 
 
 def make(
@@ -74,7 +101,7 @@ def make(
 
     Raises OntogenyError if no pair is short enough.
     """
-    return of(pairs, tokenise(pairs, tokenizer, first, leading_space), unknown_id(tokenizer, first), context)
+    return of(pairs, tokenise(pairs, tokenizer, first, leading_space), known(tokenizer, first), context)
 
 
 def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, leading_space: bool) -> Tokenised:
@@ -85,7 +112,7 @@ def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: i
     return [tuple(islice(rows, len(own))) for own in options]
 
 
-def of(pairs: list[Pair], tokenised: Tokenised, unknown: int | None, context: int, most: int = 2) -> Plan:
+def of(pairs: list[Pair], tokenised: Tokenised, known: Known, context: int, most: int = 2) -> Plan:
     """The plan of pairs that have been tokenised, with room for `most` options.  Raises OntogenyError if none is short enough."""
     fits = [max(len(row.ids) for row in own) <= context + 1 for own in tokenised]  # the last token is no input
     if not any(fits):
@@ -99,23 +126,26 @@ def of(pairs: list[Pair], tokenised: Tokenised, unknown: int | None, context: in
         pair = fitting[owner[i]]
         return f"{rows[i].text!r} (paradigm {pair.paradigm}, pair {pair.pair})"
 
+    if (bare := next((i for i, row in enumerate(rows) if len(row.ids) == row.before), None)) is not None:
+        raise OntogenyError(f"{named(bare)} has no token: the tokenizer leaves out all that is in it")
     sentences, which = gather(rows, named)
     options = np.full((len(kept), max(most, *map(len, kept))), NONE)
     options[owner, place] = which
+    unknown_in = _unknown_in(rows, known.unknown)
     return Plan(
         pairs=fitting,
         sentences=sentences,
         options=options,
         too_long=[pair for pair, fit in zip(pairs, fits, strict=True) if not fit],
-        unknown=sum(sentence.count(unknown) for sentence in sentences) if unknown is not None else 0,
-        unknown_in=_unknown_in(rows, unknown),
+        unknown=sum(unknown_in.values()),
+        unknown_in=tuple(sorted(unknown_in.items(), key=lambda found: (-found[1], found[0]))),
+        special_in=tuple(sorted({row.text for row in rows if not known.special.isdisjoint(row.ids[row.before :])})),
     )
 
 
-def _unknown_in(rows: Sequence[Encoded], unknown: int | None) -> tuple[tuple[str, int], ...]:
-    """The texts that have unknown tokens, each once, with how many; the most first, then by text."""
-    counts = {row.text: row.ids.count(unknown) for row in rows if unknown in row.ids}
-    return tuple(sorted(counts.items(), key=lambda found: (-found[1], found[0])))
+def _unknown_in(rows: Sequence[Encoded], unknown: int | None) -> dict[str, int]:
+    """The texts that have something unknown, each once, and how many tokens, or characters that have none."""
+    return {row.text: row.ids.count(unknown) + row.lost for row in rows if row.lost or unknown in row.ids}
 
 
 def sample(pairs: list[Pair], per_paradigm: int | None, seed: int = 0) -> list[Pair]:

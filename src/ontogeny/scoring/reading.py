@@ -17,7 +17,7 @@ from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite, said
 from ontogeny.scoring import masked, options, pairs, plan, settled
 from ontogeny.scoring.readout import Progress
-from ontogeny.scoring.sentences import Encoded, unknown_id
+from ontogeny.scoring.sentences import Encoded
 from ontogeny.store import RunFolder
 from ontogeny.suites import contrast, distinct
 from ontogeny.tokens import token_store
@@ -211,8 +211,10 @@ class CheckpointReader:
             path = self.folder.tokenised(asked.name, key)
             if not path.exists():
                 _keep_tokens(path, asked, plan.tokenise(asked.pairs, tokenizer, first, spaced), key)
-            tokens, unknown = _kept_tokens(path, asked, first), unknown_id(tokenizer, first)
-            self._plans[key, context] = plan.of(asked.pairs, tokens, unknown, context)
+            tokens, known = _kept_tokens(path, asked, first), plan.known(tokenizer, first)
+            self._plans[key, context] = plan.of(asked.pairs, tokens, known, context)
+            for line in self._plans[key, context].told:
+                self.say(f"{asked.name}: {line}")
         return self._plans[key, context]
 
 
@@ -259,6 +261,8 @@ def _keep_tokens(path: Path, asked: SuitePairs, tokens: plan.Tokenised, key: str
         columns[side] = pl.Series(ids, dtype=pl.List(pl.UInt32))
     if any(pair.context for pair in asked.pairs):
         columns["before"] = [own[0].before for own in tokens]
+    if any(row.lost for own in tokens for row in own):
+        columns["lost"] = [[row.lost for row in own] for own in tokens]
     store.write_table(path, pl.DataFrame(columns), {"key": key})
 
 
@@ -268,10 +272,11 @@ def _kept_tokens(path: Path, asked: SuitePairs, first: int | None) -> plan.Token
     if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
         raise OntogenyError(f"{path} does not hold the pairs of {asked.name}; delete it and it is made again")
     before = table["before"].to_list() if "before" in table.columns else [0 if first is None else 1] * len(table)
-    ids = table.select(name for name in table.columns if name not in ("paradigm", "pair", "before")).iter_rows()
+    lost = table["lost"].to_list() if "lost" in table.columns else [[0] * len(pair.options) for pair in asked.pairs]
+    ids = table.select(name for name in table.columns if name not in ("paradigm", "pair", "before", "lost")).iter_rows()
     return [
-        tuple(Encoded(tuple(own), given, text) for own, text in zip(row, pair.options, strict=False))
-        for pair, row, given in zip(asked.pairs, ids, before, strict=True)
+        tuple(Encoded(tuple(own), given, *about) for own, *about in zip(row, pair.options, gone, strict=False))
+        for pair, row, given, gone in zip(asked.pairs, ids, before, lost, strict=True)
     ]
 
 

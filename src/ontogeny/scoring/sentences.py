@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.forest import Forest, Integers, grow
 from ontogeny.tokens.token_store import backward, encode
+from ontogeny.tokens.unknown import left_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,6 +33,7 @@ class Encoded(NamedTuple):
     ids: tuple[int, ...]
     before: int  # how many of them stand before the sentence's own
     text: str
+    lost: int = 0  # characters of it that no token stands for
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,17 +115,19 @@ def tokenise(
 ) -> list[Encoded]:
     """Contexts ("" for none) and sentences as a model reads them, with `first` in front; each text is tokenised once.
 
+    A special token that is written in one is that token, as the end mark of a formal language's strings.
     Raises OntogenyError for a context before a sentence that is read from its end.
     """
     given = {both: spaced(*both, leading_space) for both in texts}
     parts = sorted({part for both in given.values() for part in both if part})
     if backward(tokenizer) and any(context for context, _ in given.values()):
         raise OntogenyError("a backward model reads a sentence before what stands left of it: leave its context out")
-    coded = encode(tokenizer, parts, None) if parts else []
+    coded = encode(tokenizer, parts, None, special=True) if parts else []
     ids = {"": (), **dict(zip(parts, map(tuple, coded), strict=True))}
     front = () if first is None else (first,)
+    lost = {"": 0, **dict(zip(parts, left_out(tokenizer, parts, special=True), strict=True))}
     rows = {
-        both: Encoded((*front, *ids[context], *ids[text]), len(front) + len(ids[context]), both[1])
+        both: Encoded((*front, *ids[context], *ids[text]), len(front) + len(ids[context]), both[1], lost[context] + lost[text])
         for both, (context, text) in given.items()
     }
     return [rows[both] for both in texts]
@@ -139,8 +143,3 @@ def spaced(context: str, text: str, leading_space: bool) -> tuple[str, str]:
     if not (before := context.rstrip(" ")):
         return "", f"{space}{text}"
     return f"{space}{before}", text if context[-1] != " " and context[-1].isspace() else f" {text}"
-
-
-def unknown_id(tokenizer: PreTrainedTokenizerBase, first: int | None) -> int | None:
-    """The token for what a tokenizer cannot say, unless it is the one that every sentence begins with."""
-    return tokenizer.unk_token_id if tokenizer.unk_token_id != first else None

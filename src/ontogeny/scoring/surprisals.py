@@ -19,10 +19,11 @@ from ontogeny.scoring import causal, masked
 from ontogeny.scoring.ngram import Walked
 from ontogeny.scoring.reading import frame, open_model
 from ontogeny.scoring.readout import Progress
-from ontogeny.scoring.sentences import Encoded, Floats, Sentences, gather, spaced, tokenise, unknown_id
+from ontogeny.scoring.sentences import Encoded, Floats, Sentences, gather, spaced, tokenise
 from ontogeny.tokens.pretrained import open_tokenizer
 from ontogeny.tokens.spans import Span, spans, words
 from ontogeny.tokens.token_store import backward
+from ontogeny.tokens.unknown import unknown_id
 from ontogeny.training.engine import find_device
 
 if TYPE_CHECKING:

@@ -41,9 +41,9 @@ def _own(tokens: list[str], offsets: list[Span]) -> list[Span]:
 
 @contextmanager
 def _bare(backend: Any) -> Iterator[Any]:
-    """Without what takes spaces off the offsets, cuts texts or fills them up."""
+    """Without what takes spaces off the offsets, cuts texts or fills them up; special tokens that are written in a text are those tokens."""
     processor, cut, filled = backend.post_processor, backend.truncation, backend.padding
-    backend.post_processor = None
+    backend.post_processor, backend.encode_special_tokens = None, False
     backend.no_truncation()
     backend.no_padding()
     try:

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ontogeny import store
+from ontogeny.foreign import cause
 from ontogeny.records import Document, OntogenyError
+from ontogeny.tokens.unknown import left_out, unknown_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -111,13 +113,15 @@ def write(
     first = bos_id(tokenizer) if bos else None
     dtype = np.dtype("<u2") if len(tokenizer) <= 2**16 else np.dtype("<u4")
     counts = np.zeros(len(tokenizer), dtype=np.int64)
-    tokens = words = lines = longest = 0
+    tokens = words = lines = longest = lost = 0
     sources: dict[str, int] = {}
     with store.atomic(folder / f"{name}.bin") as ids_path, store.atomic(folder / f"{name}.idx") as rows_path:
         with ids_path.open("wb") as ids_file, rows_path.open("wb") as rows_file:
             for batch in _batches(documents):
                 rows = np.empty(len(batch), dtype=ROW)
-                encoded = encode(tokenizer, [document.text for document in batch], first)
+                texts = [document.text for document in batch]
+                encoded = encode(tokenizer, texts, first)
+                lost += sum(left_out(tokenizer, texts))
                 for i, (document, ids) in enumerate(zip(batch, encoded, strict=True)):
                     rows[i] = (tokens, words, sources.setdefault(document.source, len(sources)), document.line)
                     tokens += len(ids)
@@ -141,7 +145,8 @@ def write(
         "longest_word": longest,
         "bos": first,
         "vocabulary": len(tokenizer),
-        "unknown": int(counts[tokenizer.unk_token_id]) if tokenizer.unk_token_id not in (None, first) else 0,
+        "unknown": int(counts[unknown]) if (unknown := unknown_id(tokenizer, first)) is not None else 0,
+        "left_out": lost,
         "unigram_entropy": entropy(counts),
         "sources": list(sources),
         "hashes": _hashes(folder, name),
@@ -210,22 +215,28 @@ def backward(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(getattr(tokenizer, "init_kwargs", {}).get("direction") == "backward")
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int | None) -> list[list[int]]:
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], first: int | None, special: bool = False) -> list[list[int]]:
     """Ids of each text in the order in which models read them, nothing added but `first` in front (unless None).
 
-    That order is the text's own, or from its last token to its first if the tokenizer is backward.
+    That order is the text's own, or from its last token to its first if the tokenizer is backward.  Where a special token such as
+    </s> is written in a text, it is text; with `special`, that token.  Raises OntogenyError for a text that the tokenizer fails on.
     """
-    ids = _ids(tokenizer, texts)
+    ids = _ids(tokenizer, texts, special)
     read = [text[::-1] for text in ids] if backward(tokenizer) else ids
     return read if first is None else [[first, *text] for text in read]
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """What calling the tokenizer gives without special tokens; in half the time where its library can leave out all but ids."""
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], special: bool) -> list[list[int]]:
+    """What calling the tokenizer gives; in half the time where its library can leave out all but ids."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None and backend.truncation is None and backend.padding is None:  # a call would take these off first
-        return [text.ids for text in backend.encode_batch_fast(texts, add_special_tokens=False)]
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    try:
+        if backend is not None and backend.truncation is None and backend.padding is None:  # a call would take these off first
+            backend.encode_special_tokens = not special
+            return [text.ids for text in backend.encode_batch_fast(texts, add_special_tokens=False)]
+        said = {"add_special_tokens": False, "return_attention_mask": False, "split_special_tokens": not special}
+        ids: list[list[int]] = tokenizer(texts, **said)["input_ids"]
+    except Exception as error:  # a tokenizer of somebody else's may raise anything
+        raise OntogenyError(f"the tokenizer fails on this text ({cause(error)})") from error
     return ids
 
 

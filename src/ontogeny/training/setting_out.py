@@ -52,6 +52,8 @@ def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: Train
         display.say(line)
     if text.train.facts["unknown"]:
         display.say(f"{text.train.facts['unknown']:,} tokens of the training text are unknown to the tokenizer (<unk>)")
+    if lost := text.train.facts.get("left_out"):
+        display.warn(f"{lost:,} characters of the training text have no token and are left out: the tokenizer has no unknown token")
     cut, longest = getattr(recipe.tokenizer, "longest", None), text.train.facts.get("longest_word", 0)
     if cut is not None and longest > cut:
         display.say(
