@@ -77,6 +77,10 @@ TABLES: dict[str, dict[str, str]] = {
         "rules": "ontogeny.instruments.rules:Rules",
         "reliance": "ontogeny.instruments.reliance:Reliance",
         "distance": "ontogeny.instruments.distance:Distance",
+        "reach": "ontogeny.instruments.reach:ContextReach",
+        "depth": "ontogeny.instruments.depth:Depth",
+        "copying": "ontogeny.instruments.copying:Copying",
+        "heads": "ontogeny.instruments.heads:Heads",
     },
 }
 

@@ -62,6 +62,11 @@ class ReadingContext:
         return self.recipe
 
     @property
+    def trains(self) -> bool:
+        """True of a run that trains its own model: its text is known."""
+        return isinstance(self.recipe, Recipe)
+
+    @property
     def limit(self) -> int | None:
         """Tokens that the run's own model was trained with; None where only the model's config tells."""
         return self.recipe.training.context if isinstance(self.recipe, Recipe) else None

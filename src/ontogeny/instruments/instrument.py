@@ -54,6 +54,9 @@ class Instrument(Kind):
     """Raised when it reads something else than before."""
     needs: ClassVar[tuple[str, ...]] = ()
     """What it asks of the run: text, pairs, scores, ngrams (see `ReadingContext`), or another instrument by name."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """What it asks of the run where the run has it: text, ngrams.  On a run without, the columns that come from it are null, or it
+    reads sentences of the suites instead."""
     reads: ClassVar[tuple[str, ...]] = ("causal",)
     """The models that it reads: causal, masked."""
 
@@ -94,7 +97,8 @@ class Instrument(Kind):
 
         Raises OntogenyError for what it needs and this run does not have.
         """
-        needed = [context.key_of(need, self.name) for need in self.needs]
+        asked = (*self.needs, *(use for use in self.uses if context.trains))
+        needed = [context.key_of(need, self.name) for need in asked]
         return store.content_key(self.name, self.version, self.model_dump(mode="json"), self.contents(), needed)
 
     def table_of(self, subject: Subject) -> tuple[pl.DataFrame, str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from ontogeny import store
@@ -13,14 +15,18 @@ from ontogeny.foreign import class_named
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import DoesNotApply
 from ontogeny.records import Checkpoint, OntogenyError, Pair
+from ontogeny.scoring import plan as plans
 from ontogeny.scoring import settled
 from ontogeny.scoring.masked import named_masked
-from ontogeny.scoring.reading import OpenedCheckpoint, context_of
+from ontogeny.scoring.options import of_two
+from ontogeny.scoring.reading import OpenedCheckpoint, context_of, tokenizer_key
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
+    from ontogeny.scoring.plan import Plan
     from ontogeny.tokens.token_store import TokenStore
 
 ROWS = 32  # sentences in one forward pass
@@ -80,6 +86,22 @@ class Subject:
         """A suite's pairs, as they are scored."""
         return self.context.suite(suite).pairs
 
+    def suites_of_two(self) -> list[str]:
+        """The suites that have paradigms of pairs.  Raises DoesNotApply where none has."""
+        found = [suite.name for suite in self.context.suites if of_two(suite.pairs)]
+        if not found:
+            raise DoesNotApply("no suite of this run has pairs of one right and one wrong sentence")
+        return found
+
+    def plan(self, suite: str, most: int | None = None) -> Plan:
+        """Pairs of a suite of `suites_of_two` as tokens, so many of each paradigm; made once for a tokenizer."""
+        key = ("plan", suite, most, tokenizer_key(self.checkpoint.folder, self.tokenizer))
+        return self.context.once(key, lambda: self._plan(suite, most))  # type: ignore[no-any-return]
+
+    def _plan(self, suite: str, most: int | None) -> Plan:
+        pairs = plans.sample(of_two(self.pairs(suite)), most)
+        return plans.make(pairs, self.tokenizer, self.first, self.limit, self.context.recipe.scoring.leading_space)
+
     def unigram(self) -> Any:
         """Log-probability (nats) of each token by its count in the training text, array (vocabulary,)."""
         return self.context.unigram
@@ -127,29 +149,125 @@ class Subject:
 
         Raises DoesNotApply for a model that gives none.
         """
-        before = getattr(self.model.config, "_attn_implementation", None)
-        if before is not None and hasattr(self.model, "set_attn_implementation"):
-            self.model.set_attn_implementation("eager")  # the others keep no weights
-        try:
+        with self._eager():
             yield from self._outputs(sentences, "attentions", lambda layer, i, n: layer[i, :, :n, :n])
+
+    def attending(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+        """Of each row of token ids (rows, tokens) the attention of all layers: an array (layers, heads, tokens, tokens).
+
+        Raises DoesNotApply for a model that gives none, or whose layers differ in their heads.
+        """
+        import torch
+
+        with self._eager():
+            for _, ids in self.padded(rows.tolist()):
+                with torch.inference_mode():
+                    found = getattr(self.model(input_ids=ids, output_attentions=True), "attentions", None)
+                if not found or found[0] is None or len({layer.shape for layer in found}) > 1:
+                    raise DoesNotApply(f"{type(self.model).__name__} gives no attentions of equal layers")
+                yield from torch.stack(found, 1).float().cpu().numpy()
+
+    @contextmanager
+    def _eager(self) -> Iterator[None]:
+        """Attention so computed that its weights are kept, and then as before."""
+        before = getattr(self.model.config, "_attn_implementation", None)
+        switches = before is not None and hasattr(self.model, "set_attn_implementation")
+        if switches:
+            self.model.set_attn_implementation("eager")
+        try:
+            yield
         finally:
-            if before is not None and hasattr(self.model, "set_attn_implementation"):
+            if switches:
                 self.model.set_attn_implementation(before)
 
     def _outputs(self, sentences: Sequence[str], what: str, cut: Any) -> Iterator[list[Any]]:
         import torch
 
         begin = [] if self.first is None else [self.first]
-        for at in range(0, len(sentences), ROWS):
-            ids = [begin + self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in sentences[at : at + ROWS]]
-            if long := next((i for i, own in enumerate(ids) if len(own) > self.limit), None):
-                raise OntogenyError(f"sentence {at + long} has {len(ids[long])} tokens, and the model takes {self.limit}")
-            width = max(map(len, ids))
-            padded = torch.tensor([own + [own[-1]] * (width - len(own)) for own in ids], device=self.device)
-            mask = torch.tensor([[1] * len(own) + [0] * (width - len(own)) for own in ids], device=self.device)
+        every = [begin + self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in sentences]
+        if long := next((i for i, own in enumerate(every) if len(own) > self.limit), None):
+            raise OntogenyError(f"sentence {long} has {len(every[long])} tokens, and the model takes {self.limit}")
+        for part, padded in self.padded(every):
+            sizes = [len(own) for own in every[part]]
+            mask = torch.tensor([[1] * size + [0] * (padded.shape[1] - size) for size in sizes], device=self.device)
             with torch.inference_mode():
                 found = getattr(self.model(input_ids=padded, attention_mask=mask, **{f"output_{what}": True}), what, None)
             if not found or found[0] is None:
                 raise DoesNotApply(f"{type(self.model).__name__} gives no {what.replace('_', ' ')}")
-            for i, own in enumerate(ids):
-                yield [cut(layer, i, len(own)).float().cpu().numpy() for layer in found]
+            for i, size in enumerate(sizes):
+                yield [cut(layer, i, size).float().cpu().numpy() for layer in found]
+
+    def padded(self, every: Sequence[Sequence[int]]) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Token ids in batches of `ROWS`, each filled up at its end with a row's last token, which a causal model does not see."""
+        import torch
+
+        for at in range(0, len(every), ROWS):
+            some = every[at : at + ROWS]
+            width = max(map(len, some))
+            rows = [[*own, *[own[-1]] * (width - len(own))] for own in some]
+            yield slice(at, at + len(some)), torch.tensor(rows, device=self.device)
+
+    def sample(self, tokens: int = 2048, width: int = 64) -> NDArray[np.int64]:
+        """Rows of text (rows, width), each after BOS where there is one: what states are looked at on, the same at all checkpoints.
+
+        They are spread evenly over the run's held-out text; over the right sentences of its suites, one after another, where the
+        text is not known.  Raises OntogenyError where there is less than a row of it.
+        """
+        width = min(width, self.limit)
+        key = ("sample", tokens, width, tokenizer_key(self.checkpoint.folder, self.tokenizer))
+        return self.context.once(key, lambda: self._sample(tokens, width))  # type: ignore[no-any-return]
+
+    def repeated(self, rows: int, tokens: int) -> NDArray[np.int64]:
+        """BOS + x + x (rows, ...): x are tokens drawn by their frequency in the text, `tokens` or as many as fit twice."""
+        n = min(tokens, (self.limit - 1) // 2)
+        if n < 2:
+            raise OntogenyError(f"a text that is repeated takes 5 tokens, and the model takes {self.limit}")
+        key = ("repeated", rows, n, tokenizer_key(self.checkpoint.folder, self.tokenizer))
+        return self.context.once(key, lambda: self._repeated(rows, n))  # type: ignore[no-any-return]
+
+    def _repeated(self, rows: int, n: int) -> NDArray[np.int64]:
+        ids = np.asarray(self.text("train").ids if self.context.trains else self._suites_stream(), dtype=np.int64)
+        counts = np.bincount(ids).astype(np.float64)
+        if self.first is not None:
+            counts[self.first] = 0
+        once = np.random.default_rng(0).choice(len(counts), size=(rows, n), p=counts / counts.sum())
+        front = np.zeros((rows, 0), dtype=np.int64) if self.first is None else np.full((rows, 1), self.first)
+        return np.hstack([front, once, once]).astype(np.int64)
+
+    def _sample(self, tokens: int, width: int) -> NDArray[np.int64]:
+        stream = np.asarray(self.text("dev").ids if self.context.trains else self._suites_stream(), dtype=np.int64)
+        own = width - (self.first is not None)
+        if (there := len(stream) // own) < 1:
+            raise OntogenyError(f"the text that states are read on has {len(stream)} tokens, and a row takes {own}")
+        begins = np.unique(np.linspace(0, there - 1, min(there, max(1, tokens // width))).astype(np.int64)) * own
+        rows = np.stack([stream[begin : begin + own] for begin in begins])
+        return rows if self.first is None else np.pad(rows, ((0, 0), (1, 0)), constant_values=self.first)
+
+    def _suites_stream(self) -> list[int]:
+        from ontogeny.tokens.token_store import encode
+
+        texts = [pair.good for suite in self.context.suites for pair in suite.pairs]
+        return [token for text in encode(self.tokenizer, texts, self.first) for token in text]
+
+    @cached_property
+    def sampled_states(self) -> tuple[NDArray[np.float32], ...]:
+        """The hidden states of `sample()`, embeddings first, (rows, tokens, width) each: one pass for all that look at them.
+
+        Raises DoesNotApply for a model that gives none, and OntogenyError that names layer and row where one is no finite number.
+        """
+        import torch
+
+        parts = []
+        for _, ids in self.padded(self.sample().tolist()):
+            with torch.inference_mode():
+                found = getattr(self.model(input_ids=ids, output_hidden_states=True), "hidden_states", None)
+            if not found:
+                raise DoesNotApply(f"{type(self.model).__name__} gives no hidden states")
+            parts.append([layer.float().cpu().numpy() for layer in found])
+        layers = tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
+        for number, layer in enumerate(layers):
+            if len(wrong := np.flatnonzero(~np.isfinite(layer).all(axis=(1, 2)))):
+                raise OntogenyError(
+                    f"a state of layer {number} is no finite number, in row {wrong[0]} of the text; the weights may be broken"
+                )
+        return layers

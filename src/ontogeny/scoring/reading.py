@@ -206,7 +206,7 @@ class CheckpointReader:
         """The suite's plan for this tokenizer, made once."""
         first, context = frame(model, tokenizer, self.observation.bos, self.context)
         spaced = self.observation.scoring.leading_space
-        key = store.content_key(asked.key, _tokenizer_key(folder, tokenizer), first, spaced)
+        key = store.content_key(asked.key, tokenizer_key(folder, tokenizer), first, spaced)
         if (key, context) not in self._plans:
             path = self.folder.tokenised(asked.name, key)
             if not path.exists():
@@ -360,6 +360,7 @@ def _scorer(
     return score
 
 
-def _tokenizer_key(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
+def tokenizer_key(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Changes with anything that decides which tokens a text becomes."""
     files = {file.name: store.file_hash(file) for file in foreign.tokenizer_files(folder)}
     return store.content_key(files or tokenizer.get_vocab())

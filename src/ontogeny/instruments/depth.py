@@ -1,0 +1,422 @@
+"""Depth: in which part of a transformer a preference arises, which part carries the bigrams, and what it is without that part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from ontogeny.instruments.instrument import Column, DoesNotApply, Instrument, schema
+from ontogeny.instruments.parts import CONSTANT, ResidualParts, bias_of, last_state, parts_of, replaced, scaled, written
+from ontogeny.instruments.reach import TIE, by_paradigm, percent, right
+from ontogeny.instruments.subject import Subject
+from ontogeny.pages import curves
+from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
+from ontogeny.records import OntogenyError
+from ontogeny.scoring.plan import Plan
+from ontogeny.trajectories.timeline import Floats, Ints
+
+SMALL = 1e-2  # nats: of direct shares below it, what repairs them is lost in float32
+FEWEST = 8  # pairs of a regression on b and u, and checked patches of a correlation
+CHECKED = 20  # pairs whose attributions are held against real patches
+CLOSE = 1e-3  # nats: parts that add up to the model's own margin, rounding aside
+BY_VERDICT = ("verdict", ">paradigms", ">right", ">without its bigram carrier")
+
+
+class Depth(Instrument):
+    """The margin of the first tokens in which good and bad sentence differ, taken apart by what writes into the residual stream."""
+
+    needs: ClassVar[tuple[str, ...]] = ("pairs",)
+    uses: ClassVar[tuple[str, ...]] = ("text", "ngrams")
+
+    kind: Literal["depth"] = "depth"
+    pairs: int = Field(10, ge=1)
+    """Pairs of each paradigm."""
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """By suite, paradigm and part."""
+        index = {
+            "suite": "the suite",
+            "paradigm": "its paradigm; empty: all pairs together",
+            "part": "embedding, attention or MLP of a layer, or constant: what the biases give",
+        }
+        share = (0.0, 1.0)
+        return {name: Column(says=says, dtype=pl.String, index=True) for name, says in index.items()} | {
+            "place": Column(says="which part it is, in the order in which they are added up", dtype=pl.Int64),
+            "lens": Column(
+                says="share of pairs right by the sum of this part and those before it, under the last norm", span=share
+            ),
+            "settled": Column(says="share of pairs whose sign is the last one's from this part on", span=share),
+            "direct": Column(says="mean direct share D_c of the margin; those of all parts add up to it", unit="nats"),
+            "slope": Column(says="slope of D_c on the bigram margin b at that token, u held", unit="nats a nat"),
+            "r2": Column(says="partial R² of b in D_c, u held", span=share),
+            "effect": Column(says="mean of what the margin loses where the part gives its mean instead", unit="nats"),
+            "ablated": Column(says="share of pairs that are right then", span=share, chance=0.5),
+            "repair": Column(says="share of that loss's direct part that later parts make up for"),
+            "attribution": Column(
+                says="mean attribution of the later tokens' margin to this part, of two-prefix pairs", unit="nats"
+            ),
+            "patching_r": Column(says="correlation of that with real patches, over pairs", span=(-1.0, 1.0)),
+            "n": Column(says="pairs", dtype=pl.Int64),
+        }
+
+    def read(self, subject: Subject) -> pl.DataFrame:
+        """Raises DoesNotApply for a model whose parts are not known, or do not add up to its last state."""
+        parts, rows = parts_of(subject.model), list[tuple[Any, ...]]()
+        means = mean_writings(subject, parts)
+        for suite in subject.suites_of_two():
+            plan = subject.plan(suite, self.pairs)
+            turns = subject.context.once((self, suite, id(plan)), partial(Turns.of, plan))
+            taken = taken_apart(subject, parts, turns, means)
+            grams = subject.context.once((self, "b", suite, id(plan)), partial(bigrams_at, subject, turns))
+            rows += _rows(suite, plan, turns, taken, grams, patched(subject, parts, plan))
+        return pl.DataFrame(rows, schema=schema(self), orient="row")
+
+    def panels(self) -> tuple[Panel, ...]:
+        """Where the sign settles, the direct shares, and what is right without each part."""
+        shared: dict[str, Any] = {"needs": ("depth",), "per": "suite", "shape": "map", "command": "read RUN --with depth"}
+        return (
+            Panel(
+                name="depth.settled",
+                title="from which part on the sign of a preference is the last one's",
+                draw=lambda frames, clock, **options: _map(frames, "settled", **options),
+                says=settled_says,
+                **shared,
+            ),
+            Panel(
+                name="depth.direct",
+                title="what each part adds to the margin, mean over pairs",
+                draw=lambda frames, clock, **options: _map(frames, "direct", Column(says="", unit="nats", chance=0.0), **options),
+                says=direct_says,
+                **shared,
+            ),
+            Panel(
+                name="depth.ablated",
+                title="accuracy where a part gives its mean instead",
+                takes=("verdicts",),
+                draw=lambda frames, clock, **options: _map(frames, "ablated", **options),
+                says=ablated_says,
+                table=by_verdict,
+                **shared,
+            ),
+        )
+
+
+# --- one token of each pair ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turns:
+    """Where pairs turn: what both sentences begin with, and the token after it in each."""
+
+    prefixes: list[tuple[int, ...]]  # by length, so that batches are even
+    good: Ints  # (turns,) token ids
+    bad: Ints
+    pair: Ints  # its number in the plan
+
+    @classmethod
+    def of(cls, plan: Plan) -> Turns:
+        """Those of a plan's pairs; one without (a sentence that begins the other, or no common beginning) is left out."""
+        found = []
+        shared = plan.critical[0].tolist()
+        for number, (good, bad) in enumerate(zip(plan.good.tolist(), plan.bad.tolist(), strict=True)):
+            one, other, at = plan.sentences[good], plan.sentences[bad], shared[number]
+            if 0 < at < min(len(one), len(other)):
+                found.append((one[:at], one[at], other[at], number))
+        if not found:
+            raise DoesNotApply("no pair begins with tokens that both sentences share")
+        found.sort(key=lambda turn: (len(turn[0]), turn[3]))
+        prefixes, good, bad, pair = zip(*found, strict=True)
+        return cls(list(prefixes), *(np.array(one, dtype=np.int64) for one in (good, bad, pair)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """The margins of turns, taken apart; (parts, turns) where nothing else is said."""
+
+    names: tuple[str, ...]
+    direct: Floats
+    constant: Floats  # (turns,)
+    lens: Floats
+    replaced: Floats  # direct shares of what is taken away where a part gives its mean
+    effect: Floats
+    margin: Floats  # (turns,)
+
+
+@torch.inference_mode()
+def mean_writings(subject: Subject, parts: ResidualParts) -> dict[str, Tensor]:
+    """What each part writes on average over the sampled text, (width).  Raises OntogenyError that names one that is no number."""
+    sums: dict[str, Tensor] = {}
+    rows = subject.sample()
+    for _, ids in subject.padded(rows.tolist()):
+        with written(parts, lambda state: state.double().sum((0, 1))) as found:
+            last_state(parts.model, ids)
+        sums = {name: sums.get(name, 0) + found[name] for name in parts.names}
+    if wrong := next((name for name, one in sums.items() if not one.isfinite().all()), None):
+        raise OntogenyError(f"what {wrong} writes is no finite number; the model's weights may be broken")
+    return {name: (one / rows.size).float() for name, one in sums.items()}
+
+
+@torch.inference_mode()
+def taken_apart(subject: Subject, parts: ResidualParts, turns: Turns, means: Mapping[str, Tensor]) -> Taken:
+    """Raises DoesNotApply where the parts do not add up to the margin, and OntogenyError for what is no number."""
+    pieces = [_batch(parts, turns, part, ids, means) for part, ids in subject.padded(turns.prefixes)]
+    joined = {name: np.concatenate([piece[name] for piece in pieces], axis=-1) for name in pieces[0]}
+    taken = Taken(parts.names, **joined)
+    off = np.abs(taken.direct.sum(0) + taken.constant - taken.margin)
+    if not off.max() < CLOSE * max(1.0, float(np.abs(taken.margin).max())):  # nan is not
+        raise DoesNotApply(
+            f"the parts of this {type(parts.model).__name__} do not add up to its margins (off by {off.max():.2g} nats)"
+        )
+    return taken
+
+
+def _batch(parts: ResidualParts, turns: Turns, part: slice, ids: Tensor, means: Mapping[str, Tensor]) -> dict[str, Floats]:
+    at = torch.tensor([len(prefix) - 1 for prefix in turns.prefixes[part]], device=ids.device)
+    every = torch.arange(len(at), device=ids.device)
+    good, bad = (torch.from_numpy(one[part]).to(ids.device) for one in (turns.good, turns.bad))
+    weight: Tensor = parts.unembed.weight
+    w = (weight[good] - weight[bad]).double()  # (turns, width)
+
+    def margin() -> Tensor:
+        return (w * last_state(parts.model, ids)[every, at].double()).sum(-1)
+
+    with written(parts, lambda state: state[every, at].double()) as found:
+        whole = margin()
+    last = found["last"]
+    wrote = torch.stack([found[name] for name in parts.names])  # (parts, turns, width)
+    gone = wrote - torch.stack([means[name].double() for name in parts.names])[:, None]
+    sums = wrote.cumsum(0)
+    constant, bias = torch.zeros_like(whole), bias_of(parts.unembed)
+    if (norm_bias := bias_of(parts.norm)) is not None:
+        constant = constant + w @ norm_bias.double()
+    offset = 0.0 if bias is None else (bias[good] - bias[bad]).double()
+    without = []
+    for name in parts.names:
+        with replaced(parts, name, means[name]):
+            without.append(margin())
+    direct, lens, taken = ((scaled(parts.norm, one, by) * w).sum(-1) for one, by in ((wrote, last), (sums, sums), (gone, last)))
+    found_here = {
+        "direct": direct,
+        "constant": constant + offset,
+        "lens": lens + constant + offset,
+        "replaced": taken,
+        "effect": whole - torch.stack(without),
+        "margin": whole + offset,
+    }
+    return {name: value.cpu().numpy() for name, value in found_here.items()}
+
+
+def bigrams_at(subject: Subject, turns: Turns) -> Floats | None:
+    """The text's bigram and unigram margins of those tokens, (2, turns); None where the text is not known."""
+    if not subject.context.trains:
+        return None
+    model = subject.context.ngrams("token", 2).model
+    last = np.array([[prefix[-1]] for prefix in turns.prefixes], dtype=np.int64)
+    found, which = [], np.arange(len(last))
+    for order, histories in ((2, last), (1, last[:, :0])):
+        logps = np.log(model.of_order(order).distribution(histories))
+        found.append(logps[which, turns.good] - logps[which, turns.bad])
+    return np.stack(found)
+
+
+# --- attribution --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patched:
+    """Of two-prefix pairs: what patching each part from the good sentence into the bad one is said to change, and does change."""
+
+    pair: Ints  # its number in the plan
+    said: Floats  # (parts, pairs), nats
+    checked: Floats  # (parts, the first pairs of them)
+
+
+def patched(subject: Subject, parts: ResidualParts, plan: Plan) -> Patched:
+    """Pairs of equal length that differ in one token with others after it: those are what is scored."""
+    before, after = plan.critical
+    both = [(plan.sentences[g], plan.sentences[b]) for g, b in zip(plan.good.tolist(), plan.bad.tolist(), strict=True)]
+    fits = [
+        number
+        for number, (good, bad) in enumerate(both)
+        if len(good) == len(bad) and before[number] + after[number] + 1 == len(good) and before[number] and after[number]
+    ]
+    said, checked = [], []
+    for done, number in enumerate(spread(fits)):
+        good, bad = (torch.tensor([ids[:-1]], device=subject.device) for ids in both[number])
+        targets = torch.tensor(both[number][1][1:], device=subject.device)
+        one, real = _attributed(parts, good, bad, targets, int(before[number]), check=done < CHECKED)
+        said.append(one)
+        checked += [real] if done < CHECKED else []
+    where = np.array(spread(fits), dtype=np.int64)
+    none = np.zeros((len(parts.names), 0))
+    return Patched(where, np.stack(said, 1) if said else none, np.stack(checked, 1) if checked else none)
+
+
+def spread(numbers: Sequence[int]) -> list[int]:
+    """The same, in an order in which the first few are from everywhere."""
+    order = np.random.default_rng(0).permutation(len(numbers))
+    return [numbers[at] for at in order]
+
+
+def _attributed(parts: ResidualParts, good: Tensor, bad: Tensor, targets: Tensor, at: int, check: bool) -> tuple[Floats, Floats]:
+    """(o_c(good) - o_c(bad)) . dm/do_c summed over tokens, and what a real patch adds to m: log p of what follows token `at`."""
+
+    def score() -> Tensor:
+        logits = parts.model(input_ids=bad, use_cache=False).logits[0, at:].float()
+        return F.log_softmax(logits, -1).gather(-1, targets[at:, None]).sum()
+
+    with torch.inference_mode(), written(parts) as theirs:
+        last_state(parts.model, good)
+    with torch.enable_grad(), written(parts) as own:
+        whole = score()
+        gradients = torch.autograd.grad(whole, [own[name] for name in parts.names])
+    with torch.inference_mode():
+        pairs = zip(parts.names, gradients, strict=True)
+        said = [float(((theirs[name] - own[name].detach()) * gradient).sum()) for name, gradient in pairs]
+        real = []
+        for name in parts.names if check else ():
+            with replaced(parts, name, theirs[name]):
+                real.append(float(score() - whole.detach()))
+    return np.array(said), np.array(real)
+
+
+# --- what it comes to ---------------------------------------------------------------------------------------------
+
+
+def _rows(suite: str, plan: Plan, turns: Turns, taken: Taken, grams: Floats | None, patches: Patched) -> Iterator[tuple[Any, ...]]:
+    sign = np.where(np.abs(taken.lens) <= TIE, 0, np.sign(taken.lens))
+    settled = np.logical_and.accumulate((sign == sign[-1])[::-1], axis=0)[::-1]
+    for paradigm, numbers in by_paradigm(plan).items():
+        which = np.flatnonzero(np.isin(turns.pair, numbers))
+        if not len(which):
+            continue
+        two = np.flatnonzero(np.isin(patches.pair, numbers))
+        for place, name in enumerate(taken.names):
+            b = _partial(taken.direct[place, which], None if grams is None else grams[:, which])
+            margin = taken.margin[which] - taken.effect[place, which]
+            yield (
+                *(suite, paradigm, name, place),
+                *(right(taken.lens[place, which]), settled[place, which].mean(), taken.direct[place, which].mean()),
+                *b,
+                *(
+                    taken.effect[place, which].mean(),
+                    right(margin),
+                    repair(taken.effect[place, which], taken.replaced[place, which]),
+                ),
+                patches.said[place, two].mean() if len(two) else None,
+                _agreement(patches, place) if not paradigm else None,
+                len(which),
+            )
+        yield suite, paradigm, CONSTANT, len(taken.names), None, None, taken.constant[which].mean(), *[None] * 7, len(which)
+
+
+def repair(effect: Floats, direct: Floats) -> float | None:
+    """1 - the slope of a loss on its direct part, through the origin; None where nothing is lost directly."""
+    size = float(np.mean(direct**2))
+    return 1 - float(np.mean(effect * direct)) / size if size > SMALL**2 else None
+
+
+def _partial(y: Floats, grams: Floats | None) -> tuple[float | None, float | None]:
+    """Slope of y on b and its partial R², u held."""
+    if grams is None or len(y) < FEWEST or y.std() <= TIE:
+        return None, None
+    b, u = (one - one.mean() for one in grams)
+    y = y - y.mean()
+    held = [one - u * (one @ u) / (u @ u) if u @ u > TIE else one for one in (y, b)]
+    if min(one @ one for one in held) <= TIE**2 * len(y):
+        return None, None
+    rest, own = held
+    return float(rest @ own / (own @ own)), float(np.clip((rest @ own) ** 2 / (own @ own) / (rest @ rest), 0, 1))
+
+
+def _agreement(patches: Patched, place: int) -> float | None:
+    real = patches.checked[place]
+    said = patches.said[place, : len(real)]
+    if len(real) < FEWEST or min(real.std(), said.std()) <= TIE:
+        return None
+    return float(np.clip(np.corrcoef(said, real)[0, 1], -1, 1))
+
+
+# --- its figures --------------------------------------------------------------------------------------------------
+
+
+def _map(frames: Frames, name: str, column: Column | None = None, **options: Any) -> Drawn:
+    frame = frames["depth"].filter(paradigm="").drop_nulls(name).with_columns(of="part", value=name)
+    return curves.index_map(frame.sort("place", "step", "seed"), name, column or Depth().columns[name], row=18, **options)
+
+
+def _ends(frames: Frames) -> pl.DataFrame:
+    """The parts at the last checkpoint, over all pairs, means over seeds, in their order."""
+    last = frames["depth"].filter(pl.col("step") == pl.col("step").max(), paradigm="")
+    return (
+        last.group_by("part", maintain_order=True).agg(pl.exclude("suite", "paradigm", "seed", "step", "part").mean()).sort("place")
+    )
+
+
+def settled_says(frames: Frames, clock: Clock) -> str:
+    """The first part after which the sign is the last one's in most pairs."""
+    ends = _ends(frames).drop_nulls("settled")
+    half = ends.filter(pl.col("settled") >= 0.75)["part"][0]
+    return (
+        f"At the last checkpoint the sign of the preference is the last one's in three of four pairs after {half}: the sum of all "
+        "parts up to there, read by the last norm and the unembedding as if nothing came after. It is of the first token in which "
+        "the two sentences differ, and says nothing of what follows."
+    )
+
+
+def direct_says(frames: Frames, clock: Clock) -> str:
+    """Which part follows the bigrams most."""
+    said = "What each part adds to the margin of the first differing token; all of them add up to it."
+    if (found := carrier(_ends(frames))) is None:
+        return said
+    return (
+        f"{said} At the last checkpoint {found['part']} follows the text's bigrams most: they account for {percent(found['r2'])} "
+        f"of the differences in what it adds, single words held, at {found['slope']:.2f} nats a nat."
+    )
+
+
+def ablated_says(frames: Frames, clock: Clock) -> str:
+    """What is right without the carrier of bigrams."""
+    ends = _ends(frames)
+    whole = ends.drop_nulls("lens")["lens"][-1]
+    said = f"At the last checkpoint the good token is preferred in {percent(whole)} of the pairs."
+    if (found := carrier(ends)) is None:
+        return said
+    return (
+        f"{said} Where {found['part']}, which follows the bigrams most, gives its mean over the text instead, in "
+        f"{percent(found['ablated'])}. A part does more than carry bigrams: what changes without it is not theirs alone."
+    )
+
+
+def carrier(ends: pl.DataFrame) -> dict[str, Any] | None:
+    """The row of the part whose direct share bigrams account for most; None where they are not known."""
+    known = ends.drop_nulls("r2").sort("r2", descending=True)
+    return known.row(0, named=True) if len(known) else None
+
+
+def by_verdict(frames: Frames) -> Tabulated | None:
+    """Paradigms of each verdict, with the carrier of bigrams and without."""
+    found = carrier(_ends(frames))
+    if "verdicts" not in frames or found is None:
+        return None
+    last = frames["depth"].filter(pl.col("step") == pl.col("step").max(), pl.col("paradigm") != "")
+    whole = (
+        last.drop_nulls("lens")
+        .filter(pl.col("place") == pl.col("place").max())
+        .group_by("paradigm")
+        .agg(whole=pl.col("lens").mean())
+    )
+    without = last.filter(part=found["part"]).group_by("paradigm").agg(without=pl.col("ablated").mean())
+    joined = whole.join(without, on="paradigm").join(frames["verdicts"].select("paradigm", "verdict"), on="paradigm")
+    means = joined.group_by("verdict").agg(pl.len(), pl.col("whole", "without").mean()).sort("verdict")
+    return Tabulated(BY_VERDICT, tuple((str(v), str(n), f"{a:.2f}", f"{b:.2f}") for v, n, a, b in means.iter_rows()))

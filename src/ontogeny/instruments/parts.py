@@ -1,0 +1,150 @@
+"""The parts of a transformer that write into its residual stream, by the names that each architecture has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ontogeny.instruments.instrument import DoesNotApply
+
+
+class Names(NamedTuple):
+    """Where an architecture keeps its parts; those of a block are named within it."""
+
+    blocks: str
+    attention: str  # the projection that attention writes with
+    mlp: str  # the layer that the MLP writes with
+    norm: str
+
+
+NAMES = {
+    "opt": Names("model.decoder.layers", "self_attn.out_proj", "fc2", "model.decoder.final_layer_norm"),
+    "gpt2": Names("transformer.h", "attn.c_proj", "mlp.c_proj", "transformer.ln_f"),
+    "gpt_neox": Names("gpt_neox.layers", "attention.dense", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm"),
+    "llama": Names("model.layers", "self_attn.o_proj", "mlp.down_proj", "model.norm"),
+}
+EMBEDDING, CONSTANT = "embedding", "constant"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualParts:
+    """The modules of one model."""
+
+    model: Any
+    writers: Mapping[str, nn.Module]  # "L1 attention", "L1 MLP", "L2 attention" ..., in their order; what each gives is added up
+    first: nn.Module  # block, whose input is the embeddings
+    last: nn.Module  # block, whose output is the last state
+    norm: nn.Module | None  # before the unembedding
+    unembed: Any
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that add up to the last state."""
+        return (EMBEDDING, *self.writers)
+
+
+def parts_of(model: Any) -> ResidualParts:
+    """Raises DoesNotApply for a model whose parts have no names here."""
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if (names := NAMES.get(str(kind))) is None:
+        raise DoesNotApply(f"the parts of a {type(model).__name__} are not known; those of {', '.join(NAMES)} are")
+    blocks = _at(model, names.blocks)
+    writers = {
+        f"L{number} {what}": _at(block, path)
+        for number, block in enumerate(blocks, 1)
+        for what, path in (("attention", names.attention), ("MLP", names.mlp))
+    }
+    if not writers:
+        raise DoesNotApply(f"this {type(model).__name__} has no layers")
+    return ResidualParts(model, writers, blocks[0], blocks[-1], _at(model, names.norm), model.get_output_embeddings())
+
+
+def _at(module: Any, path: str) -> Any:
+    return reduce(getattr, path.split("."), module)
+
+
+@contextmanager
+def written(parts: ResidualParts, keep: Callable[[Tensor], Tensor] = lambda state: state) -> Iterator[dict[str, Tensor]]:
+    """Fills a mapping with what each part writes in the passes within, and `last`, their sum: (rows, tokens, width).
+
+    `keep` is applied to each.  Nothing is detached, so that gradients can be asked for.
+    """
+    found: dict[str, Tensor] = {}
+    shape = torch.Size()
+
+    def embedded(module: Any, arguments: Any, named: Any) -> None:
+        nonlocal shape
+        state = arguments[0] if arguments else named["hidden_states"]
+        shape, found[EMBEDDING] = state.shape, keep(state)
+
+    def wrote(name: str) -> Any:
+        def keeps(module: Any, arguments: Any, output: Tensor) -> Tensor:
+            rows = output.view(shape)  # OPT's MLP knows no rows
+            found[name] = keep(rows)
+            return rows.view(output.shape)  # what is kept is what goes on, so that it has a gradient
+
+        return keeps
+
+    def last(module: Any, arguments: Any, output: Any) -> None:
+        found["last"] = keep(output[0] if isinstance(output, tuple) else output)
+
+    hooks = [parts.first.register_forward_pre_hook(embedded, with_kwargs=True), parts.last.register_forward_hook(last)]
+    hooks += [module.register_forward_hook(wrote(name)) for name, module in parts.writers.items()]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def replaced(parts: ResidualParts, name: str, by: Tensor) -> Iterator[None]:
+    """Within, a part writes this instead: (width) everywhere, or (rows, tokens, width)."""
+    if name == EMBEDDING:
+        hook: Any = parts.first.register_forward_pre_hook(lambda module, *given: _embed(by, *given), with_kwargs=True)
+    else:
+        hook = parts.writers[name].register_forward_hook(lambda module, arguments, output: _like(by, output))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _embed(by: Tensor, arguments: Any, named: Any) -> tuple[Any, Any]:
+    if arguments:
+        return (_like(by, arguments[0]), *arguments[1:]), named
+    return arguments, {**named, "hidden_states": _like(by, named["hidden_states"])}
+
+
+def _like(by: Tensor, output: Tensor) -> Tensor:
+    return by.reshape(output.shape) if by.ndim == 3 else by.expand_as(output)
+
+
+def last_state(model: Any, ids: Tensor) -> Tensor:
+    """What is unembedded, (rows, tokens, width)."""
+    return getattr(model, model.base_model_prefix)(input_ids=ids, use_cache=False).last_hidden_state  # type: ignore[no-any-return]
+
+
+def scaled(norm: nn.Module | None, part: Tensor, whole: Tensor) -> Tensor:
+    """What a part of a state (..., width) becomes under the last norm where the whole is what sets the scale; without its bias."""
+    if norm is None:
+        return part
+    weight = getattr(norm, "weight", None)
+    weight = torch.ones(part.shape[-1], device=part.device, dtype=part.dtype) if weight is None else weight.to(part.dtype)
+    if isinstance(norm, nn.LayerNorm):
+        part, whole = (one - one.mean(-1, keepdim=True) for one in (part, whole))
+        epsilon = norm.eps
+    else:  # of root mean square
+        epsilon = float(getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0)))
+    return part * weight / (whole.pow(2).mean(-1, keepdim=True) + epsilon).sqrt()
+
+
+def bias_of(module: nn.Module | None) -> Tensor | None:
+    """A layer's or a norm's, if it has one."""
+    return getattr(module, "bias", None)
