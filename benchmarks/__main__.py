@@ -29,6 +29,7 @@ OWN = {
     "ngrams": "exact n-gram counts beside other engines",
     "engine": "memory kept or handed back, float32 or bfloat16",
     "settled": "pairs that reading until settled takes, and its errors",
+    "coverage": "how often intervals over seeds and clusters hold the truth",
     "ways": "every way to a model's numbers",
 }
 

@@ -36,7 +36,7 @@ FLOORS = (
     ("corpora", "tokens", "architectures", "grids", "sources"),
     ("foreign",),
     ("files",),
-    ("recipe", "store", "display", "machine"),
+    ("recipe", "store", "display", "machine", "estimators"),
     ("registry",),
     ("records",),
 )

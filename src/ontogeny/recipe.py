@@ -260,7 +260,7 @@ class Thresholds(Part):
     swaps: int = Field(200, ge=0, le=MOST_TRIES)
     """Swaps of good and bad for the null."""
     resamples: int = Field(1000, ge=1, le=MOST_TRIES)
-    """Bootstrap resamples of an interval."""
+    """Bootstrap resamples, for where change points lie."""
     seed: int = 0
     """Seed of the swaps and resamples."""
 

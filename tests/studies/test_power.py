@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import nct, ttest_ind
 from scipy.stats import t as student
 
+from ontogeny.estimators.significance import flips
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, write_table
-from ontogeny.studies.estimates import flips
 from ontogeny.studies.power import SD, power, seed_sd
 
 # --- by formula ---------------------------------------------------------------------------------------------------

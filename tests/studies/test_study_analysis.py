@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_1samp
 from scipy.stats import t as student
 
+from ontogeny.estimators import means
+from ontogeny.estimators.means import Comparison, Mean, estimate
+from ontogeny.estimators.significance import Share, flips, holm
 from ontogeny.records import OntogenyError
 from ontogeny.studies import estimates
 from ontogeny.studies.analysis import analyse
 from ontogeny.studies.bimodality import _best, _null, split
 from ontogeny.studies.claims import Cell, claims, judge
-from ontogeny.studies.estimates import Comparison, Mean, Share, estimate, flips, holm
 from ontogeny.studies.measures import Measures, Values
 from ontogeny.studies.plan import Analysis, Prediction, Region, Study
 
@@ -57,7 +59,7 @@ def test_a_slope_is_that_of_a_regression_with_an_intercept_for_each_seed():
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=9), st.floats(-0.5, 0.5))
 def test_without_pairs_the_interval_is_a_t_test(numbers, centre):
     table = np.array(numbers)[:, None]
-    value, error, df = estimates.without_draws(table)
+    value, error, df = means.without_draws(table)
     if table.std() > 1e-6:
         expected = ttest_1samp(numbers, 0).confidence_interval(0.95)
         mean = Mean(float(value), float(error), float(df), tuple(range(len(numbers))), tuple(numbers))
@@ -71,11 +73,11 @@ def test_resamples_tend_to_the_formula():
     random = np.random.default_rng(1)
     table = random.normal(0, 0.05, (6, 1)) + random.normal(0, 0.1, 30) + random.normal(0, 0.2, (6, 30))
     comparison = Comparison(tuple(range(6)), table, np.ones(30))
-    value, error, df = estimates.without_draws(table)
+    value, error, df = means.without_draws(table)
     (found,) = estimate([comparison], 20_000, np.random.default_rng(0))
     assert (found.value, found.df) == pytest.approx((float(value), float(df)))
     assert found.error == pytest.approx(float(error), rel=0.02)
-    # by hand: mean squares of a two-way table, and Satterthwaite's degrees of freedom
+    # by hand: mean squares of a two-way table; an interval reaches as far as its two parts, each by a t of its own
     rows, columns = table.mean(axis=1), table.mean(axis=0)
     squares = (
         30 * rows.var(ddof=1),
@@ -83,8 +85,8 @@ def test_resamples_tend_to_the_formula():
         ((table - rows[:, None] - columns + table.mean()) ** 2).sum() / (5 * 29),
     )
     assert float(error) ** 2 == pytest.approx((squares[0] + squares[1] - squares[2]) / 180)
-    expected = (squares[0] + squares[1] - squares[2]) ** 2 / (squares[0] ** 2 / 5 + squares[1] ** 2 / 29 + squares[2] ** 2 / 145)
-    assert float(df) == pytest.approx(expected)
+    reach = math.sqrt((squares[0] * student.isf(0.025, 5) ** 2 + (squares[1] - squares[2]) * student.isf(0.025, 29) ** 2) / 180)
+    assert student.isf(0.025, float(df)) * float(error) == pytest.approx(reach)
 
 
 def test_resamples_of_clusters_of_different_sizes():
@@ -94,15 +96,15 @@ def test_resamples_of_clusters_of_different_sizes():
     (found,) = estimate([Comparison(tuple(range(7)), sums, sizes.astype(float))], 20_000, np.random.default_rng(0))
     theta = sums.sum() / sizes.sum() / 7
     table = (sums - theta * sizes) / sizes.mean()
-    assert found.value == pytest.approx(theta) and found.error == pytest.approx(float(estimates.without_draws(table)[1]), rel=0.05)
+    assert found.value == pytest.approx(theta) and found.error == pytest.approx(float(means.without_draws(table)[1]), rel=0.05)
 
 
 def test_no_less_than_seeds_alone():
     # what clusters and seeds share is all in the rest: the two-way estimate would be negative
     table = np.array([[1.0, -1.0], [-1.0, 1.0]])
-    assert estimates.without_draws(table)[1] == 0
+    assert means.without_draws(table)[1] == 0
     table = np.array([[1.0, -1.0], [-1.0, 1.2]])
-    _, error, df = estimates.without_draws(table)
+    _, error, df = means.without_draws(table)
     assert (float(error), float(df)) == (pytest.approx(table.mean(axis=1).std(ddof=1) / math.sqrt(2)), 1.0)
 
 
@@ -124,7 +126,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds, clusters, between)
     random = np.random.default_rng([seeds, clusters])
     studies = 3000
     tables = random.normal(0, 0.05, (studies, seeds, 1)) + random.normal(0, between, (studies, 1, clusters))
-    value, error, df = estimates.without_draws(tables + random.normal(0, 0.02, (studies, seeds, clusters)))
+    value, error, df = means.without_draws(tables + random.normal(0, 0.02, (studies, seeds, clusters)))
     held = (np.abs(value) <= student.isf(0.025, df) * error).mean()
     assert 0.94 < held < 0.985  # at most nominal errors; a little cautious where seeds and clusters meet
 
@@ -156,7 +158,7 @@ def test_holm_by_hand():
 
 def test_equivalence_is_two_one_sided_tests():
     numbers = np.array([0.01, -0.005, 0.012, 0.0, 0.004, -0.002])
-    mean = Mean(*map(float, estimates.without_draws(numbers[:, None])), tuple(range(6)), tuple(numbers))
+    mean = Mean(*map(float, means.without_draws(numbers[:, None])), tuple(range(6)), tuple(numbers))
     below, above = (ttest_1samp(numbers, c, alternative=a).pvalue for c, a in ((-0.03, "greater"), (0.03, "less")))
     assert mean.equivalence(0.03) == pytest.approx(max(below, above))
     # the interval within the margin is two one-sided tests at half the level

@@ -1,8 +1,7 @@
-from math import comb
-
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import t as student
 
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
@@ -78,7 +77,7 @@ def test_the_evidence_of_a_late_recovery_by_hand():
     # step 55 stands for 52.5 on; training counts from the end of untrained, .5
     assert got["sustained_share"] == pytest.approx(47.5 / 99.5) and got["separation"] == pytest.approx(0.3)
     assert (got["early_mean"], got["late_mean"]) == (pytest.approx(0.3), pytest.approx(0.8))
-    assert got["late_low"] < 0.8 < got["late_high"] and got["p"] < 1e-80
+    assert got["late_low"] < 0.8 < got["late_high"] and got["p"] < 1e-79
     assert got["aoa_lasting"] == 55 and got["forgetting"] == 0 and got["variability"] == pytest.approx(0)
     assert [c["step"] for c in got["change_points"]] == [40, 55]
 
@@ -155,14 +154,47 @@ def curves_of(pairs, paradigm="a"):
     return pl.concat(curve(part).with_columns(seed=pl.lit(key[0]), step=pl.lit(key[1])) for key, part in parts)
 
 
-def test_pairs_are_the_unit_of_the_sign_test_and_seeds_are_averaged_first():
-    # at the end seed 0 is right on 30 of 40 pairs and seed 1 on 24 of them: 24 above, 10 below, 6 at one half
-    pairs = scored(lambda seed, step, i: step > 50 and i < (30, 24)[seed])
+def judged(pairs):
     curves = curves_of(pairs)
-    got = judge(curves, timeline_of(curves), QUICK, {"a": pairs}.__getitem__).row(0, named=True)
-    assert got["p"] == pytest.approx(2 * sum(comb(34, k) for k in range(24, 35)) / 2**34, rel=1e-12)
-    assert got["late_mean"] == pytest.approx(27 / 40)
-    assert got["length_accuracy"] == 0 and got["length_state"] == -1
+    return judge(curves, timeline_of(curves), QUICK, {"a": pairs}.__getitem__).row(0, named=True)
+
+
+def test_contrasts_are_the_unit_of_a_seed_alone():
+    # 20 contrasts of two pairs: 12 whole right, 7 whole wrong, one half
+    got = judged(scored(lambda seed, step, i: step > 50 and i < 25, seeds=1))
+    means = np.array([1.0] * 12 + [0.5] + [0.0] * 7)
+    assert got["late_mean"] == pytest.approx(0.625) and got["covers"] == "these weights, other items"
+    error = means.std(ddof=1) / 20**0.5 * (0.25 / (0.625 * 0.375)) ** 0.5  # as it would be at one half
+    assert got["p"] == pytest.approx(2 * student.sf(0.125 / error, 19))
+    assert got["late_low"] < 0.5 < got["late_high"] and got["p"] > 0.05
+    assert got["standing"] == "one seed"
+
+
+def test_seeds_of_opposite_verdicts_are_nothing_that_pairs_could_make_sure():
+    # at the end seed 0 is right on 499 of 500 pairs and seed 1 on 43: the mean is above one half on hardly any pair but never below
+    got = judged(scored(lambda seed, step, i: step > 50 and i < (499, 43)[seed], pairs=500))
+    assert got["late_mean"] == pytest.approx(0.542) and got["seed_verdicts"] == ["late recovery", "entrenched"]
+    assert got["p"] > 0.5 and got["late_low"] < 0.1 and got["late_high"] > 0.9
+    assert got["covers"] == "other seeds, other items" and got["standing"] == "seeds differ"
+    assert got["reason"].endswith("; alone: 1 late recovery, 1 entrenched") and "mean of 2 seeds" in got["reason"]
+
+
+def test_a_p_goes_with_its_interval():
+    # two contrasts of 500 pairs, right on .95 and on .27 of them: by pairs it could not be chance, by contrasts it could
+    pairs = scored(lambda seed, step, i: step > 50 and (i % 500) < (475, 135)[i // 500], seeds=1, pairs=1000)
+    got = judged(pairs.with_columns(contrast=(pl.col("pair").cast(pl.Int64) // 500).cast(pl.String)))
+    assert got["late_mean"] == pytest.approx(0.61)
+    assert got["late_low"] < 0.27 and got["late_high"] > 0.94 and got["p"] > 0.5
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_two_contrasts_apart_are_no_equivalence(seeds):
+    # 57 and 43 % right from the start to the end: within .05 of one half by pairs, not by contrasts
+    pairs = scored(lambda seed, step, i: (i % 500) < (285, 215)[i // 500], seeds=seeds, pairs=1000)
+    got = judged(pairs.with_columns(contrast=(pl.col("pair").cast(pl.Int64) // 500).cast(pl.String)))
+    assert got["late_mean"] == pytest.approx(0.5) and got["verdict"] == "undecided" and got["equivalence_p"] > 0.2
+    alike = judged(scored(lambda seed, step, i: i % 2 == 0, seeds=seeds, pairs=1000))
+    assert alike["verdict"] == "never separated"
 
 
 def test_pairs_and_a_bare_table_agree_on_states_and_verdicts():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.stats import fisher_exact, rankdata
 
-from ontogeny.trajectories.significance import adjusted
+from ontogeny.estimators.significance import adjusted
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 2000

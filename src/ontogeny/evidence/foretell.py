@@ -13,14 +13,14 @@ import polars as pl
 from scipy.stats import fisher_exact
 from scipy.stats.contingency import odds_ratio
 
+from ontogeny.estimators.resampling import percentiles
+from ontogeny.estimators.significance import adjusted
 from ontogeny.evidence.logistic import calibration, out_of_fold, roc_auc
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.trajectories.bootstrap import percentiles
 from ontogeny.trajectories.cases import Case
 from ontogeny.trajectories.cases import cases as paradigms_of
 from ontogeny.trajectories.curves import grid, matrices, need
-from ontogeny.trajectories.significance import adjusted
 from ontogeny.trajectories.timeline import Bools, Floats, Ints, Timeline, Windows, windows
 from ontogeny.trajectories.verdicts import weighted_mean, window_state
 

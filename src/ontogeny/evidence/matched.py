@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 from zlib import crc32
 
@@ -12,17 +11,15 @@ import numpy as np
 import polars as pl
 from scipy.optimize import linear_sum_assignment
 
+from ontogeny.estimators.resampling import percentiles
+from ontogeny.estimators.significance import adjusted, sign_flip
 from ontogeny.records import OntogenyError
-from ontogeny.trajectories.bootstrap import percentiles
 from ontogeny.trajectories.curves import check_doubled, margin, need, outcome
-from ontogeny.trajectories.significance import adjusted
 from ontogeny.trajectories.timeline import Floats, Ints
 
 CALIPER = 0.2  # standard deviations of u (Austin 2011 recommends this width for propensity scores)
 FEWEST_PAIRS = 10  # matched pairs; with fewer nothing is estimated
 FEWEST_CLUSTERS = 6  # with fewer no sign-flip test reaches p < .05, and a bootstrap of them is far too narrow
-EXACT = 12  # clusters whose sign flips are all enumerated; more are drawn
-FLIPS = 9999
 CONFIDENCE = 0.95
 MATCHED: dict[str, Any] = {
     "suite": pl.String,
@@ -248,16 +245,3 @@ def _interval(drawn: Floats, clusters: int) -> dict[str, float | None]:
         return {"low": None, "high": None}
     low, high = percentiles(kept, CONFIDENCE)
     return {"low": float(low), "high": float(high)}
-
-
-def sign_flip(sums: Floats, generator: np.random.Generator) -> float:
-    """Two-sided p of a sum over clusters, were each cluster's sign as likely turned; exact up to EXACT clusters."""
-    observed = abs(sums.sum()) - 1e-9
-    if len(sums) <= EXACT:
-        signs = np.array(list(product((-1.0, 1.0), repeat=len(sums))))
-        return float((np.abs(signs @ sums) >= observed).mean())
-    as_far = 0
-    for _ in range(9):
-        signs = generator.integers(0, 2, (FLIPS // 9, len(sums)), dtype=np.int8) * 2.0 - 1
-        as_far += int((np.abs(signs @ sums) >= observed).sum())
-    return (1 + as_far) / (1 + FLIPS)

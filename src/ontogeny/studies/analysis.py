@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ontogeny.estimators.means import Comparison, estimate
+from ontogeny.estimators.significance import Share, flips, holm
 from ontogeny.studies.bimodality import split
 from ontogeny.studies.claims import claims, disagreement, generator_of
-from ontogeny.studies.estimates import Comparison, Share, difference, estimate, flips, holm
+from ontogeny.studies.estimates import difference
 from ontogeny.studies.gathering import StudyFrames
 from ontogeny.studies.measures import OF_PAIRS, Measures
 from ontogeny.studies.plan import Study

@@ -11,7 +11,9 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from ontogeny.studies.estimates import Comparison, Estimate, Share, difference, estimate, flips, holm, mean_over, slope
+from ontogeny.estimators.means import Comparison, estimate
+from ontogeny.estimators.significance import Share, flips, holm
+from ontogeny.studies.estimates import Estimate, difference, mean_over, slope
 from ontogeny.studies.measures import Measures, Values
 from ontogeny.studies.plan import Analysis, Hypothesis, Prediction, Study
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ontogeny.estimators.resampling import cluster_sums
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.studies.gathering import StudyFrames
 from ontogeny.studies.plan import Study
 from ontogeny.trajectories.bands import upper_edge
-from ontogeny.trajectories.bootstrap import cluster_sums
 from ontogeny.trajectories.curves import need
 from ontogeny.trajectories.summaries import acquired_lasting
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints

@@ -11,11 +11,12 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
+from ontogeny.estimators.means import student_level, without_draws
+from ontogeny.estimators.significance import share_level
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
 from ontogeny.store import RunFolder
 from ontogeny.studies.claims import combined, signs
-from ontogeny.studies.estimates import share_level, student_level, without_draws
 from ontogeny.studies.measures import tokens_until_learned
 from ontogeny.studies.plan import Prediction, Study
 from ontogeny.trajectories.bands import upper_edge

@@ -1,9 +1,9 @@
 """Curves, states, verdicts and their statistics."""
 
 from ontogeny.trajectories.bands import band, states
-from ontogeny.trajectories.bootstrap import intervals
 from ontogeny.trajectories.curves import curve, overall, timeline_of
 from ontogeny.trajectories.graded import correlations
+from ontogeny.trajectories.intervals import intervals
 from ontogeny.trajectories.judging import judge
 from ontogeny.trajectories.nulls import Null, null
 from ontogeny.trajectories.sensitivity import sensitivity

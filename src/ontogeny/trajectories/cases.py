@@ -9,6 +9,8 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
+from ontogeny.estimators.means import Accuracy, accuracy, accuracy_of_means
+from ontogeny.estimators.resampling import cluster_sums
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.options import CHANCE, wrong_sides
@@ -21,8 +23,7 @@ from ontogeny.trajectories.curves import (
     outcome,
     outcome_per_token,
 )
-from ontogeny.trajectories.significance import equivalence_p, largest_sd
-from ontogeny.trajectories.timeline import Floats, Ints, Timeline, Windows
+from ontogeny.trajectories.timeline import Floats, Ints, Timeline
 
 PairsOf = Callable[[str], pl.DataFrame]
 PAIR_COLUMNS = (
@@ -47,6 +48,32 @@ class PairScores:
     margin: Floats  # the same shape, nats
     contrast: Ints  # (pairs,): number of the cluster of pairs that share a critical contrast
 
+    @property
+    def units(self) -> Ints:
+        """(pairs,): what is taken as drawn at random: contrasts or, where there is only one, pairs."""
+        return self.contrast if self.contrast.any() else np.arange(len(self.contrast))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowMean:
+    """One paradigm over a window: what is known of its mean accuracy there."""
+
+    by_seed: Floats  # (seeds,)
+    sums: Floats | None  # (seeds, clusters) of the pairs' outcomes; None where pairs are not known
+    sizes: Ints | int  # (clusters,) or all pairs
+    chance: float
+
+    def accuracy(self, seed: int | None = None) -> Accuracy:
+        """Over other seeds and items; of one seed (its index): over other items."""
+        rows = slice(None) if seed is None else slice(seed, seed + 1)
+        if self.sums is None:
+            return accuracy_of_means(self.by_seed[rows], int(self.sizes))
+        return accuracy(self.sums[rows], np.asarray(self.sizes))
+
+    def equivalence(self, margin: float, seed: int | None = None) -> float:
+        """The p of two one-sided tests that it is chance within `margin`."""
+        return float(self.accuracy(seed).equivalence(self.chance, margin))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
@@ -69,31 +96,20 @@ class Case:
         """Mean over seeds, one number a step."""
         return np.asarray(self.accuracy[scoring].mean(axis=0))
 
-    def late_scores(self, windows: Windows, scoring: str = "sum") -> Floats | None:
-        """(seeds, pairs): each pair's outcome averaged over the late window; None where pairs are not known.
+    @property
+    def covers(self) -> str:
+        """What intervals and tests are about: items are clusters of pairs; pairs, where there is but one or none is known."""
+        seeds = "other seeds" if len(self.accuracy["sum"]) > 1 else "these weights"
+        return f"{seeds}, other {'items' if self.pairs is not None and self.pairs.contrast.any() else 'pairs'}"
 
-        Of the pairs that every seed was read on at every late checkpoint.
-        """
+    def over(self, weights: Floats, scoring: str = "sum") -> WindowMean:
+        """The paradigm over a window, whose checkpoints weigh `weights` (they add up to 1)."""
+        by_seed = self.accuracy[scoring] @ weights
         if self.pairs is None:
-            return None
-        outcomes = self.pairs.outcome if scoring == "sum" else self.pairs.per_token
-        late = outcomes[:, windows.late]
-        read = ~np.isnan(late).any(axis=(0, 1))
-        return np.asarray(np.einsum("stp,t->sp", late[:, :, read], windows.late_weights[windows.late]))
-
-    def equivalence(self, windows: Windows, margin: float, scoring: str = "sum", seed: int | None = None) -> float:
-        """The p of two one-sided tests that the late mean is chance within `margin`, over pairs.
-
-        Of one seed (its index) or of the mean over seeds.  Where pairs are not known their largest possible spread
-        stands in.
-        """
-        rows = slice(None) if seed is None else slice(seed, seed + 1)
-        mean = float((self.accuracy[scoring][rows] @ windows.late_weights).mean())
-        scores = self.late_scores(windows, scoring)
-        if scores is None or scores.shape[1] < 2:
-            n = self.n if scores is None else max(1, scores.shape[1])
-            return equivalence_p(mean, largest_sd(mean, n), n, margin, self.chance)
-        return equivalence_p(mean, float(scores[rows].mean(axis=0).std(ddof=1)), scores.shape[1], margin, self.chance)
+            return WindowMean(by_seed, None, self.n, self.chance)
+        outcomes = (self.pairs.outcome if scoring == "sum" else self.pairs.per_token)[:, weights > 0]
+        sums, sizes = cluster_sums(weighed(outcomes, weights[weights > 0]), self.pairs.units)
+        return WindowMean(by_seed, sums, sizes, self.chance)
 
     def generator(self, seed: int, purpose: str) -> np.random.Generator:
         """A generator of this paradigm's own, so that no draw depends on which other paradigms there are."""
@@ -167,6 +183,19 @@ def _lengths(curves: pl.DataFrame) -> dict[str, float]:
         return {}
     known = curves.drop_nulls("accuracy_length").group_by("paradigm").agg(pl.col("accuracy_length").mean())
     return dict(known.iter_rows())
+
+
+def weighed(outcomes: Floats, weights: Floats) -> Floats:
+    """(seeds, pairs): outcomes averaged over checkpoints.
+
+    Where pairs were not read everywhere, the sum over pairs of what each adds to the mean of those read at a checkpoint.
+    """
+    read = ~np.isnan(outcomes)
+    if read.all():
+        return np.asarray(np.einsum("stp,t->sp", outcomes, weights))
+    means = np.nanmean(outcomes, axis=2, keepdims=True)
+    added = np.where(read, outcomes - means, 0.0) * (outcomes.shape[2] / read.sum(axis=2, keepdims=True))
+    return np.asarray(np.einsum("stp,t->sp", means + added, weights))
 
 
 def _if_read(value: pl.Expr) -> pl.Expr:

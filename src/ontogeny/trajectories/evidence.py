@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,58 @@ REASONS = {
     "late-wrong": "wrong late ({late_mean:.2f}), lastingly from step {onset_step}, but not early",
     "late recovery": "wrong first, right late ({late_mean:.2f}), lastingly from step {onset_step}",
     "u-shaped": "right, then wrong, then right again from step {onset_step} ({late_mean:.2f} late)",
-    "learned": "right late ({late_mean:.2f}), lastingly from step {onset_step}, without a run wrong before",
+    "learned": "right late ({late_mean:.2f}), lastingly from step {onset_step}{unbroken}",
     "escaped": "wrong from step {onset_step} but no longer: {late_mean:.2f} late",
     "never separated": "no run right or wrong, and {late_mean:.2f} late is equivalent to chance",
     "undecided": "{late_mean:.2f} late: neither right nor wrong for long enough, nor shown to be chance",
 }
 
 
+RESTS_ON = {  # the sides, early and late, that a verdict rests on; 0: none
+    "entrenched": (-1, -1),
+    "late-wrong": (0, -1),
+    "late recovery": (-1, 1),
+    "learned": (0, 1),
+}
+FIRM, MEAN_ONLY, DIFFER, ONE_SEED = STANDINGS = ("firm", "in the mean only", "seeds differ", "one seed")
+Interval = tuple[float | None, float | None]
+
+
 def reason(name: str, facts: Mapping[str, Any]) -> str:
-    """One plain line that says why the verdict `name` was given."""
-    return REASONS[name].format(**facts)
+    """One plain line that says why the verdict `name` was given, and what seeds say that do not all give it alone."""
+    alone = Counter(facts["seed_verdicts"] or [name])
+    apart = set(alone) != {name}
+    said = REASONS[name].format(unbroken="" if apart else ", without a run wrong before", **facts)
+    if not apart:
+        return said
+    others = ", ".join(f"{count} {own}" for own, count in alone.most_common())
+    return f"in the mean of {alone.total()} seeds {said}; alone: {others}"
+
+
+def standing(
+    name: str, told: History, alone: Sequence[tuple[str, History]], windows: Sequence[Interval], chance: float
+) -> str | None:
+    """How far the seeds bear a verdict out; None of unobserved.
+
+    `alone`: each seed's verdict and what it was given for.  `windows`: intervals over seeds of the early and the late mean.
+    firm: every seed alone gives the verdict; or the intervals leave chance out on its side in the windows that it rests on; or, of
+    never separated, as its test is over seeds.  seeds differ: one ends right and another wrong.
+    """
+    if name == "unobserved" or len(alone) < 2:
+        return None if name == "unobserved" else ONE_SEED
+    if all(own == name for own, _ in alone):
+        return FIRM
+    if {1, -1} <= {own.late for _, own in alone}:
+        return DIFFER
+    sides = RESTS_ON.get(name, ())
+    borne = all(_beyond(interval, side, chance) for interval, side in zip(windows, sides, strict=False))
+    seen = name != "late recovery" or told.early == -1  # else it rests on a run
+    return FIRM if (sides and borne and seen) or name == "never separated" else MEAN_ONLY
+
+
+def _beyond(interval: Interval, side: int, chance: float) -> bool:
+    low, high = interval
+    return side == 0 or (low is not None and high is not None and (high < chance if side < 0 else low > chance))
 
 
 def onset(name: str, sequence: States, told: History, view: Windows, lasting: int) -> int | None:

@@ -8,30 +8,34 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ontogeny.estimators.significance import adjusted
 from ontogeny.recipe import Thresholds
-from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories import evidence, summaries
-from ontogeny.trajectories.bootstrap import percentiles, resampled_curves
-from ontogeny.trajectories.cases import Case, PairsOf, cases
+from ontogeny.trajectories.cases import Case, PairsOf, WindowMean, cases
+from ontogeny.trajectories.intervals import resampled_curves
 from ontogeny.trajectories.sensitivity import Views, stability, variants, views
-from ontogeny.trajectories.significance import adjusted, binomial_test, sign_test
 from ontogeny.trajectories.timeline import Floats, Timeline, Windows, windows
-from ontogeny.trajectories.verdicts import History, history, verdict, weighted_mean
+from ontogeny.trajectories.verdicts import History, history, verdict
 
+WINDOWS = ("early", "late")
 SCHEMA: dict[str, Any] = {
     "paradigm": pl.String,
     "n": pl.Int64,
     "seeds": pl.Int64,
     "verdict": pl.String,
     "reason": pl.String,
+    "standing": pl.String,
     "early_state": pl.Int8,
     "late_state": pl.Int8,
     "states": pl.List(pl.Int8),
     "hi": pl.Float64,
     "early_mean": pl.Float64,
+    "early_low": pl.Float64,
+    "early_high": pl.Float64,
     "late_mean": pl.Float64,
     "late_low": pl.Float64,
     "late_high": pl.Float64,
+    "covers": pl.String,
     "onset_step": pl.Int64,
     "sustained_share": pl.Float64,
     "separation": pl.Float64,
@@ -68,16 +72,15 @@ def judge(
     gives the pairs: seed, step, pair, contrast, logp_good, logp_bad, tokens_good, tokens_bad; it is asked for one
     paradigm at a time.
 
-    Columns: verdict and reason; states (one a checkpoint, null where untrained) with `hi`; early_mean, late_mean with
-    its Multi-Bootstrap interval late_low, late_high; onset_step, sustained_share, separation; p of the sign test over
-    pairs (late window, mean over seeds), p_adjusted over paradigms; equivalence_p of the two one-sided tests;
+    Columns: verdict, reason and standing (see `evidence.standing`); states (one a checkpoint, null where untrained) with
+    `hi`; early_mean, late_mean with their intervals, p that the late mean is chance, p_adjusted over paradigms, and
+    equivalence_p of the two one-sided tests, all of them over what `covers` says; onset_step, sustained_share, separation;
     agreement, seed_verdicts (seeds ascending) and seed_sd (of the last checkpoint's accuracy), null for one seed;
     aoa_halfway, aoa_lasting, variability, forgetting, breakthrough, change_points; recovery_*; the length-only
     scorer's length_accuracy and length_state; unchanged in so many of `variants` of the thresholds, and changes_with.
 
-    Without pairs the sign test is a binomial test of n x the late mean, the interval is over seeds with a binomial
-    error, equivalence takes the largest spread that pairs can have, and change points get their intervals from seeds
-    alone. Raises OntogenyError for curves or pairs that are incomplete (see `cases`) and windows that cannot be had
+    Without pairs intervals and tests are over seeds and n independent pairs, and change points get their intervals from
+    seeds alone.  Raises OntogenyError for curves or pairs that are incomplete (see `cases`) and windows that cannot be had
     (see `windows`).
     """
     thresholds = thresholds or Thresholds()
@@ -93,8 +96,9 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
     """The row of one paradigm; the parts below each fill some of its columns."""
     accuracy = case.curve()
     sequence = case.states(accuracy)
-    p = case.equivalence(view, thresholds.equivalence) if view.late.any() else None
-    told = _told(case, accuracy, p, view, thresholds)
+    early, late = (case.over(weights) if weights.any() else None for weights in (view.early_weights, view.late_weights))
+    equivalence = None if late is None else late.equivalence(thresholds.equivalence)
+    told = _told(case, accuracy, equivalence, view, thresholds)
     name = verdict(told)
     start = evidence.onset(name, sequence, told, view, thresholds.lasting)
     row: dict[str, Any] = {
@@ -106,16 +110,19 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
         "late_state": told.late if view.late.any() else None,
         "states": [int(s) if trained else None for s, trained in zip(sequence, view.trained, strict=True)],
         "hi": case.hi,
-        "early_mean": weighted_mean(accuracy, view.early_weights),
-        "late_mean": weighted_mean(accuracy, view.late_weights),
         "onset_step": None if start is None else int(view.steps[start]),
-        "equivalence_p": p,
+        "covers": case.covers,
+        "p": None if late is None else float(late.accuracy().p(case.chance)),
+        "equivalence_p": equivalence,
         "length_accuracy": case.length,
         "length_state": None if case.length is None else int(case.states(np.array(case.length))),
     }
+    row |= _estimated("early", early, thresholds) | _estimated("late", late, thresholds)
     row |= evidence.extent(name, sequence, accuracy, view, case.chance)
     row |= evidence.recovery(name, sequence, view, timeline, start)
-    row |= _tested(case, view, thresholds) | _by_seed(case, name, view, thresholds)
+    row |= _by_seed(case, name, late, view, thresholds)
+    alone = row.pop("alone")
+    row["standing"] = evidence.standing(name, told, alone, [(row[f"{w}_low"], row[f"{w}_high"]) for w in WINDOWS], case.chance)
     row |= _summarised(case, accuracy, view, thresholds)
     row |= stability(list(variants(case, by_early, thresholds)), name, thresholds)
     counts = {"early_checkpoints": int(view.early.sum()), "late_checkpoints": int(view.late.sum())}
@@ -127,31 +134,26 @@ def _told(case: Case, accuracy: Floats, p: float | None, view: Windows, threshol
     return history(case.states(accuracy), accuracy, view, thresholds, enough=case.enough, equivalent=equivalent)
 
 
-def _tested(case: Case, view: Windows, thresholds: Thresholds) -> dict[str, Any]:
-    if not view.late.any():
-        return {"p": None}
-    scores = case.late_scores(view)
-    late = float(case.curve() @ view.late_weights)
-    if scores is None:
-        return {"p": binomial_test(late, case.n, case.chance)}
-    if case.chance != CHANCE:  # above and below it are not as likely
-        return {"p": binomial_test(float(scores.mean()), scores.shape[1], case.chance)}
-    return {"p": sign_test(scores.mean(axis=0))}
+def _estimated(name: str, window: WindowMean | None, thresholds: Thresholds) -> dict[str, float | None]:
+    if window is None:
+        return dict.fromkeys(f"{name}_{what}" for what in ("mean", "low", "high"))
+    low, high = window.accuracy().interval(thresholds.confidence)
+    return {f"{name}_mean": float(window.by_seed.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _by_seed(case: Case, name: str, view: Windows, thresholds: Thresholds) -> dict[str, Any]:
-    """Each seed's own verdict, as if it were the only one."""
+def _by_seed(case: Case, name: str, late: WindowMean | None, view: Windows, thresholds: Thresholds) -> dict[str, Any]:
+    """Each seed's own verdict, as if it were the only one; `alone`: with what it was given for."""
     by_seed = case.accuracy["sum"]
     if len(by_seed) < 2:
-        return {"agreement": None, "seed_verdicts": None, "seed_sd": None}
-    own = []
-    for seed, accuracy in enumerate(by_seed):
-        p = case.equivalence(view, thresholds.equivalence, seed=seed) if view.late.any() else None
-        own.append(verdict(_told(case, accuracy, p, view, thresholds)))
+        return {"agreement": None, "seed_verdicts": None, "seed_sd": None, "alone": []}
+    p = [None if late is None else late.equivalence(thresholds.equivalence, seed) for seed in range(len(by_seed))]
+    told = [_told(case, *own, view, thresholds) for own in zip(by_seed, p, strict=True)]
+    alone = [(verdict(own), own) for own in told]
     return {
-        "agreement": sum(other == name for other in own) / len(own),
-        "seed_verdicts": own,
+        "agreement": sum(other == name for other, _ in alone) / len(alone),
+        "seed_verdicts": [other for other, _ in alone],
         "seed_sd": float(by_seed[:, -1].std(ddof=1)),
+        "alone": alone,
     }
 
 
@@ -161,11 +163,7 @@ def _summarised(case: Case, accuracy: Floats, view: Windows, thresholds: Thresho
     drawn = resampled_curves(case, thresholds)
     alone = case.pairs is None and len(case.accuracy["sum"]) < 2  # then resamples differ in level only
     found = summaries.change_points(steps, trained, case.n, None if alone else drawn[:, view.trained], thresholds.confidence)
-    low, high = percentiles(drawn @ view.late_weights, thresholds.confidence)
-    late = view.late.any()
     return {
-        "late_low": float(low) if late else None,
-        "late_high": float(high) if late else None,
         "aoa_halfway": summaries.acquired_halfway(steps, trained, case.hi, case.chance),
         "aoa_lasting": summaries.acquired_lasting(steps, trained, case.hi, thresholds.lasting),
         "variability": summaries.variability(accuracy[view.late]),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from ontogeny.estimators.significance import upper_limit
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories.cases import Case, PairsOf, cases
-from ontogeny.trajectories.significance import upper_limit
 from ontogeny.trajectories.timeline import Bools, Floats, Timeline, Windows, windows
 from ontogeny.trajectories.verdicts import history, verdict
 

@@ -50,7 +50,8 @@ def variants(case: Case, by_early: Views, thresholds: Thresholds) -> Iterator[Va
             name, view = None, by_early[early]
             if known and view is not None:
                 if equivalent is None:  # the late window is the same in all variants
-                    equivalent = case.equivalence(view, thresholds.equivalence, scoring) <= 1 - thresholds.confidence
+                    p = case.over(view.late_weights, scoring).equivalence(thresholds.equivalence)
+                    equivalent = p <= 1 - thresholds.confidence
                 own = thresholds.model_copy(update={"cover": cover})
                 name = verdict(history(sequence, accuracy, view, own, enough=case.enough, equivalent=equivalent))
             yield Variant(hi, str(early), cover, scoring, name)

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ontogeny.estimators.resampling import Floats as Floats
+from ontogeny.estimators.resampling import Ints as Ints
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 ROUNDING = 1e-9  # .8 x 143,000 is not 114,400 in floating point; shares and accuracies are compared up to this
 NEAREST = 0.5  # steps: a checkpoint that was asked for at a window's end is at the step nearest to it, on either side

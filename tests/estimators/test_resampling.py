@@ -1,12 +1,9 @@
 from itertools import product
 
 import numpy as np
-import polars as pl
 import pytest
 
-from ontogeny.recipe import Thresholds
-from ontogeny.trajectories import intervals
-from ontogeny.trajectories.bootstrap import binomial_bootstrap, bootstrap_of_read, cluster_sums, multi_bootstrap, percentiles
+from ontogeny.estimators.resampling import binomial_bootstrap, bootstrap_of_read, cluster_sums, multi_bootstrap, percentiles
 
 
 def test_cluster_sums_by_hand():
@@ -59,16 +56,6 @@ def test_without_pairs_seeds_and_a_binomial_error_add_up():
     assert got.var() == pytest.approx(accuracy.var() / 4 + 0.24 / 400, rel=0.05)
     low, high = percentiles(binomial_bootstrap(np.full((1, 1), 0.5), 1000, 20_000, np.random.default_rng(0)), 0.95)
     assert (float(low[0]), float(high[0])) == pytest.approx((0.469, 0.531), abs=0.001)
-
-
-def test_intervals_hold_the_accuracy_and_do_not_depend_on_other_paradigms():
-    rows = [(p, s, t, 100, 0.4 + 0.1 * s) for p in ("a", "b") for s in (0, 1) for t in (0, 10, 20)]
-    table = pl.DataFrame(rows, schema=["paradigm", "seed", "step", "n", "accuracy"], orient="row")
-    got = intervals(table, Thresholds(resamples=200))
-    assert got.columns == ["paradigm", "step", "accuracy", "low", "high", "margin", "margin_low", "margin_high"]
-    assert (got["low"] < got["accuracy"]).all() and (got["accuracy"] < got["high"]).all() and len(got) == 6
-    alone = intervals(table.filter(pl.col("paradigm") == "b"), Thresholds(resamples=200))
-    assert alone.equals(got.filter(pl.col("paradigm") == "b"))
 
 
 def test_pairs_that_were_not_read_are_left_out_of_every_draw():

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
-from ontogeny.recipe import Thresholds
-from ontogeny.trajectories.cases import Case, PairsOf, cases
-from ontogeny.trajectories.curves import timeline_of
-from ontogeny.trajectories.timeline import Floats, Ints, Timeline
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 def multi_bootstrap(sums: Floats, sizes: Ints, resamples: int, generator: np.random.Generator) -> Floats:
@@ -63,50 +61,11 @@ def cluster_sums(values: Floats, clusters: Ints) -> tuple[Floats, Ints]:
     return np.add.reduceat(values[..., order], starts, axis=-1), np.diff(np.r_[starts, len(order)])
 
 
-def resampled_curves(case: Case, thresholds: Thresholds) -> Floats:
-    """(resamples, steps): the paradigm's accuracy in each resample, from its pairs or, without them, binomially."""
-    generator = case.generator(thresholds.seed, "bootstrap")
-    if case.pairs is None:
-        return binomial_bootstrap(case.accuracy["sum"], case.n, thresholds.resamples, generator)
-    return bootstrap_of_read(case.pairs.outcome, case.pairs.contrast, thresholds.resamples, generator)
-
-
 def percentiles(resampled: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Ends of the percentile interval along the first axis."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
     return low, high
-
-
-def intervals(
-    curves: pl.DataFrame,
-    thresholds: Thresholds,
-    pairs_of: PairsOf | None = None,
-    timeline: Timeline | None = None,
-) -> pl.DataFrame:
-    """Accuracy and mean margin of each paradigm at each step with Multi-Bootstrap intervals over seeds x contrasts.
-
-    Columns: paradigm, step, accuracy, low, high, margin, margin_low, margin_high (nats; null without pairs).  Raises
-    as `cases` does.
-    """
-    timeline = timeline or timeline_of(curves)
-    return pl.concat(_intervals_of(case, thresholds, timeline) for case in cases(curves, timeline, thresholds, pairs_of))
-
-
-def _intervals_of(case: Case, thresholds: Thresholds, timeline: Timeline) -> pl.DataFrame:
-    low, high = percentiles(resampled_curves(case, thresholds), thresholds.confidence)
-    columns = {"step": np.array(timeline.steps), "accuracy": case.curve(), "low": low, "high": high}
-    frame = pl.DataFrame(columns).select(pl.lit(case.paradigm).alias("paradigm"), pl.all())
-    if case.pairs is None:
-        return frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("margin", "margin_low", "margin_high"))
-    generator = case.generator(thresholds.seed, "bootstrap")
-    drawn = bootstrap_of_read(case.pairs.margin, case.pairs.contrast, thresholds.resamples, generator)
-    ends = percentiles(drawn, thresholds.confidence)
-    return frame.with_columns(
-        margin=pl.Series(np.nanmean(case.pairs.margin, axis=2).mean(axis=0)),
-        margin_low=pl.Series(ends[0]),
-        margin_high=pl.Series(ends[1]),
-    )
 
 
 def _counts(size: int, resamples: int, generator: np.random.Generator) -> Floats:

@@ -1,0 +1,119 @@
+"""How often the intervals of the table of verdicts hold the truth, and how often equivalence is found where there is none.
+
+    python -m benchmarks coverage
+
+A paradigm of 1,000 pairs is simulated again and again: pairs in clusters, seeds, and what a seed does to a cluster, each drawn
+from a normal distribution and added up; a pair is right where the sum is positive.  The truth is the accuracy over all seeds and
+clusters that there could be (of one seed: over all clusters, its weights as they are).  The seeds' standard deviation is that of
+their true accuracies.  Clusters are of one size, and of very different ones (a quarter of them hold half of the pairs).  A cell of
+the first table is the lowest coverage over both and over true accuracies of .50 and .80; `p` of chance is below .05 as often as an
+interval around .50 misses it.  Beside it: a true accuracy of .95, of which few clusters tell little.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+from benchmarks.options import say
+from ontogeny.estimators.means import Accuracy, accuracy
+from ontogeny.estimators.resampling import Floats, Ints, cluster_sums
+
+SEEDS = (1, 2, 3, 5, 10)
+CLUSTERS = (10, 50)
+SPREADS = (0.03, 0.10)  # standard deviation of seeds' accuracies
+TRUTHS = (0.50, 0.80)
+NEAR_ONE = (0.95,)  # cannot vary by .10
+PAIRS = 1000
+OF_CLUSTERS, OF_BOTH = 0.25, 0.10  # variances beside a pair's own of 1
+SHARED = 0.5  # of a pair's own variance: the same for all seeds
+AT_ONCE = 100
+MARGIN = 0.05
+
+
+def sizes(clusters: int, alike: bool) -> Ints:
+    """Pairs of each cluster: of one size, or lognormal with a standard deviation of .75."""
+    weights = np.exp((0.0 if alike else 0.75) * ndtri((np.arange(clusters) + 0.5) / clusters))
+    return np.asarray(np.maximum(1, np.round(PAIRS * weights / weights.sum())), dtype=np.int64)
+
+
+def latent(truth: float, spread: float) -> tuple[float, float]:
+    """The mean and the seeds' variance of what is added up that give this accuracy, and this spread of the seeds'."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    weights /= weights.sum()
+    rest = 1 + OF_CLUSTERS + OF_BOTH
+
+    def off(variance: float) -> float:
+        own = ndtr((ndtri(truth) * np.sqrt(rest + variance) + np.sqrt(variance) * nodes) / np.sqrt(rest))
+        return float(np.sqrt(weights @ (own - truth) ** 2)) - spread
+
+    variance = brentq(off, 1e-9, 50.0)
+    return float(ndtri(truth) * np.sqrt(rest + variance)), float(variance)
+
+
+def simulated(
+    seeds: int, of: Ints, truth: float, spread: float, studies: int, generator: np.random.Generator
+) -> Iterator[tuple[Accuracy, Floats]]:
+    """Estimates of paradigms, many at once, and the truth of each."""
+    clusters, (mean, variance) = np.repeat(np.arange(len(of)), of), latent(truth, spread)
+    for _ in range(studies // AT_ONCE):
+        draw = generator.standard_normal
+        a = np.sqrt(variance) * draw((AT_ONCE, seeds, 1))
+        b = np.sqrt(OF_CLUSTERS) * draw((AT_ONCE, 1, len(of))) + np.sqrt(OF_BOTH) * draw((AT_ONCE, seeds, len(of)))
+        own = np.sqrt(SHARED) * draw((AT_ONCE, 1, len(clusters))) + np.sqrt(1 - SHARED) * draw((AT_ONCE, seeds, len(clusters)))
+        sums, counts = cluster_sums(((mean + a + b)[..., clusters] + own > 0).astype(float), clusters)
+        alone = ndtr((mean + a[:, 0, 0]) / np.sqrt(1 + OF_CLUSTERS + OF_BOTH))
+        yield accuracy(sums, counts), np.full(AT_ONCE, truth) if seeds > 1 else alone
+
+
+def covered(seeds: int, clusters: int, spread: float, studies: int, truths: tuple[float, ...] = TRUTHS) -> float:
+    """The lowest share of 95 % intervals that hold the truth."""
+    found = []
+    for truth, alike in product(truths, (True, False)):
+        generator, held = np.random.default_rng([seeds, clusters, int(100 * truth), alike]), []
+        for estimate, true in simulated(seeds, sizes(clusters, alike), truth, spread, studies, generator):
+            low, high = estimate.interval(0.95)
+            held.append((low <= true) & (true <= high))
+        found.append(float(np.mean(held)))
+    return min(found)
+
+
+def equivalent(seeds: int, clusters: int, spread: float, truth: float, studies: int) -> float:
+    """The share called equivalent to chance."""
+    drawn = simulated(seeds, sizes(clusters, True), truth, spread, studies, np.random.default_rng([seeds, clusters]))
+    return float(np.mean([estimate.equivalence(0.5, MARGIN) <= 0.05 for estimate, _ in drawn]))
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What the command line says."""
+    parser.add_argument("--studies", type=int, default=2000, help="simulated paradigms of each kind")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Prints the tables; 1 if an interval of the first holds the truth in less than .93."""
+    columns = list(product(CLUSTERS, SPREADS))
+    lowest = 1.0
+    heading("", columns, [f".95: {clusters} clusters, SD {SPREADS[0]:.2f}" for clusters in CLUSTERS])
+    for seeds in SEEDS:
+        found = [covered(seeds, *column, asked.studies) for column in columns]
+        beside = [covered(seeds, clusters, SPREADS[0], asked.studies, NEAR_ONE) for clusters in CLUSTERS]
+        lowest = min(lowest, *found)
+        print(f"| {seeds} | {' | '.join(f'{share:.3f}' for share in found + beside)} |", flush=True)
+        say(f"{seeds} seeds done")
+    heading("Called equivalent to chance where the true accuracy is .55 (.50)", columns)
+    for seeds in SEEDS[1:]:
+        cells = [[equivalent(seeds, *column, truth, asked.studies) for truth in (0.55, 0.5)] for column in columns]
+        print(f"| {seeds} | {' | '.join(f'{wrongly:.3f} ({rightly:.2f})' for wrongly, rightly in cells)} |", flush=True)
+    return int(lowest < 0.93)
+
+
+def heading(title: str, columns: Sequence[tuple[int, float]], beside: Sequence[str] = ()) -> None:
+    """Prints what stands above a table."""
+    heads = [*(f"{clusters} clusters, SD {spread:.2f}" for clusters, spread in columns), *beside]
+    print(f"\n{title}:\n" if title else "")
+    print(f"| seeds | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")

@@ -1,0 +1,93 @@
+"""Tests by turning signs, p-values of many tests, shares and their exact limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy import special
+from scipy.stats import binomtest, false_discovery_control
+
+from ontogeny.estimators.means import Claim
+from ontogeny.estimators.resampling import Floats
+
+EXACT = 12  # clusters or seeds whose sign flips are all enumerated; of more some are drawn
+FLIPS = 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of seeds, with the exact interval of Clopper & Pearson (1934).
+
+    Where a seed has several arms its share of them counts as one observation: it varies no more than a coin of that mean.
+    """
+
+    value: float
+    seeds: tuple[int, ...]
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Clopper & Pearson's, from the beta distribution, which takes fractions of a seed."""
+        n, tail = len(self.seeds), (1 - confidence) / 2
+        k = self.value * n
+        low = float(special.betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
+        high = float(special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+        return low, high
+
+    def level(self, region: Claim) -> float:
+        """As the protocol says."""
+        return float(share_level(np.array(self.value), len(self.seeds), region))
+
+
+def share_level(value: Floats, n: int, region: Claim) -> Floats:
+    """The same for Clopper & Pearson's intervals of shares of `n` seeds.
+
+    A share is never negative, so that `within` a margin is below it, and `outside` is above it.
+    """
+    k, edge = value * n, min(max(region.edge, 0.0), 1.0)
+    if region.side in ("above", "outside"):
+        tail = 2 * special.betainc(np.maximum(k, 1e-9), n - k + 1, edge)
+        return np.where(k > 0, np.minimum(tail, 1.0), float(region.edge >= 0))
+    tail = 2 * special.betaincc(k + 1, np.maximum(n - k, 1e-9), edge)
+    return np.where(k < n, np.minimum(tail, 1.0), float(region.edge <= 1))
+
+
+def upper_limit(successes: int, trials: int, confidence: float = 0.95) -> float:
+    """Exact one-sided upper limit of a share (Clopper & Pearson 1934)."""
+    interval = binomtest(successes, trials, alternative="less").proportion_ci(confidence, method="exact")
+    return float(interval.high)
+
+
+def sign_flip(sums: Floats, generator: np.random.Generator) -> float:
+    """Two-sided p of a sum over clusters, were each cluster's sign as likely turned; exact up to EXACT clusters."""
+    observed = abs(sums.sum()) - 1e-9
+    if len(sums) <= EXACT:
+        signs = np.array(list(product((-1.0, 1.0), repeat=len(sums))))
+        return float((np.abs(signs @ sums) >= observed).mean())
+    as_far = 0
+    for _ in range(9):
+        signs = generator.integers(0, 2, (FLIPS // 9, len(sums)), dtype=np.int8) * 2.0 - 1
+        as_far += int((np.abs(signs @ sums) >= observed).sum())
+    return (1 + as_far) / (1 + FLIPS)
+
+
+def flips(by_seed: Sequence[float], confidence: float, generator: np.random.Generator) -> float | None:
+    """Two-sided p of no effect by sign flips over seeds, exact to 12 seeds; None where so few could never reach the level."""
+    if 2.0 ** (1 - len(by_seed)) > 1 - confidence:
+        return None
+    return sign_flip(np.asarray(by_seed, dtype=np.float64), generator)
+
+
+def adjusted(p: Floats) -> Floats:
+    """Benjamini & Hochberg's (1995) adjusted p-values, in the order given."""
+    return np.asarray(false_discovery_control(p, method="bh"), dtype=np.float64)
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's (1979) adjusted p-values along the last axis, in the order given."""
+    order = np.argsort(p, axis=-1, kind="stable")
+    steps = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
+    adjusted = np.empty_like(steps)
+    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), axis=-1)
+    return adjusted
