@@ -41,19 +41,19 @@ def views(timeline: Timeline, thresholds: Thresholds) -> Views:
 
 def variants(case: Case, by_early: Views, thresholds: Thresholds) -> Iterator[Variant]:
     """The verdict of one paradigm under every combination: 3 hi x 4 early x 3 cover x 2 scorings."""
-    for scoring, hi in product(SCORINGS, HI):
+    for scoring in SCORINGS:
         known = scoring in case.accuracy
         accuracy = case.curve(scoring) if known else case.curve()
-        sequence = states(accuracy, edge_at(hi, case.chance), case.chance)
+        sequences = {hi: states(accuracy, edge_at(hi, case.chance), case.chance) for hi in HI}
         equivalent: bool | None = None
-        for early, cover in product(EARLY, COVER):
+        for hi, early, cover in product(HI, EARLY, COVER):
             name, view = None, by_early[early]
             if known and view is not None:
                 if equivalent is None:  # the late window is the same in all variants
                     p = case.over(view.late_weights, scoring).equivalence(thresholds.equivalence)
                     equivalent = p <= 1 - thresholds.confidence
                 own = thresholds.model_copy(update={"cover": cover})
-                name = verdict(history(sequence, accuracy, view, own, enough=case.enough, equivalent=equivalent))
+                name = verdict(history(sequences[hi], accuracy, view, own, enough=case.enough, equivalent=equivalent))
             yield Variant(hi, str(early), cover, scoring, name)
 
 
