@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 from ontogeny.pages.axes import beside
@@ -15,6 +16,7 @@ from ontogeny.records import OntogenyError
 Frames = Mapping[str, pl.DataFrame]  # what a run has, by name: curves, verdicts, losses, a table of evidence, an instrument's table
 Drawn = Any  # an altair chart, or several in a mapping by title, that stand beside one another
 Per = Literal["run", "suite", "paradigm"]
+DRAWN = 400  # checkpoints that a figure draws at most: a browser takes minutes over a map of some thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,29 @@ def lacks(panel: Panel, frames: Frames) -> str | None:
     return next((name for name in panel.needs if name not in frames), None)
 
 
+def sampled(frames: Frames) -> tuple[Frames, str]:
+    """Frames cut to at most DRAWN checkpoints, evenly chosen in their order with the first and the last; and what is to be said.
+
+    Losses have a row a step and are thinned where they are drawn; folds (INSTRUMENT.FOLD) hold steps as values.
+    """
+    over = [name for name, frame in frames.items() if "step" in frame.columns and name != "losses" and "." not in name]
+    steps = sorted({step for name in over for step in frames[name]["step"].unique()})
+    if len(steps) <= DRAWN:
+        return frames, ""
+    kept = [steps[i] for i in np.linspace(0, len(steps) - 1, DRAWN).round().astype(int)]
+    cut = {name: frames[name].filter(pl.col("step").is_in(kept)) for name in over}
+    return {**frames, **cut}, f"Drawn are {DRAWN} of {len(steps):,} checkpoints, evenly chosen; words and verdicts are of all."
+
+
 def chart(panel: Panel, frames: Frames, clock: Clock, **options: Any) -> Any:
-    """A panel as one chart, for a notebook or a file.  Raises OntogenyError that names what makes a frame that it lacks."""
+    """A panel as one chart, for a notebook or a file, of at most DRAWN checkpoints.
+
+    Raises OntogenyError that names what makes a frame that it lacks.
+    """
     if (gone := lacks(panel, frames)) is not None:
         made = f"; ontogeny {panel.command} makes it" if panel.command else ""
         raise OntogenyError(f"this run has no table {gone}, which the figure {panel.name!r} is drawn from{made}")
-    drawn = panel.draw(frames, clock, **options)
+    drawn = panel.draw(sampled(frames)[0], clock, **options)
     if not isinstance(drawn, Mapping):
         return drawn
     if panel.shape == "stack":
@@ -110,10 +129,11 @@ def shown(panel: Panel, frames: Frames, clock: Clock, charts: Charts, of: str = 
     try:
         if not panel.there(frames):
             return None
+        drawn, cut = sampled(frames)
         return about | {
             "failed": None,
-            "charts": _charts(panel, frames, clock, charts, of),
-            "says": panel.says(frames, clock),
+            "charts": _charts(panel, drawn, clock, charts, of),
+            "says": f"{panel.says(frames, clock)} {cut}".strip(),
             "key": panel.key(frames),
             "table": panel.table(frames),
         }

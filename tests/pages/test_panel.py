@@ -1,0 +1,29 @@
+"""Of more checkpoints than a browser can draw, figures show some, and say so."""
+
+import numpy as np
+import polars as pl
+
+from ontogeny.pages import panel
+
+
+def test_a_figure_draws_some_of_thousands_of_checkpoints_and_says_so():
+    steps = [3 * i for i in range(2_001)]
+    frames = {
+        "curves": pl.DataFrame({"step": steps * 2, "seed": [0] * 2_001 + [1] * 2_001}),
+        "losses": pl.DataFrame({"step": range(5_000)}),
+        "some.onset": pl.DataFrame({"step": range(900)}),
+        "verdicts": pl.DataFrame({"paradigm": ["a"]}),
+    }
+    cut, said = panel.sampled(frames)
+    kept = cut["curves"].filter(seed=1)["step"].to_list()
+    assert len(kept) == panel.DRAWN and (kept[0], kept[-1]) == (0, 6_000) and set(kept) <= set(steps)
+    assert set(np.diff(kept)) == {15, 18}  # every fifth, or the sixth
+    assert all(cut[name] is frames[name] for name in ("losses", "some.onset", "verdicts"))
+    assert said.startswith(f"Drawn are {panel.DRAWN} of 2,001 checkpoints")
+    one = panel.Panel(name="one", needs=("curves",), draw=lambda frames, clock: len(frames["curves"]))
+    assert panel.chart(one, frames, panel.Clock()) == 2 * panel.DRAWN
+
+
+def test_a_figure_draws_all_of_some_hundred_checkpoints():
+    frames = {"curves": pl.DataFrame({"step": range(panel.DRAWN)})}
+    assert panel.sampled(frames) == (frames, "")
