@@ -81,6 +81,7 @@ TABLES: dict[str, dict[str, str]] = {
         "depth": "ontogeny.instruments.depth:Depth",
         "copying": "ontogeny.instruments.copying:Copying",
         "heads": "ontogeny.instruments.heads:Heads",
+        "geometry": "ontogeny.instruments.geometry:Geometry",
     },
 }
 
