@@ -31,6 +31,7 @@ OWN = {
     "settled": "pairs that reading until settled takes, and its errors",
     "coverage": "how often intervals over seeds and clusters hold the truth",
     "ways": "every way to a model's numbers",
+    "faults": "inputs with one thing wrong: an error for people, or taken; never a traceback or a hang",
 }
 
 

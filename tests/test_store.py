@@ -560,3 +560,41 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
         run.note(kind="opened")
     run.note(kind="trained")
     assert RunFolder.existing(run.path).lineage() == {"kind": "trained"}
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it", "said"),
+    [
+        ("curves.parquet", lambda f: f.drop("accuracy"), "the column accuracy is missing; delete it.*ontogeny verdicts "),
+        ("verdicts.parquet", lambda f: f.with_columns(verdict=1), "verdict is of another kind .*ontogeny verdicts "),
+        ("seed-0/losses.parquet", lambda f: f.with_columns(loss=pl.lit("x")), "loss is of another kind .*ontogeny train "),
+        ("suites/micro-english.parquet", lambda f: f.with_columns(pair=pl.lit(None, pl.String)), "a row has no pair; .*score "),
+        ("seed-0/scores/micro-english/step-00000008.parquet", lambda f: f.drop("logp_bad"), "logp_bad is missing; .*score "),
+    ],
+)
+def test_a_table_of_a_run_holds_what_its_place_says(own_run, name, break_it, said):
+    file = own_run / name
+    break_it(store.read_table(file)).write_parquet(file)
+    with pytest.raises(OntogenyError, match=f"{name}: .*{said}{own_run}"):
+        store.read_table(file)
+    store.remove(file)
+    file.mkdir()
+    with pytest.raises(OntogenyError, match=f"{name} cannot be read as parquet"):
+        store.read_table(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "said"),
+    [
+        ("tokens/train.json", None, "all of it is None: .*ontogeny train "),
+        ("tokens/train.json", {"key": "a", "dtype": "x", "tokens": 1, "documents": 1, "words": 1}, "dtype is 'x': .*train "),
+        ("tokenizer/key.json", [], "all of it is .*train "),
+        ("tokenizer/key.json", {"key": "a", "hashes": None}, "hashes is None: .*train "),
+        ("seed-0/checkpoints/step-00000008/ontogeny.json", {"step": "8"}, "step is '8': .*put back a copy"),
+        ("seed-0/checkpoints.json", [{"step": 1, "folder": 2}], "0.folder is 2: .*put back a copy"),
+    ],
+)
+def test_json_of_a_run_holds_what_its_place_says(own_run, name, found, said):
+    (own_run / name).write_text(json.dumps(found))
+    with pytest.raises(OntogenyError, match=f"{name}: {said}"):
+        store.read_json(own_run / name)

@@ -481,7 +481,7 @@ def _begin(recipe: Path, settings: list[str], root: Path) -> Run:
 def _has_grid(recipe: Path) -> bool:
     from ontogeny import recipe as recipes
 
-    return recipe.is_file() and "grid" in recipes.plain(recipe.read_text(encoding="utf-8"), str(recipe))
+    return recipe.is_file() and "grid" in recipes.plain(recipes.text_of(recipe), str(recipe))
 
 
 def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:

@@ -26,6 +26,7 @@ from ontogeny import registry
 from ontogeny.records import OntogenyError
 
 MOST_STEPS = 99_999_999  # names of checkpoints have eight digits
+MOST_TOKENS = 2**28  # of a step: as many ids alone take 2 GB
 MOST_TRIES = 1_000_000  # swaps, resamples: hours at most
 # fields of parts that say how much is made, and the most in reach: strings are drawn in time with the square of their length
 MOST = {
@@ -158,6 +159,12 @@ class Training(Part):
     """How often the state for going on after a kill is written between checkpoints."""
     dev_tokens: int = Field(131_072, ge=1)
     """Tokens of held-out text that each checkpoint's dev loss is measured on."""
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Training:
+        if (tokens := self.batch * self.context) > MOST_TOKENS:
+            raise ValueError(f"asks for {tokens:,} tokens in a step (batch x context); at most {MOST_TOKENS:,}")
+        return self
 
     @field_validator("warmup")
     @classmethod
@@ -337,17 +344,21 @@ def load(path: Path | str, settings: Sequence[str] = ()) -> Recipe:
 
     Raises OntogenyError that names the file, the line and the nearest valid word.
     """
+    return parse(text_of(path), str(path), settings)
+
+
+def text_of(path: Path | str, what: str = "recipe") -> str:
+    """A recipe's or study's file as text.  Raises OntogenyError that names it if it is missing, unreadable or not UTF-8."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.exists() else []
-        raise OntogenyError(f"no recipe at {path}" + (f"; {registry.nearest(str(path), near)}" if near else "")) from None
+        raise OntogenyError(f"no {what} at {path}" + (f"; {registry.nearest(str(path), near)}" if near else "")) from None
     except UnicodeDecodeError as error:
         raise OntogenyError(f"{path} is not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise OntogenyError(f"{path} cannot be read as a recipe: {error.strerror}") from None
-    return parse(text, str(path), settings)
+    except (OSError, ValueError) as error:
+        raise OntogenyError(f"{path} cannot be read as a {what}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def parse(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Recipe:

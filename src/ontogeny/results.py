@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
@@ -29,9 +29,6 @@ from ontogeny.trajectories.timeline import boundaries
 
 CURVES = {"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64}
 PART = {"margins": pl.col("order") == 2}  # of tables with a row a pair and model, what is looked at again
-
-
-T = TypeVar("T")
 
 
 class Results:
@@ -59,7 +56,7 @@ class Results:
             said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
             self._broken[name] = f"{name} is left out: {said}"
 
-    def part(self, name: str, make: Callable[[], T], instead: T) -> T:
+    def part(self, name: str, make: Callable[[], Any], instead: Any = ()) -> Any:
         """What `make` returns; where it fails, `instead`, and what went wrong stands in `broken`."""
         with self.leaving_out(name):
             return make()
@@ -87,7 +84,7 @@ class Results:
     @cached_property
     def recipe(self) -> str | None:
         """The recipe as it was run, as text."""
-        return self.folder.recipe.read_text(encoding="utf-8") if self.folder.recipe.exists() else None
+        return recipes.text_of(self.folder.recipe) if self.folder.recipe.exists() else None
 
     def _plain(self) -> Mapping[str, Any]:
         return recipes.plain(self.recipe, str(self.folder.recipe)) if self.recipe else {}
@@ -355,7 +352,7 @@ class Results:
             "the windows of training": lambda: [] if self.curves.is_empty() else self._spans[1],
             "what instruments have not read": self._readings_left_out,
         }
-        said = [text for name, make in parts.items() for text in self.part(name, make, [])]
+        said = [text for name, make in parts.items() for text in self.part(name, make)]
         return [*said, *(f"{text}." for text in self.broken.values())]
 
     def _warned(self) -> list[str]:

@@ -30,6 +30,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ontogeny import shapes
 from ontogeny.records import Checkpoint, OntogenyError, said
 from ontogeny.registry import nearest
 
@@ -127,11 +128,10 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex.  Raises OntogenyError if it is not there, or is a folder, a pipe or a device."""
     if path.exists() and not path.is_file():
         raise no_file(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise OntogenyError(f"{path} does not exist") from None
+    if not path.exists():
+        raise OntogenyError(f"{path} does not exist")
+    with access(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
@@ -223,9 +223,11 @@ def _put(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def access(path: Path, how: Literal["read", "written"]) -> Iterator[None]:
-    """What the system says when it refuses a path, as one error for people."""
+    """What the system says when it refuses a path, or what is no text in UTF-8, as one error for people."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise OntogenyError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x}: {error.reason})") from None
     except OSError as error:
         if _says_full(error):
             raise disk_full(path) from error
@@ -333,15 +335,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON.  Raises OntogenyError that names the file if it is missing, broken or may not be read."""
+    """Reads JSON.  Raises OntogenyError that names the file if it is missing, broken or not what its place in a run holds."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OntogenyError(f"{path} does not exist") from None
     except json.JSONDecodeError as error:
         raise OntogenyError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
     except (OSError, ValueError, RecursionError) as error:
         raise OntogenyError(f"{path} cannot be read as JSON ({getattr(error, 'strerror', None) or error})") from None
+    shapes.check_json(path, found)
+    return found
 
 
 def write_table(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None = None) -> None:
@@ -381,39 +385,50 @@ def export_table(path: Path, frame: pl.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Reads a parquet file.  Raises OntogenyError that names the file if it is missing or broken."""
+    """Reads a parquet file.  Raises OntogenyError that names it if it is missing, broken or not what its place in a run holds."""
     import polars as pl
 
-    try:
-        return pl.read_parquet(path.absolute(), glob=False)
-    except FileNotFoundError:
-        raise OntogenyError(f"{path} does not exist") from None
-    except pl.exceptions.ComputeError as error:
-        raise _broken_table(path, error) from None
+    with _parquet(path):
+        found = pl.read_parquet(path.absolute(), glob=False)
+    shapes.check_table(path, found.schema)
+    shapes.check_values(path, found)
+    return found
 
 
 def scan_table(path: Path) -> pl.LazyFrame:
-    """A parquet file, lazily.  Raises OntogenyError that names the file if it is missing."""
+    """A parquet file, lazily.  Raises as `read_table` does, but of rows knows nothing yet."""
     import polars as pl
 
     if not path.exists():
         raise OntogenyError(f"{path} does not exist")
-    return pl.scan_parquet(path.absolute(), glob=False)
+    with _parquet(path):
+        found = pl.scan_parquet(path.absolute(), glob=False)
+        schema = found.collect_schema()
+    shapes.check_table(path, schema)
+    return found
 
 
 def table_metadata(path: Path) -> dict[str, str]:
     """The metadata that `write_table` stored."""
     import polars as pl
 
-    try:
+    with _parquet(path):
         found = pl.read_parquet_metadata(path.absolute())
-    except pl.exceptions.ComputeError as error:
-        raise _broken_table(path, error) from None
     return {key: value for key, value in found.items() if key != MADE_BY and not key.startswith("ARROW")}
 
 
-def _broken_table(path: Path, error: Exception) -> OntogenyError:
-    return OntogenyError(f"{path} cannot be read as parquet ({error}); delete it and it is made again")
+@contextmanager
+def _parquet(path: Path) -> Iterator[None]:
+    """What polars says of a file that is no parquet, or may not be read, as one error."""
+    import polars as pl
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise OntogenyError(f"{path} does not exist") from None
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        said = " ".join(str(error).split())[:200]
+        raise OntogenyError(f"{path} cannot be read as parquet ({said}); delete it and it is made again") from None
 
 
 def step_name(step: int) -> str:

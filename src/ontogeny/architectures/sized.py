@@ -13,6 +13,8 @@ from ontogeny.records import OntogenyError
 
 Sizes = dict[str, dict[str, Any]]
 
+MOST_LAYERS, MOST_WIDE = 10_000, 2**31  # more than any model has: building it would not end, or not fit into any memory
+
 
 class Sized(Kind):
     """An architecture in named sizes.
@@ -77,7 +79,7 @@ class Sized(Kind):
         ours = {"vocab_size": self.rows(vocabulary)} | ({self.positions: context} if self.positions else {})
         found = {**ours, **self.special(bos, pad), **self.sizes[self.size], **self.options}
         check_vocabulary(found["vocab_size"], self.rows(vocabulary))
-        if self.positions and found[self.positions] < context:
+        if self.positions and (found[self.positions] or 0) < context:
             raise OntogenyError(
                 f"model.options.{self.positions} is {found[self.positions]}, "
                 f"but training.context is {context} tokens; make the first at least as large"
@@ -98,12 +100,13 @@ def unlike(value: Any, usual: Any, name: str) -> str | None:
     """What to say of an option that is of another kind than its usual value, or a size or probability that cannot be; else None."""
     if isinstance(usual, bool) or not isinstance(usual, int | float):
         return "it is true or false" if isinstance(usual, bool) and not isinstance(value, bool) else None
-    if isinstance(value, bool) or (isinstance(usual, int) and isinstance(value, float)):
+    if isinstance(value, bool | str | list | dict) or (isinstance(usual, int) and isinstance(value, float)):
         return "it is a whole number" if isinstance(usual, int) else "it is a number"
     if "drop" in name and isinstance(value, int | float) and not 0 <= value <= 1:
         return "it is a probability, from 0 to 1"
     size = isinstance(usual, int) and usual > 0 and not name.endswith("_token_id")
-    return "it is a size, 1 or more" if size and isinstance(value, int) and value < 1 else None
+    most = MOST_LAYERS if "layers" in name else MOST_WIDE
+    return f"it is a size, from 1 to {most:,}" if size and isinstance(value, int) and not 1 <= value <= most else None
 
 
 def check_vocabulary(rows: int, vocabulary: int) -> None:

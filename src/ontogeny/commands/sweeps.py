@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 def recipes_of(path: Path, settings: Sequence[str] = ()) -> list[Recipe]:
     """The recipes of a file: one, or one for each combination of its grid.  Raises OntogenyError as `recipe.load` does."""
-    if not path.exists():
-        return [recipes.load(path, settings)]  # says what is there
-    raws = grids.expand(recipes.plain(path.read_text(encoding="utf-8"), str(path), settings), str(path))
+    raws = grids.expand(recipes.plain(recipes.text_of(path), str(path), settings), str(path))
     return [recipes.build(Recipe, raw, str(path)) for raw in raws]
 
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 def recipe_of(folder: RunFolder) -> Observation:
     """The recipe of a run as it was run."""
     kind = Recipe if folder.lineage().get("kind", "trained") == "trained" else Observation
-    found: Observation = recipes.build(
-        kind, recipes.plain(folder.recipe.read_text(encoding="utf-8"), str(folder.recipe)), str(folder.recipe)
-    )
+    found: Observation = recipes.build(kind, recipes.plain(recipes.text_of(folder.recipe), str(folder.recipe)), str(folder.recipe))
     return found
 
 

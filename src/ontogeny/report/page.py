@@ -45,8 +45,8 @@ def render(results: Results) -> str:
         ]
         for chapter in ("training", "readings")
     }
-    made = results.part("how it was made", lambda: tables(results.lineage), [])
-    typed = results.part("the commands", lambda: commands(results.lineage), [])
+    made = results.part("how it was made", lambda: tables(results.lineage))
+    typed = results.part("the commands", lambda: commands(results.lineage))
     recipe = results.part("the recipe", lambda: results.recipe, None)
     instruments: dict[str, list[object]] = {}
     for one in of_run["readings"]:

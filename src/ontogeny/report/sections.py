@@ -18,7 +18,7 @@ from ontogeny.report import accuracy
 from ontogeny.report.examples import examples
 from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.report.ngram_chapter import ngram_chapter, of_suite
-from ontogeny.results import Results, T
+from ontogeny.results import Results
 
 CELL = {1: "right", -1: "wrong", 0: "neither"}
 
@@ -27,13 +27,13 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
     """The template's variables for one suite; its charts are added to `charts`.  A part that fails is left out, and said."""
     curves, verdicts = results.curves.filter(pl.col("suite") == suite), verdicts_of(results, suite)
 
-    def part(name: str, make: Callable[[], T], instead: T) -> T:
+    def part(name: str, make: Callable[[], Any], instead: Any = ()) -> Any:
         return results.part(f"{name} of {suite}", make, instead)
 
     def table() -> list[dict[str, Any]]:
         return [] if verdicts is None else [_row(row, suite, results) for row in _sorted(verdicts, _order(curves))]
 
-    rows = part("the table of verdicts", table, [])
+    rows = part("the table of verdicts", table)
     own = [panel for panel in panels if panel.per == "suite" or panel.chapter == "n-grams"]
     drawn = {
         chapter: [
@@ -47,20 +47,20 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
         "name": suite,
         "anchor": anchor(suite),
         "sentences": part("the summary", lambda: sentences(results, suite), [f"{suite}."]),
-        "numbers": part("the numbers", lambda: _numbers(results, curves, verdicts), []),
-        "counts": part("the counts of verdicts", lambda: _counts(verdicts), []),
+        "numbers": part("the numbers", lambda: _numbers(results, curves, verdicts)),
+        "counts": part("the counts of verdicts", lambda: _counts(verdicts)),
         "panels": drawn["suite"],
         "readings": drawn["readings"],
         "rows": rows,
         "has": {name: any(row[name] is not None for row in rows) for name in ("human", "agreement", "length", "words")},
-        "phenomena": part("paradigm by paradigm", lambda: _phenomena(results, suite, curves, verdicts, panels, charts), []),
+        "phenomena": part("paradigm by paradigm", lambda: _phenomena(results, suite, curves, verdicts, panels, charts)),
         "likelihoods": known(curves, "logp_good", "logp_bad"),
         "length_line": known(curves, "accuracy_length"),
         "single": curves["step"].n_unique() == 1,
         "several_seeds": "seed" in curves.columns and curves["seed"].n_unique() > 1,
         "ngrams": part("the chapter on n-grams", lambda: ngram_chapter(results, suite, drawn["n-grams"]), {"there": False}),
         "bigram_line": of_suite(results, suite, "ngram_curves") is not None,
-        "excluded": part("what was left out", lambda: _excluded(results, suite), []),
+        "excluded": part("what was left out", lambda: _excluded(results, suite)),
         "null": part("the null", lambda: _null(results, suite), None),
     }
 

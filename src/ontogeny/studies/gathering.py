@@ -15,7 +15,7 @@ from ontogeny.instruments.tables import unread
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results, spans
 from ontogeny.scoring.options import CHANCE
-from ontogeny.store import RunFolder, read_json, read_table, write_json, write_table
+from ontogeny.store import RunFolder, access, read_json, read_table, write_json, write_table
 from ontogeny.studies.comparing import Gap, ReadArm, differences
 from ontogeny.studies.outcomes import outcomes_of
 from ontogeny.studies.plan import Arm, Study
@@ -252,10 +252,10 @@ def _facts(run: RunFolder) -> Mapping[str, Any]:
 
 def _spread(path: Path) -> tuple[list[str], int]:
     """A few lines of a file, evenly from its first to its last, and how many it has."""
-    with path.open(encoding="utf-8") as file:
+    with access(path, "read"), path.open(encoding="utf-8") as file:
         number = sum(1 for _ in file)
     wanted = {round(i * (number - 1) / max(SAMPLE - 1, 1)) for i in range(SAMPLE)} if number else set()
-    with path.open(encoding="utf-8") as file:
+    with access(path, "read"), path.open(encoding="utf-8") as file:
         lines = [line.strip() for at, line in enumerate(islice(file, max(wanted, default=-1) + 1)) if at in wanted]
     return lines, number
 

@@ -21,17 +21,7 @@ def load(path: Path | str, settings: tuple[str, ...] = ()) -> Study:
 
     Raises OntogenyError that names file, line and nearest word, also for arms whose recipes cannot be had.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.exists() else []
-        raise OntogenyError(f"no study at {path}" + (f"; {nearest(str(path), near)}" if near else "")) from None
-    except UnicodeDecodeError as error:
-        raise OntogenyError(f"{path} is not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise OntogenyError(f"{path} cannot be read as a study: {error.strerror}") from None
-    return parse(text, str(path), path.parent, settings)
+    return parse(recipes.text_of(path, "study"), str(path), Path(path).parent, settings)
 
 
 def parse(text: str, source: str = "study", beside: Path | str = ".", settings: tuple[str, ...] = ()) -> Study:

@@ -19,8 +19,14 @@ def workers(jobs: int) -> ProcessPoolExecutor:
 
 def _end_with_parent() -> None:
     """In a new process: ends it at once, whatever it is doing, when the process that started it has ended."""
-    if parent := parent_process():
-        Thread(target=lambda: (parent.join(), os._exit(1)), name="ends with its parent", daemon=True).start()
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def side_by_side(
