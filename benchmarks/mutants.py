@@ -171,7 +171,7 @@ def broken_bytes(chance: random.Random, content: bytes) -> bytes:
 def broken_yaml(chance: random.Random, text: str) -> bytes:
     """A value, a line or a byte of it is another."""
     lines = text.splitlines()
-    at = chance.randrange(len(lines))
+    at = chance.choice([at for at, line in enumerate(lines) if ": " in line or chance.randrange(4) == 0])
     name, colon, _ = lines[at].partition(": ")
     value = chance.choice(chance.choice([SCALARS, SHAPES]))
     match chance.randrange(8):
@@ -296,19 +296,23 @@ def recipe(chance: random.Random, base: Path, here: Path) -> Words:
     return [command, str(file), "--runs", str(here / "runs")]
 
 
-def places() -> list[str]:
-    """Every field that a setting can name."""
-    found = [f"{part}.{name}" for part, model in FIELDS.items() for name in model.model_fields]
+def places() -> list[tuple[str, str]]:
+    """Every field that a setting can name, with the setting that chooses the kind which has it."""
+    found = [(f"{part}.{name}", "") for part, model in FIELDS.items() for name in model.model_fields]
     for place, table in KINDS.items():
         for kind in registry.names(table):
-            found += [f"{place}.{name}" for name in getattr(registry.load(table, kind), "model_fields", ())]
-    return sorted({*found, *PLACES, *recipes.Recipe.model_fields, "seeds.0", "grid", "x", "suites.x", "training.x.y"})
+            fields = getattr(registry.load(table, kind), "model_fields", ())
+            found += [(f"{place}.{name}", f"{place}.kind={kind}") for name in fields]
+    other = [*PLACES, *recipes.Recipe.model_fields, "seeds.0", "grid", "x", "suites.x", "training.x.y"]
+    return sorted({*found, *((name, "") for name in other)})
 
 
 def setting(chance: random.Random, base: Path, here: Path) -> Words:
     """A setting laid over a recipe, trained."""
-    said = f"{chance.choice(places())}={chance.choice(chance.choice([SCALARS, SHAPES]))}"
-    return ["train", str(base / "recipe.yaml"), "--runs", str(here / "runs"), "--set", said]
+    place, kind = chance.choice(places())
+    asked = [kind] * bool(kind and chance.randrange(4)) + [f"{place}={chance.choice(chance.choice([SCALARS, SHAPES]))}"]
+    words = [word for one in asked for word in ("--set", one)]
+    return ["train", str(base / "recipe.yaml"), "--runs", str(here / "runs"), *words]
 
 
 def pairs(chance: random.Random, base: Path, here: Path) -> Words:
@@ -379,7 +383,7 @@ def accuracies(chance: random.Random, base: Path, here: Path) -> Words:
     """A table of accuracies, judged."""
     import polars as pl
 
-    file = here / f"accuracies{chance.choice(['.csv', '.csv', '.tsv', '.parquet', '.jsonl', '.json'])}"
+    file = here / f"accuracies{chance.choice(['.csv', '.csv', '.csv', '.tsv', '.parquet', '.parquet', '.json'])}"
     if file.suffix == ".parquet":
         pl.read_csv(base / "accuracies.csv").write_parquet(file)
         file.write_bytes(broken_table(chance, file.read_bytes()))
@@ -417,8 +421,10 @@ def corpus(chance: random.Random, base: Path, here: Path) -> Words:
     if not chance.randrange(10):
         broken_file(chance, folder / "a.txt")
     path = chance.choice([folder, folder, file])
-    tokenizer = chance.choice(["word", "character", "bpe", "unigram", "wordpiece"])
-    asked = ["corpus.path=" + str(path), f"tokenizer={{kind: {tokenizer}}}", "training.steps=2", "checkpoints.kind=default"]
+    tokenizer = chance.choice(
+        ["{kind: word}", "{kind: character}", "{kind: bpe, vocab_size: 262}", "{kind: unigram, vocab_size: 20}"]
+    )
+    asked = ["corpus.path=" + str(path), f"tokenizer={tokenizer}", "training.steps=2", "interventions=[]"]
     return ["train", str(base / "recipe.yaml"), "--runs", str(here / "runs"), *(w for one in asked for w in ("--set", one))]
 
 

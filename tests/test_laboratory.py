@@ -431,3 +431,18 @@ def test_what_only_reads_a_run_writes_nothing_in_it(own_run, monkeypatch):
         with pytest.raises(OntogenyError, match="cannot be written"):
             write()
     assert stamps(own_run) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("model.options.num_attention_heads=3", "model.options cannot be built"),
+        ("training.device=meta", "device 'meta' computes nothing on this machine"),
+        ("scoring.device=cuda:99", "this machine has"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_the_text_is_read(tmp_path, setting, said):
+    run = Run.begin(tiny.recipe(setting), tmp_path)
+    with pytest.raises(OntogenyError, match=said):
+        run.train()
+    assert not run.folder.tokens.exists() and not run.folder.tokenizer.exists()

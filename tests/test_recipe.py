@@ -300,3 +300,30 @@ def test_names_of_runs_may_be_of_any_script_and_no_paths():
     assert recipe.parse(RECIPE, settings=["name=שלום~1"]).name == "שלום~1"
     for name in ("../up", "a/b", ".hidden", "-x", "~x"):
         assert "name string should match" in error(RECIPE, f"name={name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: !!bool maybe\n", "r.yaml:2: not valid YAML ('maybe' is no bool that can be read)"),
+        ("a: 1\n\nb: [" + "9" * 5000 + "]\n", "r.yaml:3: not valid YAML ('999"),
+        ("a: 2024-13-45", "r.yaml:1: not valid YAML ('2024-13-45' is no timestamp that can be read)"),
+        ("a: 1\nb: \0", "r.yaml:2: not valid YAML (special characters are not allowed)"),
+        ("a: " + "[" * 3000, "r.yaml: nested too deeply to be read"),
+        ("a: &a [*a, " + "x, " * 9 + "]", "r.yaml: "),
+        (tiny.RECIPE.replace("batch: 4", "batch: 1000000000"), "training asks for 16,000,000,000 tokens in a step"),
+        (tiny.RECIPE.replace("seeds: [0, 1]", f"seeds: ['{'x' * 999}']"), "x ..."),
+    ],
+)
+def test_yaml_that_cannot_be_read_is_named_with_its_line(text, said):
+    assert said in error(text)
+    assert len(error(text)) < 500
+
+
+def test_a_recipe_that_cannot_be_read_as_text_is_named(tmp_path):
+    latin, folder = tmp_path / "latin.yaml", tmp_path / "folder.yaml"
+    latin.write_bytes("name: é".encode("latin-1"))
+    folder.mkdir()
+    for file, said in ((latin, "latin.yaml is not UTF-8 at byte 6"), (folder, "folder.yaml cannot be read as a recipe")):
+        with pytest.raises(OntogenyError, match=said):
+            recipe.load(file)

@@ -94,10 +94,13 @@ class Run(OpenedRun):
         """
         from ontogeny.tokens.prepare import check
         from ontogeny.training import parallel
+        from ontogeny.training.session import try_out
         from ontogeny.training.setting_out import announce, try_ways
 
         ranks = parallel.here()
         ranks.check(self._own())
+        if "training" not in self.folder.lineage():
+            try_out(self._own())
         check(self.folder, self.text)
         self.folder.note(reading=plan(self._own(), jobs * ranks.beside).lineage())
         fresh = "engine" not in self.folder.lineage()

@@ -409,6 +409,7 @@ def override(raw: dict[str, Any], setting: str) -> None:
     A list's entry is named by its index or its kind: suites.blimp.path=...
     """
     dotted, equals, text = setting.partition("=")
+    setting = _cut(setting)
     if not equals:
         raise OntogenyError(f"--set {setting}: expected name=value, for example training.batch=64")
     *parents, last = dotted.strip().split(".")
@@ -504,7 +505,11 @@ def _short(value: Any) -> str:
         said = repr(value)
     except ValueError:  # a whole number of thousands of digits
         return "a number of thousands of digits"
-    return said if len(said) <= LONGEST_SHOWN else f"{said[:LONGEST_SHOWN]} ..."
+    return _cut(said)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
 
 
 def _values(found: Any, known: dict[int, int]) -> int:

@@ -126,6 +126,8 @@ def test_a_recipe_names_each(tmp_path):
         ("num_hidden_layers", 0, "it is a size, 1 or more"),
         ("num_hidden_layers", True, "it is a whole number"),
         ("num_hidden_layers", 2.5, "it is a whole number"),
+        ("num_hidden_layers", "2", "it is a whole number"),
+        ("num_hidden_layers", 2**31, "it is a size, 1 or more, and at most 10,000"),
         ("dropout", True, "it is a number"),
         ("dropout", 2, "it is a probability, from 0 to 1"),
     ],
@@ -141,4 +143,6 @@ def test_an_option_that_no_size_sets_is_held_against_the_config_s_own():
         build("opt", "opt-1m", layerdrop=True)
     with pytest.raises(OntogenyError, match=r"model\.options\.vocab_size is 0; it is a size, 1 or more"):
         build("opt", "opt-1m", vocab_size=0)
+    with pytest.raises(OntogenyError, match=r"max_position_embeddings is None, but training\.context is"):
+        build("opt", "opt-1m", max_position_embeddings=None)
     assert build("opt", "opt-1m", pad_token_id=0).config.pad_token_id == 0

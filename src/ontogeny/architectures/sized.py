@@ -106,7 +106,7 @@ def unlike(value: Any, usual: Any, name: str) -> str | None:
         return "it is a probability, from 0 to 1"
     size = isinstance(usual, int) and usual > 0 and not name.endswith("_token_id")
     most = MOST_LAYERS if "layers" in name else MOST_WIDE
-    return f"it is a size, from 1 to {most:,}" if size and isinstance(value, int) and not 1 <= value <= most else None
+    return f"it is a size, 1 or more, and at most {most:,}" if size and isinstance(value, int) and not 1 <= value <= most else None
 
 
 def check_vocabulary(rows: int, vocabulary: int) -> None:

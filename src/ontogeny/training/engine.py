@@ -100,6 +100,11 @@ def find_device(name: str) -> torch.device:
         raise OntogenyError(f"device {name!r} is not one that torch knows; try cpu, cuda or cuda:1") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OntogenyError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs; set device to cpu or auto")
+    if device.type not in ("cpu", "cuda"):
+        try:
+            torch.zeros(1, device=device).tolist()
+        except Exception as error:  # whatever torch was built without
+            raise OntogenyError(f"device {name!r} computes nothing on this machine; try cpu, cuda or cuda:1") from error
     return device
 
 

@@ -16,7 +16,7 @@ from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import some_rows
 from ontogeny.training import parallel, schedule
-from ontogeny.training.engine import Engine, choose
+from ontogeny.training.engine import Engine, choose, find_device
 from ontogeny.training.loop import train
 from ontogeny.training.state import COLUMNS, TrainingState
 from ontogeny.training.treatment import Treatment
@@ -69,6 +69,16 @@ def training_plan(folder: RunFolder, recipe: Recipe, text: TokenisedText, jobs: 
         state_bytes=12 * parameters,  # weights and AdamW's two moments
         engine=engine,
     )
+
+
+def try_out(recipe: Recipe) -> None:
+    """Raises OntogenyError for a model that cannot be built, or a device that is not here, before a text is read for it."""
+    part: Any = recipe.model
+    for device in (recipe.training.device, recipe.scoring.device):
+        find_device(device)
+    if (options := getattr(part, "options", None)) is not None:  # others are made of the text, or opened
+        with torch.device("meta"):
+            part.build(options.get("vocab_size") or 64, recipe.training.context, 2, 1)
 
 
 def build(recipe: Recipe, text: TokenisedText) -> Any:
