@@ -102,7 +102,10 @@ def one(kind: str, number: int, seed: int, base: Path, here: Path, limit: float)
 def met(kind: str, number: int, seed: int, base: Path, here: Path) -> Found:
     """Makes a mutant and runs its command in this process."""
     os.chdir(here)
-    words = mutants.KINDS_OF_MUTANTS[kind](random.Random(f"{seed} {kind} {number}"), base, here)
+    try:
+        words = mutants.KINDS_OF_MUTANTS[kind](random.Random(f"{seed} {kind} {number}"), base, here)
+    except Exception as error:
+        return "bare", f"no mutant: {origin(error)}", "".join(traceback.format_exception(error))
     outcome, where, said = called(words)
     return outcome, where, f"{' '.join(words)}\n{said}"
 

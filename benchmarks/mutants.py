@@ -139,6 +139,7 @@ def make(base: Path) -> None:
     here.examine(2)
     here.write_report()
     shutil.copytree(here.folder.checkpoint(0, 4), base / "model")
+    shutil.copytree(here.folder.path, base / "second")
     score_one(base / "model", "table", base / "pairs.csv", base / "scores.parquet", device="cpu")
 
 
@@ -433,8 +434,8 @@ def model(chance: random.Random, base: Path, here: Path) -> Words:
     folder = here / "model"
     shutil.copytree(base / "model", folder)
     broken_file(chance, chance.choice(sorted(folder.iterdir())))
-    if not chance.randrange(4):
-        (folder / "DONE").unlink(missing_ok=True)
+    if not chance.randrange(4) and (folder / "DONE").is_file():
+        (folder / "DONE").unlink()
     return ["score", str(folder), *scored(base, here)]
 
 
@@ -453,13 +454,35 @@ def study(chance: random.Random, base: Path, here: Path) -> Words:
     return ["study", "report", str(file), "--runs", str(here / "runs")]
 
 
+PARTS = [
+    "verdicts.parquet",
+    "curves.parquet",
+    "seed-0/scores",
+    "seed-0/readings",
+    "evidence",
+    "suites",
+    "suites/tokens",
+    "ngrams",
+    "tokens",
+]
+PARTS += [
+    "tokenizer",
+    "seed-0/checkpoints/step-00000004",
+    "seed-0/state",
+    "interventions",
+    "seed-0/losses.parquet",
+    "ngrams/word/index",
+]
+
+
 def own(chance: random.Random, base: Path, here: Path) -> Words:
     """A run with one of its files broken, and a command on it."""
     run = here / "runs" / "tiny"
     shutil.copytree(base / "runs", here / "runs", symlinks=True)
     files = [file for file in sorted(run.rglob("*")) if file.is_file() and not file.name.endswith(".lock")]
-    top = [file for file in files if "report" not in file.parts]
-    broken_file(chance, chance.choice(top))
+    broken_file(chance, chance.choice([file for file in files if "report" not in file.parts]))
+    if chance.randrange(2):  # something is missing too, so that what is broken is asked for
+        shutil.rmtree(gone, ignore_errors=True) if (gone := run / chance.choice(PARTS)).is_dir() else gone.unlink(missing_ok=True)
     folder = str(run)
     commands: list[Words] = [
         ["show", folder],
@@ -476,7 +499,7 @@ def own(chance: random.Random, base: Path, here: Path) -> Words:
         ["evidence", folder, "--order", "2"],
         ["why", folder, "one"],
         ["warn", folder, "--from", str(base / "accuracies.csv")],
-        ["compare", folder, str(base / "runs" / "tiny"), "--out", str(here / "compared")],
+        ["compare", folder, str(base / "second"), "--out", str(here / "compared")],
         ["audit", "pairs", "--run", folder, "--out", str(here / "audit")],
         ["score", str(run / "seed-0" / "checkpoints" / "step-00000004"), *scored(base, here)],
     ]

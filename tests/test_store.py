@@ -565,7 +565,11 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "break_it", "said"),
     [
-        ("curves.parquet", lambda f: f.drop("accuracy"), "the column accuracy is missing; delete it.*ontogeny verdicts "),
+        (
+            "curves.parquet",
+            lambda f: f.drop("accuracy"),
+            "the column accuracy is missing; delete it and it is made again by: ontogeny verdicts ",
+        ),
         ("verdicts.parquet", lambda f: f.with_columns(verdict=1), "verdict is of another kind .*ontogeny verdicts "),
         ("seed-0/losses.parquet", lambda f: f.with_columns(loss=pl.lit("x")), "loss is of another kind .*ontogeny train "),
         ("suites/micro-english.parquet", lambda f: f.with_columns(pair=pl.lit(None, pl.String)), "a row has no pair; .*score "),

@@ -207,4 +207,9 @@ def anew(command: str, run: Path) -> str:
     """What to do with a file that is broken."""
     if not command:
         return "put back a copy of it from where it is sound"
-    return f"delete it, and it is made again by: ontogeny {command} {run}"
+    return f"delete it and it is made again by: ontogeny {command} {run}"
+
+
+def remedy(path: Path) -> str:
+    """The same of a table, after what is wrong with it; nothing for a table of somebody else's."""
+    return "".join(f"; {anew}" for _, anew in _of(path, TABLES))

@@ -428,7 +428,7 @@ def _parquet(path: Path) -> Iterator[None]:
         raise OntogenyError(f"{path} does not exist") from None
     except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         said = " ".join(str(error).split())[:200]
-        raise OntogenyError(f"{path} cannot be read as parquet ({said}); delete it and it is made again") from None
+        raise OntogenyError(f"{path} cannot be read as parquet ({said}){shapes.remedy(path)}") from None
 
 
 def step_name(step: int) -> str:

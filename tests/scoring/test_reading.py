@@ -42,7 +42,9 @@ def observation(path, *settings):
 
 def plan_of(tmp_path, asked, checkpoint, *settings, context=None):
     folder, tokenizer = checkpoint
-    reader = CheckpointReader(RunFolder(tmp_path / "run"), observation(tmp_path / "own.csv", *settings), [asked], "cpu", context)
+    run = RunFolder(tmp_path / "run")
+    run.note(kind="trained")
+    reader = CheckpointReader(run, observation(tmp_path / "own.csv", *settings), [asked], "cpu", context)
     return reader.plan(asked, tokenizer, folder, tiny.opt(len(tokenizer)))
 
 
