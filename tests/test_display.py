@@ -3,6 +3,7 @@
 import json
 import re
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +60,24 @@ def test_a_name_of_three_hundred_characters_leaves_room_for_the_figures(capsys):
     out = capsys.readouterr().out
     assert "0.125" in out and "0.875" in out and max(map(len, out.splitlines())) <= 120
     assert json.dumps(out).count("xxxx")
+
+
+def test_the_table_of_verdicts_says_what_intervals_are_about_and_how_firm_each_is(capsys):
+    row = {
+        "suite": "s",
+        "verdict": "entrenched",
+        "early_mean": 0.3,
+        "late_mean": 0.3,
+        "late_low": 0.2,
+        "late_high": 0.4,
+        "agreement": 0.5,
+    }
+    row |= {"standing": "firm", "covers": "other seeds, other items", "seed_verdicts": ["learned", "entrenched"]}
+    rows = [row | {"paradigm": name} for name in ("a", "b", "c")]
+    rows[1]["standing"], rows[2]["covers"] = "seeds differ", "other seeds, other pairs"
+    Display().verdicts(pl.DataFrame(rows))
+    _, first, second, third, line = capsys.readouterr().out.splitlines()
+    assert first.rstrip().endswith("50%, firm") and "seeds differ: learned, entrenched" in second and "0.200 to 0.400 *" in third
+    assert line == "95 % intervals of the late mean are about other seeds, other items; * other seeds, other pairs."
+    Display().verdicts(pl.DataFrame(rows).drop("standing", "covers"))  # as an earlier version wrote it
+    assert "0.200 to 0.400" in capsys.readouterr().out

@@ -127,14 +127,22 @@ class Display:
         self.say(f"{title}: {done:,} {unit} in {time.monotonic() - started:,.1f} s")
 
     def verdicts(self, table: pl.DataFrame) -> None:
-        """The table of verdicts, on standard output."""
+        """The table of verdicts, on standard output.  A line below says what intervals are about, with stars if not all agree."""
+        covers = table["covers"].drop_nulls().value_counts(sort=True)["covers"].to_list() if "covers" in table.columns else []
         rows = []
         for row in table.sort("suite", "verdict", "paradigm").iter_rows(named=True):
             interval = "" if row["late_low"] is None else f"{row['late_low']:.3f} to {row['late_high']:.3f}"
+            interval += " " + "*" * covers.index(row["covers"]) if row.get("covers") else ""
             agree = "" if row["agreement"] is None else f"{row['agreement']:.0%}"
+            standing = row.get("standing") or ""
+            standing += f": {', '.join(row['seed_verdicts'])}" if standing == "seeds differ" else ""
             verdict = coloured(row["verdict"], COLOURS.get(row["verdict"]))
-            rows.append((row["paradigm"], verdict, _share(row["early_mean"]), _share(row["late_mean"]), interval, agree))
-        self.table(("paradigm", "verdict", ">early", ">late", "interval", ">seeds agree"), rows)
+            firm = ", ".join(filter(None, (agree, standing)))
+            rows.append((row["paradigm"], verdict, _share(row["early_mean"]), _share(row["late_mean"]), interval.rstrip(), firm))
+        self.table(("paradigm", "verdict", ">early", ">late", "interval", "seeds agree"), rows)
+        if covers:
+            about = "; ".join(f"{'*' * place} {what}".strip() for place, what in enumerate(covers))
+            self.show(coloured(f"95 % intervals of the late mean are about {about}."))
 
     def arms(self, table: pl.DataFrame) -> None:
         """The arms of a study: what each changes, and how many of its seeds are there."""

@@ -31,6 +31,7 @@ from ontogeny.trajectories import (
     without_common_prefix,
 )
 from ontogeny.trajectories.cases import PairsOf
+from ontogeny.trajectories.evidence import tallied
 from ontogeny.trajectories.judging import SCHEMA
 
 
@@ -93,14 +94,14 @@ def _results(folder: RunFolder) -> Results:
 
 
 def made_of(folder: RunFolder, recipe: Observation) -> str:
-    """The content key of what verdicts are made of: every table of scores, the pairs, the clock, the thresholds."""
+    """The content key of what verdicts are made of: scores, pairs, clock and thresholds; and of their columns."""
     files = []
     for suite in (cast(Suite, part).name for part in recipe.suites):
         files.append(folder.pairs(suite))
         files += [folder.scores(seed, suite, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
     files += [folder.reading(DevLoss.NAME, seed, c.step) for seed in folder.seeds() for c in folder.checkpoints(seed)]
     hashes = [(str(file.relative_to(folder.path)), store.file_hash(file)) for file in files if file.exists()]
-    return store.content_key(hashes, folder.lineage().get("training"), recipe.verdicts)
+    return store.content_key(hashes, folder.lineage().get("training"), recipe.verdicts, list(SCHEMA))
 
 
 def judged(folder: RunFolder, recipe: Observation) -> bool:
@@ -286,10 +287,9 @@ def judge_table(source: Path, settings: Sequence[str], out: Path | None, display
         display.say(f"{source}: all paradigms begin with {prefix!r}, which is left out")
     time = timeline_of(curves, total)
     table = judge(curves, time, thresholds).with_columns(suite=pl.lit(source.stem), human=pl.lit(None, pl.Float64))
-    counts = table["verdict"].value_counts().sort("count", descending=True)
     display.say(
         f"{len(table)} paradigms, {len(time.steps)} checkpoints to step {time.total:,}, {curves['seed'].n_unique()} seeds: "
-        + ", ".join(f"{count} {name}" for name, count in counts.iter_rows())
+        + tallied(table)
     )
     if out is not None:
         store.write_table(out, table)

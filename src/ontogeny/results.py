@@ -28,6 +28,7 @@ from ontogeny.trajectories import Timeline
 from ontogeny.trajectories.timeline import boundaries
 
 CURVES = {"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64}
+SAY_HOW_SURE = ("standing", "covers")  # columns of verdicts that earlier versions did not write
 PART = {"margins": pl.col("order") == 2}  # of tables with a row a pair and model, what is looked at again
 
 
@@ -122,7 +123,9 @@ class Results:
     def verdicts(self) -> pl.DataFrame | None:
         """A row a suite and paradigm."""
         found = read_table(self.folder.verdicts) if self.folder.verdicts.exists() else None
-        return None if found is None or found.is_empty() else found
+        if found is None or found.is_empty():
+            return None
+        return found.with_columns(pl.lit(None, pl.String).alias(name) for name in SAY_HOW_SURE if name not in found.columns)
 
     def moments(self) -> list[tuple[int, int]]:
         """Seeds and steps of the checkpoints that curves know."""
@@ -378,6 +381,11 @@ class Results:
             alone = self.curves["step"].n_unique() == 1
             why = "one checkpoint is no trajectory" if alone else "they are made once every seed has been read"
             notes.append(f"There are no verdicts: {why}.")
+        elif self.verdicts is not None and not self.verdicts["covers"].count():
+            notes.append(
+                "The verdicts are of an earlier version, which did not say how firm each is and made intervals too narrow: "
+                f"ontogeny verdicts {self.folder.path} judges them anew."
+            )
         for (suite,), part in self.curves.group_by("suite", maintain_order=True):
             steps, every = part.group_by("seed").agg(pl.col("step").n_unique()).sort("seed"), part["step"].n_unique()
             short = [f"seed {seed} has {number}" for seed, number in steps.iter_rows() if number < every]

@@ -46,7 +46,7 @@ def test_the_map_has_a_cell_for_every_paradigm_and_checkpoint_and_every_verdict(
     both = CURVES.filter((pl.col("paradigm") == first["paradigm"]) & (pl.col("step") == 6600))
     assert first["accuracy"] == pytest.approx(both["accuracy"].mean())
     assert {row["window"] for row in tables["cells"]} == {"untrained", "early", "middle", "late"}
-    words = next(rows for rows in tables.values() if rows and set(rows[0]) == {"paradigm", "verdict"})
+    words = next(rows for rows in tables.values() if rows and set(rows[0]) == {"paradigm", "verdict", "sure"})
     assert dict(verdicts.select("paradigm", "verdict").iter_rows()) == {r["paradigm"]: r["verdict"] for r in words}
 
 

@@ -1,5 +1,7 @@
 """The sentences at the top of the page, by cases."""
 
+from dataclasses import replace
+
 import pytest
 
 from ontogeny.pages.theme import VERDICT_COLOURS
@@ -109,3 +111,17 @@ def test_numbers_as_people_say_them() -> None:
     assert enumerated([]) == ""
     assert listed(["a", "b", "c", "d"]) == "a, b, c and d"
     assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_what_seeds_do_not_bear_out_is_said() -> None:
+    given = verdicts(entrenched=3, learned=2, forgotten=1, undecided=1)
+    firm = frozenset({"en0", "en1", "le0", "le1", "un0"})
+    assert first_sentence(given, replace(FACTS, firm=firm)) == (
+        "Of blimp's 7 paradigms, 2 were learned and 3 are entrenched, wrong early in training and "
+        "wrong at the end, 2 of them firm (en0, en1 and en2)."
+    )
+    assert second_sentence(given, firm) == "Of the rest, 1 was forgotten in the mean of the seeds and 1 is undecided."
+    assert first_sentence(verdicts(entrenched=1), replace(FACTS, firm=frozenset())).endswith(
+        "wrong at the end in the mean of the seeds."
+    )
+    assert "none of them firm" in first_sentence(verdicts(learned=3), replace(FACTS, firm=frozenset()))

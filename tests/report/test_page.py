@@ -17,7 +17,7 @@ from ontogeny.report.examples import examples, marked
 from ontogeny.report.page import render, write_figures
 from ontogeny.report.provenance import commands, flattened, tables
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, write_table
+from ontogeny.store import RunFolder, read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +243,15 @@ def test_lineage_as_tables(run: RunFolder) -> None:
     titles = [table["title"] for table in tables({"odd_thing": {"a": 1}, "versions": {"b": "2"}, "created": "now"})]
     assert titles == ["Versions", "Odd thing", "Other"]
     assert commands(run.lineage()) == ["ontogeny run recipes/quickstart.yaml"]
+
+
+def test_verdicts_of_an_earlier_version_open_and_say_what_judges_them_anew(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "old", count=2)
+    text = unescape(without_scripts(render(Results(run))))
+    assert "95 % intervals and p are about other seeds" in text and "ontogeny verdicts" not in text
+    table = read_table(run.verdicts)
+    added = ["standing", "covers", "early_low", "early_high"]
+    write_table(run.verdicts, table.drop(added))
+    results = Results(run)
+    assert f"ontogeny verdicts {run.path} judges them anew" in unescape(without_scripts(render(results)))
+    assert results.verdicts is not None and results.verdicts["standing"].null_count() == len(table)

@@ -6,6 +6,7 @@ from scipy.stats import t as student
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.trajectories import Timeline, curve, judge, sensitivity, timeline_of
+from ontogeny.trajectories.evidence import tallied, tally
 from ontogeny.trajectories.judging import SCHEMA
 
 STEPS = [0, *range(5, 101, 5)]  # early: 5 and 10; late: 80 to 100
@@ -132,6 +133,65 @@ def test_curves_that_cannot_be_judged():
         judge(curves.filter((pl.col("seed") == 0) | (pl.col("step") != 50)), timeline_of(curves))
     with pytest.raises(OntogenyError, match="they differ in 7"):
         judge(curves, Timeline(tuple(sorted([*STEPS, 7])), 100))
+
+
+# How firm a verdict is
+
+
+def of_seeds(*paths):
+    curves = pl.concat(table({"a": values}).with_columns(seed=pl.lit(seed)) for seed, values in enumerate(paths))
+    return judge(curves, timeline_of(curves), QUICK).row(0, named=True)
+
+
+def test_a_verdict_that_every_seed_gives_is_firm():
+    got = of_seeds(PATHS["entrenched"], PATHS["entrenched"])
+    assert got["standing"] == "firm" and got["reason"] == "wrong early (0.30), wrong late (0.30), and no run right in between"
+    assert of_seeds(PATHS["entrenched"])["standing"] == "one seed"
+    assert of_seeds(path((5, 0.3)), path((5, 0.3)))["covers"] == "other seeds, other pairs"
+
+
+def test_a_verdict_of_the_mean_only_says_what_seeds_say():
+    got = of_seeds(path((5, 0.3)), path((5, 0.47), (40, 0.3)))
+    assert (got["verdict"], got["standing"]) == ("entrenched", "in the mean only")
+    assert got["reason"].startswith("in the mean of 2 seeds wrong early") and got["reason"].endswith(
+        "alone: 1 entrenched, 1 late-wrong"
+    )
+
+
+def test_intervals_over_many_seeds_make_a_verdict_firm_that_one_seed_does_not_give():
+    got = of_seeds(*[path((5, 0.3 + seed / 1000)) for seed in range(9)], path((5, 0.47), (40, 0.3)))
+    assert (got["verdict"], got["standing"]) == ("entrenched", "firm") and got["agreement"] == 0.9
+    assert got["early_high"] < 0.5 and got["late_high"] < 0.5
+
+
+def test_seeds_that_end_on_both_sides_differ_whatever_the_mean_is():
+    got = of_seeds(path((5, 0.9)), path((5, 0.9), (60, 0.1)))
+    assert (got["verdict"], got["standing"]) == ("forgotten", "seeds differ")
+    assert got["reason"].endswith("alone: 1 learned, 1 forgotten")
+
+
+def test_no_sentence_says_that_no_run_was_wrong_where_seeds_had_one():
+    got = of_seeds(path((5, 0.9), (30, 0.3), (50, 0.9)), path((5, 0.3), (30, 0.9)))
+    assert got["verdict"] == "learned" and set(got["seed_verdicts"]) == {"u-shaped", "late recovery"}
+    assert "without a run wrong" not in got["reason"] and got["standing"] == "in the mean only"
+    assert "without a run wrong" in of_seeds(PATHS["learned"], PATHS["learned"])["reason"]
+
+
+def test_never_separated_is_firm_as_its_test_is_over_seeds():
+    got = of_seeds(*[path((0, 0.5 + off)) for off in (-0.01, 0.0, 0.01, -0.01, 0.04, 0.0, 0.01, 0.0)])
+    assert (got["verdict"], got["standing"]) == ("never separated", "firm") and got["agreement"] < 1
+
+
+def test_unobserved_paradigms_have_no_standing():
+    assert judge(table({"a": path((5, 1.0))}, seeds=2, n=5), Timeline(tuple(STEPS), 100), QUICK)["standing"].to_list() == [None]
+
+
+def test_the_count_of_verdicts_says_how_many_are_firm():
+    firm, mean = of_seeds(PATHS["entrenched"], PATHS["entrenched"]), of_seeds(path((5, 0.3)), path((5, 0.47), (40, 0.3)))
+    several = pl.DataFrame([{name: one[name] for name in ("verdict", "standing")} for one in (firm, mean, mean)])
+    assert tally(several) == [("entrenched", 3, 1)] and tallied(several) == "3 entrenched, 1 of them firm"
+    assert tallied(several.head(1)) == "1 entrenched, firm"
+    assert tallied(several.with_columns(standing=pl.lit("one seed"))) == "3 entrenched"
 
 
 # With pairs

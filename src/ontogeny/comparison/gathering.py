@@ -22,6 +22,7 @@ from ontogeny.registry import nearest
 from ontogeny.results import Results
 from ontogeny.scoring.options import CHANCE
 from ontogeny.store import RunFolder, content_key, table_metadata
+from ontogeny.trajectories.evidence import FIRM
 from ontogeny.trajectories.verdicts import VERDICTS
 
 SETTLES_AFTER = 10  # steps: the first ones wait for memory and, where it is compiled, for the compiler
@@ -224,7 +225,7 @@ def _shared(reads: Sequence[ComparedRun], suite: str) -> tuple[str, ...]:
 # --- tables -------------------------------------------------------------------------------------------------------
 
 PERHAPS = {  # columns of the table of runs that no run may have
-    **dict.fromkeys(("parameters", "epoch_tokens", "epoch_words", "peak_memory"), pl.Int64),
+    **dict.fromkeys(("parameters", "epoch_tokens", "epoch_words", "peak_memory", "firm"), pl.Int64),
     **dict.fromkeys(("words", "dev_loss", "bits_per_word", "dev_unknown", "accuracy_sd", "tokens_per_second"), pl.Float64),
 }
 LOSSES = {"seed": pl.Int64, "step": pl.Int64, "dev_loss": pl.Float64}
@@ -258,6 +259,7 @@ def _run(read: ComparedRun, cells: pl.DataFrame, accuracy: Floats, resampled: Re
         "ends_wrong": int(cells["ends_wrong"].sum()),
         "tokens_per_second": speed(read.results),
         "peak_memory": max((int(size) for size in (section("peak_memory") or {}).values() if size), default=None),
+        "firm": int(cells["standing"].eq(FIRM).sum()) if len(accuracy) > 1 else None,
         **{verdict: counts.get(verdict, 0) for verdict in VERDICTS},
     }
 
@@ -291,7 +293,7 @@ def _cells(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
         "paradigm",
         pl.col("phenomenon").cast(pl.String),
         pl.col("n").cast(pl.Int64),
-        *("verdict", "reason", "accuracy", "early_mean", "late_mean", "late_low", "late_high"),
+        *("verdict", "standing", "reason", "accuracy", "early_mean", "late_mean", "late_low", "late_high"),
         pl.col("late_state").cast(pl.Int64),
         (pl.col("late_state") == -1).fill_null(False).alias("ends_wrong"),
         pl.when(several).then("seed_verdicts").otherwise(pl.concat_list("verdict")).alias("seed_verdicts"),

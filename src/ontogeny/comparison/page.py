@@ -168,6 +168,7 @@ def overview(gathered: RunComparison) -> tuple[list[str], list[list[str]]]:
     rows = []
     for row in gathered.runs.to_dicts():
         verdicts = ", ".join(f"{row[name]} {name}" for name in GLYPHS if row[name])
+        verdicts += "" if row["firm"] is None else f"; {row['firm']} of all firm"
         sizes = amount(row["parameters"]), bits(row), decimals(row["accuracy"]), str(row["ends_wrong"])
         rows.append([row["run"], *sizes, amount(row["tokens_per_second"]), verdicts])
     return headers, rows

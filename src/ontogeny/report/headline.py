@@ -48,6 +48,7 @@ class Facts:
     parameters: int | None = None
     corpus: str | None = None
     accuracy: float | None = None  # mean over paradigms at the last checkpoint
+    firm: frozenset[str] | None = None  # paradigms whose verdict is firm; None: of one seed, or not known
 
 
 def first_sentence(verdicts: Sequence[tuple[str, str]], facts: Facts, paradigms: int | None = None) -> str:
@@ -74,21 +75,24 @@ def first_sentence(verdicts: Sequence[tuple[str, str]], facts: Facts, paradigms:
             read = f"read at {count(facts.checkpoints, 'checkpoint')}, {_progress(facts)}"
             return f"{whole}, none {says}; {'it was' if number == 1 else 'they were'} {read}."
     if number == 1:
-        return f"{facts.suite}'s only paradigm, {verdicts[0][0]}, {_says(verdicts[0][1], 1)}."
+        return f"{facts.suite}'s only paradigm, {verdicts[0][0]}, {_says(verdicts[0][1], 1)}{_firm([verdicts[0][0]], facts.firm)}."
     if len(learned) == number:
-        return f"All {number} paradigms of {facts.suite} were learned, and none is entrenched."
-    first = f"{_number(len(learned))} {were(max(len(learned), 1))} learned"
+        return f"All {number} paradigms of {facts.suite} were learned{_firm(learned, facts.firm)}, and none is entrenched."
+    first = f"{_number(len(learned))} {were(max(len(learned), 1))} learned{_firm(learned, facts.firm)}"
     if not stuck:
         return f"{whole}, {first} and none is entrenched."
-    return f"{whole}, {first} and {len(stuck)} {_says('entrenched', len(stuck))} ({listed(stuck)})."
+    return (
+        f"{whole}, {first} and {len(stuck)} {_says('entrenched', len(stuck))}{_firm(stuck, facts.firm, ', {}')} ({listed(stuck)})."
+    )
 
 
-def second_sentence(verdicts: Sequence[tuple[str, str]]) -> str:
+def second_sentence(verdicts: Sequence[tuple[str, str]], firm: frozenset[str] | None = None) -> str:
     """What became of the paradigms that the first sentence does not count; empty where there are none."""
     counts = Counter(verdict for _, verdict in verdicts)
     if len(verdicts) < 2 or (len(counts) == 1 and not {"entrenched"} & set(counts)):
         return ""
-    rest = [f"{counts[name]} {_says(name, counts[name])}" for name in SAYS if counts[name]]
+    names = _grouped(verdicts)
+    rest = [f"{counts[name]} {_says(name, counts[name])}{_firm(names[name], firm)}" for name in SAYS if counts[name]]
     return f"Of the rest, {enumerated(rest)}." if rest else ""
 
 
@@ -118,6 +122,14 @@ def _says(verdict: str, number: int) -> str:
     if verdict == "entrenched":
         return f"{'is' if number == 1 else 'are'} entrenched, wrong early in training and wrong at the end"
     return f"{were(number)} {verdict}"
+
+
+def _firm(paradigms: Sequence[str], firm: frozenset[str] | None, aside: str = " ({})") -> str:
+    """How many of a verdict's paradigms have it in more than the mean of seeds; unsaid where it is all, or none there are."""
+    borne = sum(name in (firm or ()) for name in paradigms)
+    if firm is None or borne == len(paradigms):
+        return ""
+    return aside.format(f"{borne or 'none'} of them firm") if len(paradigms) > 1 else " in the mean of the seeds"
 
 
 def _grouped(verdicts: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:

@@ -11,6 +11,7 @@ from ontogeny.pages.axes import Width, filled, known, need, rows, table, tips
 from ontogeny.pages.theme import VERDICT_COLOURS
 
 HEADING = "§ "  # begins the map's rows that name a phenomenon
+NOT_FIRM = {"in the mean only": " · mean", "seeds differ": " · differ"}  # beside a verdict that seeds do not bear out
 WINDOWS = "§"  # the map's first row, where the windows are marked
 
 
@@ -65,7 +66,7 @@ def paradigm_rows(
         *_window_marks(cells, y),
         *_verdict_words(verdicts, order, y, narrow),
     ]
-    right = 8 if narrow or verdicts is None else 100
+    right = 8 if narrow or verdicts is None else 132
     drawing = (
         alt.layer(*layers)
         .resolve_scale(color="independent")
@@ -184,8 +185,10 @@ def _window_marks(cells: pl.DataFrame, y: Any) -> list[Any]:
 def _verdict_words(verdicts: pl.DataFrame | None, order: list[str], y: Any, narrow: bool) -> list[Any]:
     if verdicts is None:
         return []
-    frame = verdicts.select("paradigm", "verdict").filter(pl.col("paradigm").is_in(order)).sort("paradigm")
+    how_sure = [pl.col("standing").replace_strict(NOT_FIRM, default="").alias("sure")] if known(verdicts, "standing") else []
+    frame = verdicts.select("paradigm", "verdict", *how_sure).filter(pl.col("paradigm").is_in(order)).sort("paradigm")
     place = {"align": "right", "dx": 0, "dy": -7} if narrow else {"align": "left", "dx": 8}
     colour = alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_COLOURS), range="category"), legend=None)
     words = alt.Chart(alt.InlineData(values=rows(frame))).mark_text(fontSize=10, fontWeight=600, **place)
-    return [words.encode(x=alt.XValue("width"), y=y, text=alt.Text("verdict:N"), color=colour)]
+    said = words.transform_calculate(said="datum.verdict + datum.sure") if how_sure else words
+    return [said.encode(x=alt.XValue("width"), y=y, text=alt.Text("said:N" if how_sure else "verdict:N"), color=colour)]

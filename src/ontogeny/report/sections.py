@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
@@ -19,6 +20,7 @@ from ontogeny.report.examples import examples
 from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.report.ngram_chapter import ngram_chapter, of_suite
 from ontogeny.results import Results
+from ontogeny.trajectories.evidence import FIRM, ONE_SEED, borne_out, tally
 
 CELL = {1: "right", -1: "wrong", 0: "neither"}
 
@@ -49,6 +51,7 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
         "sentences": part("the summary", lambda: sentences(results, suite), [f"{suite}."]),
         "numbers": part("the numbers", lambda: _numbers(results, curves, verdicts)),
         "counts": part("the counts of verdicts", lambda: _counts(verdicts)),
+        "covers": part("what intervals are about", lambda: _covers(verdicts), ""),
         "panels": drawn["suite"],
         "readings": drawn["readings"],
         "rows": rows,
@@ -78,13 +81,18 @@ def sentences(results: Results, suite: str) -> list[str]:
     curves = results.curves.filter(pl.col("suite") == suite)
     verdicts = verdicts_of(results, suite)
     named = [] if verdicts is None else [(row["paradigm"], row["verdict"]) for row in _most_wrong_first(verdicts)]
-    facts = _facts(results, suite, curves)
+    facts = replace(_facts(results, suite, curves), firm=_firm(verdicts))
     found = [
         first_sentence(named, facts, curves["paradigm"].n_unique()),
-        second_sentence(named),
+        second_sentence(named, facts.firm),
         third_sentence(facts, progress=bool(named)),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _firm(verdicts: pl.DataFrame | None) -> frozenset[str] | None:
+    known = None if verdicts is None else verdicts.filter(pl.col("standing").is_not_null() & (pl.col("standing") != ONE_SEED))
+    return None if known is None or known.is_empty() else frozenset(known.filter(standing=FIRM)["paradigm"])
 
 
 def _facts(results: Results, suite: str, curves: pl.DataFrame) -> Facts:
@@ -147,8 +155,9 @@ def _numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | No
             found.append({"label": label, "value": f"{fmean(values):.3f}", "note": note})
     if verdicts is not None:
         for name in ("learned", "entrenched"):
-            number = len(verdicts.filter(pl.col("verdict") == name))
-            found.append({"label": f"paradigms {name}", "value": str(number), "note": f"of {len(verdicts)}"})
+            number, firm = next(((count, firm) for own, count, firm in tally(verdicts) if own == name), (0, None))
+            note = f"of {len(verdicts)}" + ("" if firm is None else f"; {firm} firm")
+            found.append({"label": f"paradigms {name}", "value": str(number), "note": note})
     steps = count(curves["step"].n_unique(), "checkpoint")
     words = _words_at(results, last_step(curves))
     if words:
@@ -158,12 +167,20 @@ def _numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | No
     return found
 
 
-def _counts(verdicts: pl.DataFrame | None) -> list[tuple[str, int, str]]:
-    if verdicts is None:
-        return []
-    numbers = dict(verdicts["verdict"].value_counts().iter_rows())
-    order = ["learned", *(name for name in MEANINGS if name != "learned")]
-    return [(name, numbers[name], MEANINGS[name]) for name in order if name in numbers]
+def _counts(verdicts: pl.DataFrame | None) -> list[tuple[str, int, str, str]]:
+    """Verdict, paradigms, how many of them are firm, meaning."""
+    numbers = {} if verdicts is None else {name: (number, firm) for name, number, firm in tally(verdicts)}
+    order = [name for name in ("learned", *(name for name in MEANINGS if name != "learned")) if name in numbers]
+    return [
+        (name, numbers[name][0], "" if numbers[name][1] is None else f"{numbers[name][1]} firm", MEANINGS[name]) for name in order
+    ]
+
+
+def _covers(verdicts: pl.DataFrame | None) -> str:
+    """What intervals and p are about, in a sentence."""
+    kinds = [] if verdicts is None else verdicts["covers"].drop_nulls().value_counts(sort=True).rows()
+    others = [f"; of {count(number, 'paradigm')}, {covers}" for covers, number in kinds[1:]]
+    return f"95 % intervals and p are about {kinds[0][0]}{''.join(others)}." if kinds else ""
 
 
 # --- paradigms ----------------------------------------------------------------------------------------------------
@@ -183,6 +200,7 @@ def _phenomena(
     for paradigm, phenomenon in _order(curves).items():
         row = judged.get(paradigm) or {}
         card = {"name": paradigm, "anchor": anchor(suite, paradigm), "verdict": row.get("verdict"), "reason": row.get("reason")}
+        card["standing"] = borne_out(row)
         if curves["step"].n_unique() == 1:
             card |= {"only": _only(curves.filter(pl.col("paradigm") == paradigm)), "panels": []}
         else:
@@ -245,6 +263,7 @@ def _row(row: dict[str, Any], suite: str, results: Results) -> dict[str, Any]:
         "anchor": anchor(suite, row["paradigm"]),
         "phenomenon": (row.get("phenomenon") or "").replace("_", " "),
         "verdict": row["verdict"],
+        "standing": borne_out(row),
         "early": CELL.get(row.get("early_state"), "not seen"),  # type: ignore[arg-type]
         "early_mean": _share(row.get("early_mean")),
         "length": CELL.get(row.get("length_state")),  # type: ignore[arg-type]

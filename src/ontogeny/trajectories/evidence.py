@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ontogeny.trajectories.bands import States
 from ontogeny.trajectories.timeline import Floats, Timeline, Windows
@@ -63,8 +64,8 @@ def standing(
     """How far the seeds bear a verdict out; None of unobserved.
 
     `alone`: each seed's verdict and what it was given for.  `windows`: intervals over seeds of the early and the late mean.
-    firm: every seed alone gives the verdict; or the intervals leave chance out on its side in the windows that it rests on; or, of
-    never separated, as its test is over seeds.  seeds differ: one ends right and another wrong.
+    firm: every seed alone gives the verdict; or one does, and the intervals leave chance out on its side in the windows that it
+    rests on; or, of never separated, as its test is over seeds.  seeds differ: one ends right and another wrong.
     """
     if name == "unobserved" or len(alone) < 2:
         return None if name == "unobserved" else ONE_SEED
@@ -74,8 +75,31 @@ def standing(
         return DIFFER
     sides = RESTS_ON.get(name, ())
     borne = all(_beyond(interval, side, chance) for interval, side in zip(windows, sides, strict=False))
-    seen = name != "late recovery" or told.early == -1  # else it rests on a run
-    return FIRM if (sides and borne and seen) or name == "never separated" else MEAN_ONLY
+    given = any(own == name for own, _ in alone) and (name != "late recovery" or told.early == -1)  # else it rests on a run
+    return FIRM if (sides and borne and given) or name == "never separated" else MEAN_ONLY
+
+
+def tally(verdicts: pl.DataFrame) -> list[tuple[str, int, int | None]]:
+    """Each verdict that is there: how many paradigms have it, and how many of them are firm (None: of one seed, or not known)."""
+    kinds = verdicts.group_by("verdict").agg(
+        count=pl.len(), firm=pl.when(pl.col("standing").ne(ONE_SEED).any()).then(pl.col("standing").eq(FIRM).sum())
+    )
+    return [(str(name), count, firm) for name, count, firm in kinds.sort("count", "verdict", descending=[True, False]).iter_rows()]
+
+
+def tallied(verdicts: pl.DataFrame) -> str:
+    """The same in words: 37 learned, 34 of them firm; 14 entrenched, all of them firm; 2 undecided."""
+    said = []
+    for name, count, firm in tally(verdicts):
+        share = "" if firm is None else f", {'all' if firm == count else firm or 'none'} of them firm"
+        said.append(f"{count} {name}{share if count > 1 or not share else ', firm' if firm else ', not firm'}")
+    return "; ".join(said)
+
+
+def borne_out(row: Mapping[str, Any]) -> str:
+    """A row's standing in words, where seeds differ with what each says; empty where it is not known."""
+    standing = row.get("standing") or ""
+    return f"{standing}: {', '.join(row['seed_verdicts'])}" if standing == DIFFER else standing
 
 
 def _beyond(interval: Interval, side: int, chance: float) -> bool:
