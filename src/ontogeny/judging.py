@@ -15,7 +15,7 @@ from ontogeny.display import Display
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
-from ontogeny.results import Results, score_keys, seeds_alike
+from ontogeny.results import Results, score_keys
 from ontogeny.scoring import settled
 from ontogeny.scoring.options import CHANCE, wrong_sides
 from ontogeny.store import RunFolder
@@ -31,6 +31,7 @@ from ontogeny.trajectories import (
     without_common_prefix,
 )
 from ontogeny.trajectories.cases import PairsOf
+from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.evidence import tallied
 from ontogeny.trajectories.judging import SCHEMA
 
@@ -266,23 +267,29 @@ def _every_pair(found: pl.DataFrame) -> pl.DataFrame:
     return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(found.columns)
 
 
+def _whole_number(raw: dict[str, Any], name: str) -> int | None:
+    value = raw.pop(name, None)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise OntogenyError(f"--set {name}={value}: it is a whole number")
+    return value
+
+
 def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display, overwrite: bool = False) -> pl.DataFrame:
     """Verdicts of a plain table of accuracies (paradigm, step, seed, accuracy); `out`: a parquet file to write them to.
 
-    Settings are a recipe's: verdicts.early=0.05, and total_steps=N where training went on after the last row.
+    Settings are a recipe's: verdicts.early=0.05; total_steps=N where training went on after the last row, and n=N, the pairs
+    of a paradigm, where the table does not say.
     """
     if out is not None:
         store.check_output(out, overwrite, [".parquet"])
     raw: dict[str, Any] = {"verdicts": {}}
     for setting in settings:
         recipes.override(raw, setting)
-    total = raw.pop("total_steps", None)
-    if total is not None and (isinstance(total, bool) or not isinstance(total, int)):
-        raise OntogenyError(f"--set total_steps={total}: it is a whole number of steps")
+    total, n = (_whole_number(raw, name) for name in ("total_steps", "n"))
     if unknown := [name for name in raw if name != "verdicts"]:
-        raise OntogenyError(f"--set {unknown[0]}: a table takes verdicts.NAME and total_steps only")
+        raise OntogenyError(f"--set {unknown[0]}: a table takes verdicts.NAME and total_steps only, and n")
     thresholds = recipes.build(Thresholds, raw["verdicts"], "--set verdicts")
-    curves, prefix = without_common_prefix(read_accuracy_table(source, say=display.say))
+    curves, prefix = without_common_prefix(read_accuracy_table(source, n, display.warn))
     if prefix:
         display.say(f"{source}: all paradigms begin with {prefix!r}, which is left out")
     time = timeline_of(curves, total)

@@ -5,7 +5,7 @@ Judging, report, comparison, studies and the n-gram evidence ask here and look a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from ontogeny.registry import nearest
 from ontogeny.scoring import settled
 from ontogeny.store import RunFolder, fault, read_table, score_key, table_metadata
 from ontogeny.trajectories import Timeline
+from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.timeline import boundaries
 
 CURVES = {"suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "accuracy": pl.Float64}
@@ -420,12 +421,6 @@ def spans(time: Timeline, thresholds: Thresholds) -> pl.DataFrame:
     rows += [("warm-up", 0.0, float(time.warmup))] if time.warmup else []
     kept = [row for row in rows if row[2] > row[1]]
     return pl.DataFrame(kept, schema={"window": pl.String, "start": pl.Float64, "end": pl.Float64}, orient="row")
-
-
-def seeds_alike(steps: Mapping[int, Sequence[int]]) -> list[int]:
-    """Seeds that have been read at the same checkpoints as the one read furthest; verdicts are over these."""
-    furthest = max(steps.values(), key=len, default=[])
-    return [seed for seed, own in steps.items() if own and own == furthest]
 
 
 def _of_seeds_alike(curves: pl.DataFrame) -> pl.DataFrame:

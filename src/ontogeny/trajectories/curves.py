@@ -147,6 +147,12 @@ def grid(curves: pl.DataFrame) -> tuple[list[int], list[int], list[str]]:
     return _checked_grid(curves)
 
 
+def seeds_alike(steps: Mapping[int, Sequence[int]]) -> list[int]:
+    """Seeds that have been read at the same checkpoints as the one read furthest; verdicts are over these."""
+    furthest = max(steps.values(), key=len, default=[])
+    return [seed for seed, own in steps.items() if own and own == furthest]
+
+
 def matrices(curves: pl.DataFrame, column: str = "accuracy") -> dict[str, Floats]:
     """`column` of each paradigm as an array of seeds x steps, both ascending.  Raises as `grid` does."""
     seeds, steps, paradigms = grid(curves)

@@ -10,7 +10,8 @@ import polars as pl
 
 from ontogeny.records import OntogenyError
 from ontogeny.store import read_csv, scan_table
-from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need
+from ontogeny.suites.zorro import PHENOMENON
+from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need, seeds_alike
 
 TEXTS = ("paradigm", "suite", "field", "phenomenon", "metric")
 COUNTS = {"seed": 0, "step": 0, "n": 1}  # whole numbers, and the least that each can be
@@ -23,25 +24,30 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".tsv": lambda path: read_csv(path, "\t", TEXTS),
     ".parquet": lambda path: scan_table(path).collect(),
 }
+BLIMP, ZORRO = 1000, 2000  # pairs of a paradigm
 KEPT = ("field", "phenomenon")
 
 
-def read_accuracy_table(path: Path | str, n: int = 1000, say: Callable[[str], None] = lambda text: None) -> pl.DataFrame:
+def read_accuracy_table(path: Path | str, n: int | None = None, say: Callable[[str], None] = lambda text: None) -> pl.DataFrame:
     """A table of curves (suite, seed, step and `curve`'s columns) from a csv, tsv or parquet file.
 
     The file has columns paradigm, step, seed and accuracy, or `score` with `metric` "acc" (rows of other metrics are no
     accuracies and are left out).  Accuracies are shares, 0 to 1.  The pairs of a paradigm come from a column `n`, else
-    from the argument.  Columns suite, field and phenomenon are kept (suite is else the file's name); what the file does
-    not say, such as margins, is null.  `say` is told which columns are not read, and where `n` is the argument.  Raises
-    OntogenyError for an unreadable or unknown kind of file, missing columns, columns whose names are close to those of
-    missing ones, values that are none, doubled rows, accuracies outside 0 to 1, and seeds that differ in their checkpoints.
+    from the argument, else they are 2,000 for Zorro's paradigms and 1,000, BLiMP's, for all others.  Columns suite, field
+    and phenomenon are kept (suite is else the file's name); what the file does not say, such as margins, is null.  `say`
+    is told which columns are not read, how many pairs are taken for granted, and which seeds are left out, as in a run:
+    those that do not have the checkpoints of the one that has most.  Raises OntogenyError for an unreadable or unknown
+    kind of file, missing columns, columns whose names are close to those of missing ones, values that are none, doubled
+    rows, accuracies outside 0 to 1, and paradigms that lack some checkpoints.
     """
     path = Path(path)
     frame = _with_accuracy(_read(path), path)
     need(frame, ("paradigm", "step", "seed", "accuracy"), f"the rows of {path.name}")
     _check_names(frame, path, say)
     if "n" not in frame.columns:
-        say(f"{path.name} has no column 'n': each paradigm is taken to have {n:,} pairs")
+        if n is None:
+            n = ZORRO if all(name.endswith(tuple(PHENOMENON)) for name in frame["paradigm"].cast(pl.String).drop_nulls()) else BLIMP
+            say(f"{path.name} has no column 'n': each paradigm is taken to have {n:,} pairs")
         frame = frame.with_columns(n=pl.lit(n, pl.Int64))
     if "suite" not in frame.columns:
         frame = frame.with_columns(suite=pl.lit(path.stem))
@@ -50,6 +56,7 @@ def read_accuracy_table(path: Path | str, n: int = 1000, say: Callable[[str], No
         raise OntogenyError(f"{path.name} holds several suites: {', '.join(suites)}; one suite at a time: keep the rows of one")
     check_accuracies(frame)
     check_doubled(frame, ["paradigm", "seed", "step"])
+    frame = _seeds_alike(frame, say)
     grid(frame)
     absent = [pl.lit(None, pl.Float64).alias(name) for name in MEASURES if name not in frame.columns]
     columns = ["suite", "seed", "step", "paradigm", "n", *MEASURES, *(k for k in KEPT if k in frame.columns)]
@@ -66,6 +73,14 @@ def without_common_prefix(curves: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     shared = ("_".join(words[:length]) + "_" for length in range(len(words), 0, -1))
     prefix = next((head for head in shared if all(name.startswith(head) for name in names)), "")
     return curves.with_columns(pl.col("paradigm").str.strip_prefix(prefix)), prefix
+
+
+def _seeds_alike(frame: pl.DataFrame, say: Callable[[str], None]) -> pl.DataFrame:
+    read = {seed: own["step"].unique().sort().to_list() for (seed,), own in frame.group_by("seed", maintain_order=True)}
+    alike = sorted(seeds_alike(read))
+    if others := sorted(read.keys() - alike):
+        say(f"seeds {others} have other checkpoints than seeds {alike} and are left out")
+    return frame.filter(pl.col("seed").is_in(alike))
 
 
 def _read(path: Path) -> pl.DataFrame:
