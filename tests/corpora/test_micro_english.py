@@ -337,6 +337,26 @@ def test_phases_are_read_from_the_left():
     assert turns([rho, 0.3]) == [0.1, 1.0]
 
 
+def test_occasions_are_as_often_heard_as_asked():
+    plain, more = (rates(MicroEnglish(words=60_000, often=often))["groomed_oneself"] for often in ({}, {"principle_A_domain_1": 4}))
+    assert more == pytest.approx(4 * plain / (1 + 3 * 6 / 117), rel=0.15)  # of all sentences' weights, 6 in 117 are this knob's
+    half = [document.text for document in MicroEnglish(words=60_000, often={"principle_A_domain_1/a": 4}).documents()]
+    plain_half = [document.text for document in MicroEnglish(words=60_000).documents()]
+    assert occasions(half, "principle_A_domain_1/a")[1] > 3 * occasions(plain_half, "principle_A_domain_1/a")[1]
+    assert occasions(half, "wh_vs_that_with_gap/a")[1] < 1.2 * occasions(plain_half, "wh_vs_that_with_gap/a")[1]
+
+
+def test_paired_texts_differ_in_a_knob_s_occasions_alone():
+    knob = "principle_A_domain_1/a"
+    texts = [[d.text for d in MicroEnglish(words=20_000, paired=True, rho={knob: rho}).documents()] for rho in (0.05, 0.5)]
+    only = [Counter(own) - Counter(other) for own, other in (texts, texts[::-1])]
+    last = {scene for text in texts for scene in text[-30:]}  # one text may end a few scenes later
+    groom = re.compile(r"\b([Ww]ash|[Dd]ress|[Pp]aint)")
+    assert all(groom.search(scene) or scene in last for changed in only for scene in changed)
+    assert 20 < sum(only[0].values()) < len(texts[0]) / 20
+    assert occasions(texts[0], knob)[0] < 0.15 < 0.3 < occasions(texts[1], knob)[0]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -348,6 +368,8 @@ def test_phases_are_read_from_the_left():
             r"end at \[0.5\]; they must rise, and the last must end at 1",
         ),
         ({"rho": {"wh_vs_that_with_gap/b": 0.5}, "held_out": ["wh_clause"]}, "held_out leaves out wh_clause, which rho asks for"),
+        ({"often": {"principle_A_domain_2": 5}}, "often has no knob 'principle_A_domain_2'; did you mean 'principle_A_domain_1'"),
+        ({"often": {"principle_A_domain_1": 0}}, "greater than 0"),
         ({"held_out": ["passive_3"]}, "held_out has 'passive_3', which is no construction; did you mean 'passive_2'"),
     ],
 )

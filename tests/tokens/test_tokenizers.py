@@ -223,6 +223,16 @@ def test_words_and_marks_are_tokens():
     assert ids(made, "the dog")[1] == made.unk_token_id
 
 
+def test_two_recipes_with_different_texts_may_have_one_tokenizer():
+    """Ids are by frequency, so a text that says `cat` more often has another id for it: another model at step 0."""
+    shared = WordTokenizer(text={"kind": "micro-english", "words": 500})
+    texts = tiny.documents("a a b"), tiny.documents("b b a")
+    assert len({tuple(sorted(WordTokenizer().make(text).get_vocab().items())) for text in texts}) == 2
+    assert len({tuple(sorted(shared.make(text).get_vocab().items())) for text in texts}) == 1
+    assert shared.contents() and not WordTokenizer().contents()
+    assert "text" not in WordTokenizer().model_dump()  # keys of older runs hold
+
+
 def test_rare_words_are_unknown():
     documents = tiny.documents("a a a b b c", "a b d")
     assert set(WordTokenizer(vocab_size=6).make(documents).get_vocab()) == {*SPECIAL, "a", "b"}

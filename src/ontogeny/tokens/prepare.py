@@ -16,6 +16,7 @@ from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 from ontogeny.tokens.token_store import TokenStore
+from ontogeny.tokens.trained import Trained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,7 +49,7 @@ def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> TokenisedTe
     train, dev = splits(recipe)
     corpus, held_out = cast(Corpus, recipe.corpus), cast(Corpus, recipe.dev)
     fingerprints = [corpus.fingerprint(), held_out.fingerprint() if held_out else recipe.held_out]
-    inside = recipe.tokenizer.contents() if isinstance(recipe.tokenizer, Pretrained) else []
+    inside = recipe.tokenizer.contents() if isinstance(recipe.tokenizer, Pretrained | Trained) else []
     key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos, *inside)
     tokenizer = _tokenizer(folder, recipe, key, train, bar)
 

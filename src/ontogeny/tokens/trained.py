@@ -14,12 +14,12 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from ontogeny.recipe import Kind
-from ontogeny.records import Document, OntogenyError
+from ontogeny.recipe import CorpusPart, Kind
+from ontogeny.records import Corpus, Document, OntogenyError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,8 +37,10 @@ class Made(Kind):
 
     @model_serializer(mode="wrap")
     def _said(self, said: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Forward goes without saying, so that keys of runs from before there was a direction hold."""
-        return {name: value for name, value in said(self).items() if (name, value) != ("direction", "forward")}
+        """Forward and no text of its own go without saying, so that keys of runs from before there were such fields hold."""
+        return {
+            name: value for name, value in said(self).items() if (name, value) not in (("direction", "forward"), ("text", None))
+        }
 
 
 class Trained(Made):
@@ -50,6 +52,9 @@ class Trained(Made):
     exact: bool = False
     """Whether a corpus that gives fewer tokens than `vocab_size` is an error."""
 
+    text: CorpusPart | None = None
+    """The corpus it is trained on; left out: the recipe's.  Named, it gives recipes with different texts one tokenizer."""
+
     longest: ClassVar[int | None] = None  # characters of a word that is learned from whole; longer ones are cut, None: none is
 
     @abstractmethod
@@ -59,10 +64,15 @@ class Trained(Made):
     def settle(self, tokenizer: Any) -> None:
         """Called on the trained `tokenizers.Tokenizer`: what its training left to chance is decided here, in place."""
 
+    def contents(self) -> list[str]:
+        """The fingerprint of a text of its own."""
+        return [cast(Corpus, self.text).fingerprint()] if self.text else []
+
     def make(self, documents: Iterable[Document]) -> PreTrainedTokenizerFast:
         """Trains on the documents, streamed.  Raises OntogenyError if `exact` and the corpus gives fewer tokens than asked for."""
         tokenizer, trainer = self.pieces()
-        tokenizer.train_from_iterator(_texts(documents, self.longest), trainer)
+        own = cast(Corpus, self.text).documents() if self.text else documents
+        tokenizer.train_from_iterator(_texts(own, self.longest), trainer)
         self.settle(tokenizer)
         size = tokenizer.get_vocab_size()
         if self.exact and size < self.vocab_size:

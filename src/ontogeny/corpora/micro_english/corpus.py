@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count, repeat
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,10 +42,16 @@ class MicroEnglish(Kind):
     held_out: tuple[str, ...] = ()
     """Constructions that are never heard, by the name of their rule or of a paradigm that stands on it; their words are."""
 
+    often: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """How many times as frequent as by the grammar's weights a knob's occasions are, `{principle_A_domain_1/a: 5}`."""
+    paired: bool = False
+    """Each scene from random numbers of its own, so that two texts of one seed that differ in a knob differ in its occasions, and
+    in no other scene."""
+
     @model_validator(mode="after")
     def _consistent(self) -> MicroEnglish:
-        if self.rho or self.held_out:
-            found = mistakes(self.rho, self.without(), micro_english())
+        if self.rho or self.held_out or self.often:
+            found = mistakes(self.rho, self.without(), micro_english(), self.often)
             if found:
                 raise ValueError("; ".join(found))
         return self
@@ -77,21 +84,27 @@ class MicroEnglish(Kind):
 
     def _told(self) -> Iterator[tuple[Node, str]]:
         """Scenes and their texts, without end."""
-        random, written = Random(self.seed), 0
+        dice, written = self._dice(), 0
         for turn in turns(self.rho.values()):
             grammar = self._grammar(turn)
             while turn == 1 or written < turn * self.words:
-                scene = grammar.grow("Scene", random)
+                scene = grammar.grow("Scene", next(dice))
                 if not repetitive(scene):
                     text = spell(scene.words())
                     written += text.count(" ") + 1
                     yield scene, text
 
+    def _dice(self) -> Iterator[Random]:
+        """The random numbers of each scene in turn."""
+        if self.paired:
+            yield from (Random(f"{self.seed} {number}") for number in count())
+        yield from repeat(Random(self.seed))
+
     def _grammar(self, turn: float) -> Grammar:
         """The grammar of the phase that ends at this share of the stream."""
-        if not self.rho and not self.held_out:
+        if not self.rho and not self.held_out and not self.often:
             return micro_english(self.misleading)
-        return build(shares(self.rho, self.misleading, turn - 1e-9), self.without())
+        return build(shares(self.rho, self.misleading, turn - 1e-9), self.without(), often=self.often)
 
     def fingerprint(self) -> str:
         """A hash of the fields, the words, the rules and the code that expands them."""

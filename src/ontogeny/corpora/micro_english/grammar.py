@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 from random import Random
+from types import MappingProxyType
 
 from ontogeny.corpora.micro_english.derivation import Choice, Expansion, Node, Repeat, State, grow, measure
 from ontogeny.corpora.micro_english.lexicon import FormError, Ground, Lexicon, Word
@@ -51,6 +52,7 @@ class Grammar:
         category with weights such as `10*misleading`, its name begun with a small letter
     without: names of rules that are left out
     blind: features that are not looked at, so that nothing fails for their sake
+    often: how many times its weight a rule has that asks for a knob's occasions, by KNOB or KNOB/HALF
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Grammar:
         misleading: float | Share,
         without: Set[str] = frozenset(),
         blind: Set[str] = frozenset(),
+        often: Mapping[str, float] = MappingProxyType({}),
     ):
         self.lexicon = lexicon
         self.domains: dict[str, Mapping[str, float]] = {name: dict.fromkeys(values, 1.0) for name, values in lexicon.values.items()}
@@ -73,7 +76,7 @@ class Grammar:
         for rule in (rule for alternatives in self.rules.values() for rule in alternatives):
             self._check((Symbol("", rule.left), *rule.right))
         self.rules = {name: [rule for rule in own if rule.name not in without or not rule.name] for name, own in self.rules.items()}
-        self._blind = blind
+        self._blind, self._often = blind, often
         self._states: dict[tuple[str, Ground], State] = {}
         self._fired: Counter[int] = Counter()
 
@@ -189,7 +192,7 @@ class Grammar:
 
     def _weight(self, rule: Rule, category: str, features: Mapping[str, str]) -> float:
         if not rule.share:
-            return rule.weight
+            return rule.weight * prod(self._often.get(name, 1.0) for part in rule.right for name in occasions(part))
         misleading = self._misleading(knob_of(category), features.get("half"))
         return rule.weight * (misleading if rule.share == "misleading" else 1 - misleading)
 
@@ -283,6 +286,14 @@ class Grammar:
 def knob_of(category: str) -> str:
     """A category named after a paradigm -> the paradigm."""
     return category[0].lower() + category[1:]
+
+
+def occasions(part: Part) -> tuple[str, ...]:
+    """The names under which a constituent's occasions may be known: KNOB, and KNOB/HALF where it asks for one half."""
+    if not isinstance(part, Symbol):
+        return ()
+    halves = [half for name, value in part.features if name == "half" for half in value.among or ()]
+    return knob_of(part.name), *(f"{knob_of(part.name)}/{half}" for half in halves)
 
 
 def _rules(left: str, alternatives: Sequence[Mapping[str | float, str]], blind: Set[str]) -> list[Rule]:

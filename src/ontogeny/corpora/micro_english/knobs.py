@@ -45,11 +45,12 @@ def shares(knobs: Mapping[str, Rho], misleading: float, share: float) -> Share:
     return of
 
 
-def mistakes(knobs: Mapping[str, Rho], held_out: Iterable[str], grammar: Grammar) -> list[str]:
+def mistakes(knobs: Mapping[str, Rho], held_out: Iterable[str], grammar: Grammar, often: Iterable[str] = ()) -> list[str]:
     """What is wrong with the knobs, in words for people."""
     known = [name for knob, halves in grammar.knobs.items() for name in (knob, *(f"{knob}/{half}" for half in halves))]
     whole = list(grammar.knobs)
-    found = [f"rho has no knob {n!r}; {nearest(n, known if '/' in n else whole)}" for n in knobs if n not in known]
+    asked_for = [*(("rho", name) for name in knobs), *(("often", name) for name in often)]
+    found = [f"{f} has no knob {n!r}; {nearest(n, known if '/' in n else whole)}" for f, n in asked_for if n not in known]
     found += [
         f"rho sets both {name.partition('/')[0]} and its half {name}; set the whole or the halves"
         for name in knobs

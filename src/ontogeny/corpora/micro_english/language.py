@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -46,11 +47,13 @@ def build(
     without: Set[str] = frozenset(),
     blind: Set[str] = frozenset(),
     known: Set[str] | None = None,
+    often: Mapping[str, float] = MappingProxyType({}),
 ) -> Grammar:
-    """The grammar without the rules of these names, these features, and (if `known` is given) any other words than these."""
+    """The grammar without the rules of these names, these features, and (if `known` is given) any other words than these, with
+    the occasions of some knobs `often` times as frequent."""
     rules, lexicon = data("grammar.yaml"), Lexicon(data("lexicon.yaml"))
     lexicon = lexicon if known is None else lexicon.restricted(known)
-    grammar = Grammar(lexicon, rules["features"], rules["rules"], misleading, without, blind)
+    grammar = Grammar(lexicon, rules["features"], rules["rules"], misleading, without, blind, often)
     if known is None and not without and not blind:
         grammar.check("Scene")
     return grammar
