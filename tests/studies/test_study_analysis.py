@@ -438,6 +438,51 @@ def test_dev_loss_belongs_to_no_paradigm(tmp_path):
     assert one(found.effects, arm="all 1", measure="dev_loss")["mean"] == pytest.approx(4.0035)  # of the last checkpoint
 
 
+RELAXES = "P: {says: s, measure: margin, of: relaxation, since: 0.2, arms: [early 1], against: all 1, "
+RELAXES += "supported: {below: 0}, refuted: {above: -0.1}}"
+
+
+def relaxing(study, time, left=-0.4):
+    """Frames in which the margins of early 1 come nearer to those of all 1, from 3 nats below to `left`, by their step."""
+    frames = planned_study.frames(study)
+    share = (-(pl.col("step") - 10) / time).exp()
+    apart = pl.when(pl.col("arm") == "early 1").then(left + (-3 - left) * share).otherwise(0.0)
+    frames.curves = frames.curves.with_columns(margin=apart + 0.01 * pl.col("seed") * (pl.col("arm") == "early 1"))
+    return frames
+
+
+def test_what_is_left_of_an_early_difference_is_read_off_its_plateau(tmp_path):
+    study = with_predictions(tmp_path, RELAXES)
+    got = one(analyse(study, relaxing(study, 8.0)).claims, prediction="P", paradigm="binding")
+    assert got["estimate"] == pytest.approx(-0.4 + 0.035, abs=1e-3)  # the seeds' own are 0 to .07
+    assert (got["verdict"], got["seeds"], got["arm"]) == ("supported", 8, "early 1")
+    assert got["note"] == "from -3 with T = 8 steps, followed for 5 T"
+
+
+def test_nothing_is_decided_of_what_is_still_on_its_way(tmp_path):
+    study = with_predictions(tmp_path, RELAXES)
+    got = one(analyse(study, relaxing(study, 30.0)).claims, prediction="P", paradigm="binding")
+    assert got["verdict"] == "undecided"
+    assert "no plateau within 3 T" in got["note"]
+
+
+def test_a_relaxation_of_an_arm_without_seeds_waits(tmp_path):
+    study = with_predictions(tmp_path, RELAXES)
+    got = one(analyse(study, relaxing(study, 8.0).without(arm="early 1")).claims, prediction="P", paradigm="binding")
+    assert (got["verdict"], got["estimate"]) == ("undecided", None)
+
+
+def test_a_prediction_may_compare_with_another_arm_than_the_reference(tmp_path):
+    line = "P: {says: s, measure: late_accuracy, of: difference, arms: [all 1], supported: {above: 0}, refuted: {below: 0}%s}"
+    found = []
+    for folder, against in (("a", ""), ("b", ", against: all -1")):
+        (tmp_path / folder).mkdir()
+        study = with_predictions(tmp_path / folder, line % against)
+        claims = analyse(study, planned_study.frames(study, dose_effect, sd=0, noise=0)).claims
+        found.append(one(claims, prediction="P", paradigm="binding")["estimate"])
+    assert found == pytest.approx([0.1, 0.2])
+
+
 def test_flips_are_counted_against_the_same_seed_of_the_reference(tmp_path):
     line = "P4: {says: s, measure: verdict, of: change, arms: [all 1], supported: {above: 0.5}, refuted: {below: 0.5}}"
     study = with_predictions(tmp_path, line)

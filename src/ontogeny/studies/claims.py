@@ -16,6 +16,7 @@ from ontogeny.estimators.significance import Share, flips, holm
 from ontogeny.studies.estimates import Estimate, difference, mean_over, slope
 from ontogeny.studies.measures import Measures, Values
 from ontogeny.studies.plan import Analysis, Hypothesis, Prediction, Study
+from ontogeny.studies.relaxation import FOLLOWED, plateaus
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
@@ -89,6 +90,9 @@ def cells_of(study: Study, prediction: Prediction, measures: Measures) -> list[C
         return [Cell(None, None, notes=("there are no controls",), incomplete=True)]
     if prediction.of == "change":
         return [_change(study, prediction, measures, paradigm) for paradigm in paradigms]
+    if prediction.of == "relaxation":
+        cells = [_relaxed(study, prediction, measures, one, arm) for one in paradigms for arm in _others(study, prediction)]
+        return [_estimated(study, prediction, cell) for cell in cells]
     drawn = [_draw(study, prediction, measures, paradigm) for paradigm in paradigms]
     if prediction.combine == "mean":
         drawn = [[_mean([rows[index] for rows in drawn]) for index in range(len(drawn[0]))]]
@@ -114,8 +118,8 @@ def _draw(study: Study, prediction: Prediction, measures: Measures, paradigm: st
     values = measures.values(prediction.measure, paradigm)
     arms = [arm.name for arm in study.arms_of(prediction)]
     if prediction.of != "slope":
-        others = [arm for arm in arms if arm != study.file.reference]
-        return [_drawn(study, paradigm, arm, values, {study.file.reference: 0.0, arm: 1.0}, []) for arm in others]
+        base = study.base_of(prediction)
+        return [_drawn(study, paradigm, arm, values, {base: 0.0, arm: 1.0}, []) for arm in _others(study, prediction)]
     known = abscissa(study, prediction, measures, paradigm)
     unknown = [arm for arm in arms if arm not in known and values.there(arm)]
     over = {arm: known.get(arm, math.nan) for arm in arms if arm not in unknown}  # NaN: an arm without seeds, which is left out
@@ -135,9 +139,30 @@ def _drawn(
         if np.ptp(list(present.values())) < 1e-9:
             notes.append(f"no slope over what is {next(iter(present.values())):.3g} in every arm")
         else:
-            found = slope(values, present) if arm is None else difference(values, arm, study.file.reference)
+            found = slope(values, present) if arm is None else difference(values, arm, next(iter(over)))
             notes += _unpaired(study.file.seeds, found, values, list(present)) + _censored(found, values, list(present))
     return Cell(paradigm, arm, None, None, tuple(notes), bool(unread), found if found is not None and found.seeds else None)
+
+
+def _relaxed(study: Study, prediction: Prediction, measures: Measures, paradigm: str, arm: str) -> Cell:
+    """What is left in the end of an arm's difference; nothing is decided of one that was not followed to its plateau."""
+    base = study.base_of(prediction)
+    seeds, steps, gaps = measures.apart(paradigm, arm, base)
+    late = steps >= float(prediction.since or 0) * steps.max(initial=0)
+    if not len(seeds) or late.sum() < 4:
+        return Cell(paradigm, arm, notes=("no seeds, or fewer than four checkpoints after the texts are alike",), incomplete=True)
+    moments = steps[late] - float(prediction.since or 0) * steps[-1]
+    comparison, found = plateaus(seeds, moments, gaps[:, late])
+    notes = [f"from {found.start:.2g} with T = {found.time:.3g} steps, followed for {moments[-1] / found.time:.2g} T"]
+    notes += (
+        [] if found.reached else [f"no plateau within {FOLLOWED:g} T: what is left cannot be told from what is still on its way"]
+    )
+    return Cell(paradigm, arm, None, None, tuple(notes), not found.reached, comparison)
+
+
+def _others(study: Study, prediction: Prediction) -> list[str]:
+    """The arms that a prediction compares with its reference."""
+    return [arm.name for arm in study.arms_of(prediction) if arm.name != study.base_of(prediction)]
 
 
 def _mean(drawn: Sequence[Cell]) -> Cell:
@@ -164,22 +189,22 @@ def _estimated(study: Study, prediction: Prediction, cell: Cell) -> Cell:
 
 
 def _change(study: Study, prediction: Prediction, measures: Measures, paradigm: str) -> Cell:
-    verdicts = measures.verdicts(paradigm)
-    others = [arm.name for arm in study.arms_of(prediction) if arm.name != study.file.reference]
-    unread = [arm for arm in (study.file.reference, *others) if not any((arm, seed) in verdicts for seed in study.file.seeds)]
+    verdicts, base = measures.verdicts(paradigm), study.base_of(prediction)
+    others = _others(study, prediction)
+    unread = [arm for arm in (base, *others) if not any((arm, seed) in verdicts for seed in study.file.seeds)]
     present = [arm for arm in others if arm not in unread]
-    paired = [seed for seed in study.file.seeds if all((arm, seed) in verdicts for arm in (study.file.reference, *present))]
+    paired = [seed for seed in study.file.seeds if all((arm, seed) in verdicts for arm in (base, *present))]
     arm = others[0] if len(others) == 1 else None
     notes = [f"no seeds yet: {_names(unread)}"] if unread else []
     if left := [str(seed) for seed in study.file.seeds if seed not in paired]:
         notes.append(f"seeds left out, as not every arm has them: {', '.join(left)}")
     if not present or not paired:
         return Cell(paradigm, arm, notes=tuple(notes), incomplete=bool(unread))
-    flipped = [float(np.mean([verdicts[one, seed] != verdicts[study.file.reference, seed] for one in present])) for seed in paired]
-    notes += _over_all(study.file.reference, measures.overall_verdicts(paradigm), present)
+    flipped = [float(np.mean([verdicts[one, seed] != verdicts[base, seed] for one in present])) for seed in paired]
+    notes += _over_all(base, measures.overall_verdicts(paradigm), present)
     if len(paired) > 1:
-        share = disagreement(verdicts, study.file.reference, paired)
-        notes.append(f"two seeds of {study.file.reference!r} differ in {share:.0%} of comparisons")
+        share = disagreement(verdicts, base, paired)
+        notes.append(f"two seeds of {base!r} differ in {share:.0%} of comparisons")
     return Cell(paradigm, arm, Share(float(np.mean(flipped)), tuple(paired)), None, tuple(notes), bool(unread))
 
 

@@ -82,6 +82,16 @@ class Measures:
         found = dict(own.select("arm", "bigram margin").iter_rows())
         return {arm: found[arm] for arm in self.arms if arm in found}
 
+    def apart(self, paradigm: str, arm: str, reference: str) -> tuple[list[int], Floats, Floats]:
+        """Seeds, steps, and (seeds, steps) how far the arm's mean margin is from the reference's, where both were read."""
+        curves = self._curves.get(paradigm, self.frames.curves.clear()).select("arm", "seed", "step", "margin")
+        both = [curves.filter(arm=name).rename({"margin": name}).drop("arm") for name in (arm, reference)]
+        joined = both[0].join(both[1], on=["seed", "step"]).with_columns(gap=pl.col(arm) - pl.col(reference))
+        wide = joined.pivot(on="step", index="seed", values="gap", sort_columns=True).sort("seed").drop_nulls()
+        steps = np.array([int(name) for name in wide.columns[1:]], dtype=np.float64)
+        order = np.argsort(steps)
+        return wide["seed"].to_list(), steps[order], wide.drop("seed").to_numpy()[:, order]
+
     def verdicts(self, paradigm: str) -> dict[tuple[str, int], str]:
         """The verdict by arm and seed."""
         own = self._verdicts.get(paradigm)

@@ -14,7 +14,7 @@ from ontogeny.recipe import LONGEST_NAME, MOST_TRIES, Part, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 
-MEASURES = ("early_margin", "late_margin", "early_accuracy", "late_accuracy", "learned_at", "dev_loss", "verdict")
+MEASURES = ("early_margin", "late_margin", "early_accuracy", "late_accuracy", "learned_at", "dev_loss", "verdict", "margin")
 
 
 def _known_measure(name: str) -> str:
@@ -87,12 +87,18 @@ class Prediction(Part):
     """The sentence."""
     measure: Measure
     """What is measured.  learned_at: tokens until learned, up to the end of training.  verdict: goes with `of: change`.
-    INSTRUMENT.COLUMN, such as rules.ood_rule1: what an instrument of the recipe reads at the last checkpoint."""
-    of: Literal["slope", "difference", "equivalence", "change"]
+    margin: at every checkpoint; goes with `of: relaxation`.  INSTRUMENT.COLUMN, such as rules.ood_rule1: what an instrument of the
+    recipe reads at the last checkpoint."""
+    of: Literal["slope", "difference", "equivalence", "change", "relaxation"]
     """slope: of the measure on `over`, within seeds.  difference, equivalence: each arm minus the reference, seed by seed.
-    change: share of seeds whose verdict is not the one that the reference gives the same seed."""
+    change: share of seeds whose verdict is not the one that the reference gives the same seed.  relaxation: what is left in the
+    end, D(inf), of each arm minus the reference from `since` on, where their texts are alike."""
     over: str | None = None
     """What a slope is over: bigram_margin (measured in the edited text, nats), or a factor whose levels are numbers."""
+    since: float | None = Field(None, ge=0, lt=1)
+    """Of a relaxation: the share of training after which the arms differ in nothing."""
+    against: str | None = None
+    """The arm that others are compared with; left out: the study's reference."""
     arms: tuple[str, ...] = ("*",)
     """Patterns of arm names; the reference is always included."""
     paradigms: Literal["named", "controls"] | tuple[str, ...] = "named"
@@ -110,6 +116,8 @@ class Prediction(Part):
             raise ValueError("a slope needs `over`: bigram_margin or a factor" if self.of == "slope" else "`over` is for of: slope")
         if (self.of == "change") != (self.measure == "verdict"):
             raise ValueError("of: change goes with measure: verdict, and no other does")
+        if not (self.of == "relaxation") == (self.since is not None) == (self.measure == "margin"):
+            raise ValueError("of: relaxation goes with measure: margin and since: 0.4, a share of training, and no other does")
         if self.of == "equivalence" and self.supported.side != "within":
             raise ValueError("an equivalence is supported within a margin: supported: {within: ...}")
         if self.combine == "mean" and self.measure == "verdict":
@@ -307,9 +315,13 @@ class Study:
             raise OntogenyError(f"{self.file.name} has no arm {name!r}; {nearest(name, [arm.name for arm in self.arms])}")
         return found
 
+    def base_of(self, prediction: Prediction) -> str:
+        """The arm that a prediction compares others with."""
+        return prediction.against or self.file.reference
+
     def arms_of(self, prediction: Prediction) -> tuple[Arm, ...]:
         """The arms that a prediction is about, the reference among them, in the study's order."""
-        wanted = {self.file.reference}.union(*map(self.names_meant, prediction.arms))
+        wanted = {self.base_of(prediction)}.union(*map(self.names_meant, prediction.arms))
         return tuple(arm for arm in self.arms if arm.name in wanted)
 
     def names_meant(self, pattern: str) -> set[str]:

@@ -186,9 +186,10 @@ def _design(
     rows = _rows(study, prediction, controls)
     if prediction.of == "change":
         return Design(prediction, rows, np.array([0.0, 1.0]), 0.0, correlation)
-    if prediction.measure not in sd:
-        raise OntogenyError(f"how much {prediction.measure} varies over seeds is not known; give earlier runs")
-    return Design(prediction, rows, _abscissa(study, prediction, abscissae), sd[prediction.measure], correlation)
+    measure = "late_margin" if prediction.of == "relaxation" else prediction.measure  # what is left in the end is a late margin
+    if measure not in sd:
+        raise OntogenyError(f"how much {measure} varies over seeds is not known; give earlier runs")
+    return Design(prediction, rows, _abscissa(study, prediction, abscissae), sd[measure], correlation)
 
 
 def _rows(study: Study, prediction: Prediction, controls: int | None) -> int:
@@ -206,7 +207,7 @@ def _rows(study: Study, prediction: Prediction, controls: int | None) -> int:
 
 def _abscissa(study: Study, prediction: Prediction, abscissae: Mapping[str, Mapping[str, float]]) -> Floats:
     arms = study.arms_of(prediction)
-    arms = tuple(sorted(arms, key=lambda arm: arm.name != study.file.reference))
+    arms = tuple(sorted(arms, key=lambda arm: arm.name != study.base_of(prediction)))
     if prediction.of != "slope":
         return np.array([0.0] + [1.0] * (len(arms) - 1))
     if prediction.over != "bigram_margin":

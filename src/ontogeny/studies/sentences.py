@@ -22,6 +22,7 @@ MEASURES = {  # what a measure is called, and its unit
     "learned_at": ("tokens until learned", "tokens"),
     "dev_loss": ("dev loss", "nats per token"),
     "verdict": ("verdict", ""),
+    "margin": ("margin", "nats"),
 }
 
 
@@ -58,6 +59,8 @@ def measured(prediction: Prediction) -> str:
     name, unit = MEASURES.get(prediction.measure, (prediction.measure, ""))
     if prediction.of == "change":
         return "share of seeds whose verdict is not the reference's"
+    if prediction.of == "relaxation":
+        return f"{name} ({unit}), minus the reference's, in the end"
     if prediction.of == "slope":
         over = "bigram margin (nats)" if prediction.over == "bigram_margin" else str(prediction.over)
         return f"slope of {name}{f' ({unit})' if unit else ''} over {over}"

@@ -64,6 +64,7 @@ def _check(study: Study) -> None:
     study.arm(study.file.reference)
     names = [arm.name for arm in study.arms]
     for key, prediction in study.file.predictions.items():
+        study.arm(study.base_of(prediction))
         arms = study.arms_of(prediction)
         for pattern in prediction.arms:
             if not study.names_meant(pattern):
