@@ -422,6 +422,8 @@ def study_check(
     display.power(found.power)
     for line in found.unsaid:
         display.warn(f"changed since it was registered: {line}")
+    for line in found.doubts:
+        display.warn(line)
     print(found.cost or "nothing is missing")
 
 

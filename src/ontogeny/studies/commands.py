@@ -14,7 +14,7 @@ from ontogeny import store
 from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.studies import power, registration, running, study_file
+from ontogeny.studies import design, power, registration, running, study_file
 from ontogeny.studies.analysis import Analysed, analyse
 from ontogeny.studies.cost import Cost, cost
 from ontogeny.studies.gathering import arms_of, gather
@@ -68,13 +68,18 @@ class StudyForecast:
     power: pl.DataFrame
     cost: Cost | None  # None: nothing is missing
     unsaid: list[str]  # changes since it was registered
+    doubts: list[str]  # what keeps it from deciding whatever comes out
 
 
 def check(
     study: Study, root: Path, earlier: Sequence[Path] = (), jobs: int | None = None, display: Display = QUIET
 ) -> StudyForecast:
-    """Power by simulation, and cost by a short trial.  `earlier`: runs, or studies, that say how much seeds vary."""
+    """Power by simulation, and cost by a short trial.  `earlier`: runs, or studies, that say how much seeds vary.
+
+    Raises OntogenyError for arms that cannot be told apart once their texts are made, and for tokenizers that differ unsaid.
+    """
     folder = root / study.file.name
+    design.check_made(study)
     todo = running.missing(study, folder)
     trained = [len(study.file.seeds) - sum(piece.arm.name == arm.name for piece in todo) for arm in study.arms]
     return StudyForecast(
@@ -82,6 +87,7 @@ def check(
         power_of(study, folder, earlier),
         cost(study, todo, jobs or running.at_once(), display) if todo else None,
         registration.unsaid(folder, study) if (folder / registration.FILE).exists() else [],
+        design.doubts(study, [run for path in (*earlier, folder) for run in _as_the_reference(path, study)]),
     )
 
 
@@ -106,6 +112,12 @@ def _own_sd(study: Study, folder: Path) -> dict[str, float] | None:
         return None
 
 
+def _as_the_reference(given: Path, study: Study) -> list[RunFolder]:
+    """A run, or of a study the arm that is called as the reference is."""
+    arm = running.path_of(given, study.arm(study.file.reference))
+    return [RunFolder(path) for path in (arm, given) if (path / "lineage.json").exists()]
+
+
 def _runs_in(given: Path) -> list[Path]:
     """A run, or the arms of a study."""
     return sorted(given.glob("arms/*")) if (given / WRITTEN).exists() else [given]
@@ -122,6 +134,8 @@ def run(study: Study, root: Path, jobs: int | None = None, display: Display = QU
         temporary.write_text(study_file.dump(study), encoding="utf-8")
     for line in said.says():
         display.say(line)
+    for line in design.doubts(study, _as_the_reference(folder, study)):
+        display.warn(line)
     if todo := running.missing(study, folder):
         display.say(f"{study.file.name}: {cost(study, todo, jobs or running.at_once(), display)}")
     running.run_arms(study, folder, display, jobs)

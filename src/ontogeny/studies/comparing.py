@@ -67,8 +67,8 @@ def differences(arms: Sequence[ReadArm], reference: str) -> list[str]:
 
 
 def tokenizer(run: RunFolder) -> str | None:
-    """A hash of the tokenizer's files; None where it is not there."""
-    files = sorted(path for path in run.tokenizer.glob("*") if path.is_file())
+    """A hash of the tokenizer's files; None where it is not there.  `key.json` is about the text, which may differ."""
+    files = sorted(path for path in run.tokenizer.glob("*") if path.is_file() and path.name != "key.json")
     return content_key([(path.name, file_hash(path)) for path in files]) if files else None
 
 

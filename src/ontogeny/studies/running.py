@@ -16,6 +16,7 @@ from ontogeny.laboratory import Run
 from ontogeny.recipe import dump
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
+from ontogeny.studies.design import check_made
 from ontogeny.studies.plan import Arm, Study
 from ontogeny.work.local import workers
 
@@ -33,7 +34,7 @@ def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | N
 
     Each arm's text is made before its first training.  Trainings go by priority, and within it seed by seed, so that what there
     is at any moment can be compared within seeds.  Raises OntogenyError that names every arm and seed that failed, after all
-    others have ended.
+    others have ended, and for a design that `check_made` refuses, before anything is trained.
     """
     jobs = jobs or at_once()
     arms = sorted(study.arms, key=lambda arm: arm.priority)
@@ -46,6 +47,7 @@ def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | N
         pool = held.enter_context(_workers(jobs))
         begin(arms, folder)
         _in_turn(pool, display, "arms made ready", {name: partial(make_ready, path, jobs) for name, path in paths.items()})
+        check_made(study, folder)
         todo = missing(study, folder)
         work = {f"{one.arm.name}, seed {one.seed}": partial(train_and_read, paths[one.arm.name], one.seed, jobs) for one in todo}
         _in_turn(pool, display, "arms x seeds", work, len(arms) * len(study.file.seeds) - len(todo))
