@@ -175,7 +175,9 @@ class Run(OpenedRun):
             chosen = [self._instrument(one) for one in instruments or self._known()]
             self.readings.check(chosen)
             troubles = read_all(self.readings, again, jobs, instruments=chosen)
-            known = self.folder.lineage().get("warnings", [])  # of what is not read now: they still hold
+            before = [line for text in self.folder.lineage().get("warnings", []) for line in text.splitlines()]
+            now = [f"the instrument {one.name} " for one in chosen]
+            known = [line for line in before if not any(name in line for name in now)]  # of what is not read now: they still hold
             self.folder.note(warnings=list(dict.fromkeys([*known, *troubles])))
         if troubles:
             raise OntogenyError("\n".join(troubles))

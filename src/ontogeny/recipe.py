@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -96,12 +97,19 @@ def _bounded(part: Any) -> Any:
     return part
 
 
+def _named_alone(part: Any) -> Any:
+    """The instrument, if its tables are not filed under another's name: the dev loss is read in every run."""
+    if part.name != part.kind and part.name.casefold() in registry.names("instrument"):
+        raise ValueError(f"{part.kind} calls itself {part.name!r}, which is the name of another instrument")
+    return part
+
+
 CorpusPart = Annotated[SerializeAsAny[Kind], _from_registry("corpus")]
 TokenizerPart = Annotated[SerializeAsAny[Kind], _from_registry("tokenizer")]
 ArchitecturePart = Annotated[SerializeAsAny[Kind], _from_registry("architecture")]
 SuitePart = Annotated[SerializeAsAny[Kind], _from_registry("suite")]
 InterventionPart = Annotated[SerializeAsAny[Kind], _from_registry("intervention")]
-InstrumentPart = Annotated[SerializeAsAny[Any], _from_registry("instrument")]
+InstrumentPart = Annotated[SerializeAsAny[Any], _from_registry("instrument"), AfterValidator(_named_alone)]
 
 
 class Training(Part):

@@ -107,7 +107,7 @@ def former(room: str) -> Callable[[str], Any]:
 
 def names(kind: str) -> list[str]:
     """The names a recipe may use for `kind`, ours first and then those of installed packages."""
-    return [*TABLES[kind], *(point.name for point in entry_points(group=f"ontogeny.{kind}"))]
+    return list(dict.fromkeys([*TABLES[kind], *(point.name for point in entry_points(group=f"ontogeny.{kind}"))]))
 
 
 def nearest(word: str, words: list[str]) -> str:
@@ -117,10 +117,19 @@ def nearest(word: str, words: list[str]) -> str:
 
 
 def load(kind: str, name: str) -> Any:
-    """What `name` stands for.  Raises OntogenyError with the nearest valid name if there is none."""
+    """What `name` stands for.
+
+    Raises OntogenyError with the nearest valid name if there is none, and for one that two packages give or that does not load.
+    """
     if name in TABLES[kind]:
         module, attribute = TABLES[kind][name].split(":")
         return getattr(import_module(module), attribute)
-    for point in entry_points(group=f"ontogeny.{kind}", name=name):
-        return point.load()
+    places = sorted({point.value: point for point in entry_points(group=f"ontogeny.{kind}", name=name)}.items())
+    if len(places) > 1:
+        raise OntogenyError(f"two packages have the {kind} {name!r}: {' and '.join(value for value, _ in places)}; uninstall one")
+    for value, point in places:
+        try:
+            return point.load()
+        except Exception as error:  # whatever the package's own code raises
+            raise OntogenyError(f"the {kind} {name!r} does not load from {value} ({type(error).__name__}: {error})") from error
     raise OntogenyError(f"no {kind} is called {name!r}; {nearest(name, names(kind))}")

@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from ontogeny import recipe as recipes
+from ontogeny import registry
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.tables import InstrumentTables, names, tables_of
@@ -21,7 +22,6 @@ from ontogeny.pages.panel import Clock, Panel
 from ontogeny.pages.words import count, enumerated
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError
-from ontogeny.registry import nearest
 from ontogeny.scoring import settled
 from ontogeny.store import RunFolder, fault, read_table, score_key, table_metadata
 from ontogeny.trajectories import Timeline
@@ -43,6 +43,7 @@ class Results:
         self.folder = folder
         self._frames: dict[str, pl.DataFrame | None] = {}
         self._broken: dict[str, str] = {}
+        self._tables: dict[str, InstrumentTables | None] = {}
 
     @property
     def broken(self) -> Mapping[str, str]:
@@ -144,7 +145,7 @@ class Results:
     @cached_property
     def dev(self) -> pl.DataFrame | None:
         """seed, step, loss: nats a token of held-out text, at each checkpoint."""
-        tables = self.tables.get(DevLoss.NAME)
+        tables = self._tables_of(DevLoss.NAME)
         found = None if tables is None else tables.frame.select("seed", "step", loss="dev").sort("seed", "step").collect()
         return None if found is None or found.is_empty() else found
 
@@ -216,31 +217,49 @@ class Results:
     @cached_property
     def tables(self) -> dict[str, InstrumentTables]:
         """What each instrument read, lazily, by its name."""
-        found: dict[str, InstrumentTables] = {}
-        for name in names(self.folder):
+        return {name: tables for name in self._readers if (tables := self._tables_of(name)) is not None}
+
+    @cached_property
+    def _readers(self) -> list[str]:
+        return names(self.folder)
+
+    def _tables_of(self, name: str) -> InstrumentTables | None:
+        """What one instrument read, or None; no other's files are opened for it."""
+        if name not in self._tables:
+            self._tables[name] = None
             with self.leaving_out(name):
-                if (tables := tables_of(self.folder, name)) is not None:
-                    found[name] = tables
-        return found
+                self._tables[name] = tables_of(self.folder, name) if name in self._readers else None
+        return self._tables[name]
 
     def table(self, name: str) -> pl.LazyFrame:
         """What an instrument read: seed, step and its columns.  Raises OntogenyError that says how it is made."""
-        if name in self.broken:
-            raise OntogenyError(f"{self.folder.path}: {self.broken[name]}")
-        if name not in self.tables:
-            known = [name for name in self.tables if name != DevLoss.NAME]
-            hint = nearest(name, known) if known else "no instrument has read this run"
-            raise OntogenyError(f"{name} has not read {self.folder.path}; ontogeny read {self.folder.path} --with {name} ({hint})")
-        return self.tables[name].frame
+        return self._read_by(name).frame
+
+    def _read_by(self, name: str) -> InstrumentTables:
+        tables = self._tables_of(name)
+        if name in self._broken:
+            raise OntogenyError(f"{self.folder.path}: {self._broken[name]}")
+        if tables is None:
+            known = list(dict.fromkeys([*self._readers, *registry.names("instrument")]))
+            hint = "" if name in known else f" ({registry.nearest(name, known)})"
+            raise OntogenyError(f"{name} has not read {self.folder.path}; ontogeny read {self.folder.path} --with {name}{hint}")
+        return tables
+
+    def why_empty(self, name: str) -> str | None:
+        """Why an instrument's frame has no rows: it is broken, does not apply or found nothing; None where it has read nothing."""
+        if (tables := self._tables_of(name)) is None or name in self.broken:
+            return self.broken.get(name)
+        return tables.reason or f"{name} has read this run and found nothing in it"
 
     def folds(self, name: str) -> dict[str, pl.DataFrame]:
         """What an instrument says of all checkpoints together, a table each by name; nothing where it read nothing.
 
         Raises OntogenyError as `table` does, and where the instrument can make nothing of these checkpoints.
         """
-        frame = self.table(name).collect()
+        tables = self._read_by(name)
+        frame = tables.frame.collect()
         try:
-            return {} if frame.is_empty() else self.tables[name].instrument.fold(frame, self.clock)
+            return {} if frame.is_empty() else tables.instrument.fold(frame, self.clock)
         except OntogenyError:
             raise
         except Exception as error:  # of somebody else's instrument
@@ -257,11 +276,11 @@ class Results:
         """
         place, *chosen = said.split("@")
         name, _, column = place.partition(".")
-        frame = self.table(name)
-        declared = self.tables[name].instrument.columns
+        tables = self._read_by(name)
+        frame, declared = tables.frame, tables.instrument.columns
         values = [known for known, one in declared.items() if not one.index]
         if column not in values:
-            raise OntogenyError(f"{said}: {name} has no column {column!r}; {nearest(column, values)}")
+            raise OntogenyError(f"{said}: {name} has no column {column!r}; {registry.nearest(column, values)}")
         for choice in chosen:
             index, _, value = choice.partition("=")
             if index not in declared or not declared[index].index:
@@ -296,6 +315,14 @@ class Results:
                 found.append(tables.instrument)
         return found
 
+    def unread(self) -> list[Instrument]:
+        """The instruments that the recipe lists and that have read nothing; what is wrong with others stands in `broken`."""
+        found: list[Instrument] = []
+        for part in self.settings.get("instruments") or ():
+            with self.leaving_out(str(part.get("kind") if isinstance(part, Mapping) else part)):
+                found.append(recipes.instrument(part))
+        return [one for one in found if one.name not in self._readers]
+
     # --- frames by name, for figures ------------------------------------------------------------------------------
 
     def frame(self, name: str) -> pl.DataFrame | None:
@@ -311,10 +338,10 @@ class Results:
         if name in ("curves", "verdicts", "losses", "dev"):
             found: pl.DataFrame | None = getattr(self, name)
             return None if found is None or found.is_empty() else found
-        if name in self.tables:
-            return self.tables[name].frame.collect()
+        if (tables := self._tables_of(name)) is not None:
+            return tables.frame.collect()
         instrument, _, fold = name.partition(".")
-        if fold and instrument in self.tables:
+        if fold and self._tables_of(instrument) is not None:
             return self.folds(instrument).get(fold)
         path = self.folder.evidence(name)
         return read_table(path).filter(PART.get(name, True)) if path.exists() else None
@@ -398,12 +425,8 @@ class Results:
     def _readings_left_out(self) -> list[str]:
         """Tables that do not belong to the others, and instruments that do not apply, have not read or cannot be shown."""
         notes = [f"{tables.reason}." for tables in self.tables.values() if tables.reason]
-        for part in self.settings.get("instruments") or ():
-            kind = part.get("kind") if isinstance(part, Mapping) else part
-            if str(kind) not in self.tables and not self.curves.is_empty():
-                notes.append(
-                    f"{kind}, which the recipe lists, has not read this run: ontogeny read {self.folder.path} --with {kind}."
-                )
+        for one in self.unread() if not self.curves.is_empty() else ():
+            notes.append(f"{one.name}, which the recipe lists, has not read this run: ontogeny read {self.folder.path}.")
         for name, tables in self.tables.items():
             if tables.others:
                 notes.append(

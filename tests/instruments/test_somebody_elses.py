@@ -30,6 +30,7 @@ from typing import Literal
 import polars as pl
 
 from ontogeny.instruments import Column, Instrument
+from ontogeny.pages.panel import Panel
 
 
 class Pulse(Instrument):
@@ -59,11 +60,37 @@ class Heads(Instrument):
     def read(self, subject):
         rows = [(layer, head, (layer + head) / 12) for layer in range(6) for head in range(8)]
         return pl.DataFrame(rows, schema=["layer", "head", "attention"], orient="row")
+
+
+class Silent(Pulse):
+    kind: Literal["silent"] = "silent"
+
+    def read(self, subject):
+        return pl.DataFrame(schema={"beats": pl.Float64})
+
+
+class Usurper(Pulse):
+    kind: Literal["usurper"] = "usurper"
+
+    @property
+    def name(self):
+        return "loss"
+
+
+class Cartographer(Pulse):
+    kind: Literal["cartographer"] = "cartographer"
+
+    def panels(self):
+        return (Panel(name="map", needs=("cartographer",), draw=None),)
 '''
 ENTRY_POINTS = """
 [ontogeny.instrument]
 pulse = somebodys_pulse:Pulse
 heads = somebodys_pulse:Heads
+silent = somebodys_pulse:Silent
+usurper = somebodys_pulse:Usurper
+cartographer = somebodys_pulse:Cartographer
+gone = nobodys_pulse:Pulse
 """
 
 
@@ -186,4 +213,72 @@ def test_the_help_lists_it(installed):
     asked = [sys.executable, "-m", "ontogeny", "read", "--help"]
     said = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=True, env=environment).stdout
     assert re.search(r"An instrument: loss, rules, .*pulse.*; left out", " ".join(said.split()))
-    assert registry.names("instrument")[-2:] == ["pulse", "heads"]
+    assert registry.names("instrument")[4:6] == ["pulse", "heads"]
+
+
+def test_none_passes_for_another(installed, tmp_path, monkeypatch):
+    with pytest.raises(OntogenyError, match="usurper calls itself 'loss', which is the name of another instrument"):
+        tiny.recipe("instruments=[usurper]")
+    with pytest.raises(OntogenyError, match=r"'gone' does not load from nobodys_pulse:Pulse .*No module named"):
+        tiny.recipe("instruments=[gone]")
+    about = tmp_path / "second" / "second-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: second\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[ontogeny.instrument]\npulse = seconds_pulse:Pulse\n")
+    monkeypatch.syspath_prepend(str(about.parent))
+    with pytest.raises(
+        OntogenyError, match="two packages have the instrument 'pulse': seconds_pulse:Pulse and somebodys_pulse:Pulse"
+    ):
+        tiny.recipe("instruments=[pulse]")
+    assert registry.names("instrument").count("pulse") == 1
+
+
+def test_its_figure_takes_no_other_figures_place(run):
+    run.read(["cartographer"], jobs=1)
+    assert run.figure("map") is not None
+    assert "cartographer is left out: its figure &#39;map&#39; has the name of another" in run.write_report().read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_figure_without_rows_says_why(run):
+    run.read(["silent"], jobs=1)
+    with pytest.raises(OntogenyError, match="silent has read this run and found nothing in it"):
+        run.figure("silent.beats")
+    Run.begin(tiny.recipe("instruments=[pulse]"), run.folder.path.parent)
+    with pytest.raises(OntogenyError, match=r"no table pulse.*ontogeny read RUN --with pulse makes it"):
+        run.figure("pulse.beats")
+    with pytest.raises(OntogenyError, match=r"heads has not read .*/tiny; ontogeny read .*/tiny --with heads$"):
+        run.reading("heads")
+    with pytest.raises(OntogenyError, match=r"puls has not read .*/tiny --with puls \(did you mean 'pulse'\?\)$"):
+        run.reading("puls")
+
+
+def test_one_number_opens_one_instruments_tables(run, monkeypatch):
+    run.read(["pulse", "heads"], jobs=1)
+    asked, known = [], store.table_metadata
+    monkeypatch.setattr(store, "table_metadata", lambda path: asked.append(path.parent.name) or known(path))
+    assert len(run.reading("pulse").collect()) == 2 * len(tiny.TRAINED)
+    assert set(asked) == {"pulse"}
+
+
+def test_a_warning_goes_with_what_it_was_about(run, monkeypatch):
+    def failing(self, subject):
+        raise ValueError("a weak heart")
+
+    pulse = registry.load("instrument", "pulse")
+    with monkeypatch.context() as patched:
+        patched.setattr(pulse, "read", failing)
+        with pytest.raises(OntogenyError, match="a weak heart"):
+            run.read(["pulse"], jobs=1)
+    assert run.folder.lineage()["warnings"]
+    run.read(["pulse"], jobs=1)
+    assert run.folder.lineage()["warnings"] == []
+
+
+@pytest.mark.parametrize("measure", ["heads.attention", "heads.attention@layer=2", "heads.attention@layer=2@head=4@word=1"])
+def test_a_study_that_leaves_an_index_open_is_refused_before_it_trains(installed, tmp_path, measure):
+    (tmp_path / "tiny.yaml").write_text(tiny.RECIPE)
+    (tmp_path / "beating.yaml").write_text(STUDY.replace("heads.attention@layer=2@head=4", measure))
+    with pytest.raises(OntogenyError, match=r"heads reads attention by @layer=\.\.\., @head=\.\.\."):
+        study_file.load(tmp_path / "beating.yaml")

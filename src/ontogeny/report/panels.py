@@ -32,14 +32,17 @@ SMALL = 150  # pixels, the height of a paradigm's figures
 
 def panels_of(results: Results) -> list[Panel]:
     """Every figure that a run can have, in the order of the page."""
-    read = results.instruments()
+    read = [*results.instruments(), *results.unread()]
     there = {one.name for one in read}
     listed = [registry.load("instrument", name)() for name in WITH_EVIDENCE if name not in there]
-    found = list(BUILT_IN)
+    found = {panel.name: panel for panel in BUILT_IN}
     for instrument in (*read, *listed):
         with results.leaving_out(instrument.name):
-            found += instrument.panels()
-    return found
+            own = {panel.name: panel for panel in instrument.panels()}
+            if twice := next((name for name in own if name in found), None):
+                raise OntogenyError(f"its figure {twice!r} has the name of another; INSTRUMENT.FIGURE is a name of its own")
+            found |= own
+    return list(found.values())
 
 
 def figure(
@@ -66,7 +69,7 @@ def figure(
 
 
 def _drawn(results: Results, panel: Panel, frames: Frames, options: dict[str, Any]) -> alt.Chart:
-    if (said := results.broken.get(lacks(panel, frames) or "")) is not None:
+    if said := results.why_empty(lacks(panel, frames) or ""):
         raise OntogenyError(said)
     return chart(panel, frames, results.clock, **options)
 

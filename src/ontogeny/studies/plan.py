@@ -302,6 +302,11 @@ class Study:
                 f"{self.source}: the instrument {name} has no column {column!r}; "
                 f"{nearest(column, [known for known, one in columns.items() if not one.index])}"
             )
+        indexes = {index for index, one in columns.items() if one.index}
+        chosen = {choice.partition("=")[0] for choice in measure.split("@")[1:]}
+        if wrong := sorted(chosen - indexes) or sorted(indexes - chosen - {"suite", "paradigm"}):
+            one_of = ", ".join(f"@{index}=..." for index in columns if index in indexes) or "no index"
+            raise OntogenyError(f"{self.source}: {measure}: {name} reads {column} by {one_of}; wrong or open: {wrong[0]}")
         return "paradigm" in columns
 
     def effect_of(self, name: str) -> float | None:
