@@ -121,10 +121,21 @@ TEXT = "the dog sees a cat .\na bird sings .\nthe cat hears my horse .\n"
 
 
 def make(base: Path) -> None:
-    """A recipe with its text and pairs, a study, a table of accuracies, a finished run with its evidence, a model."""
+    """What `write` writes, a finished run with its evidence, another one, and a model."""
     from ontogeny.laboratory import Run, run
     from ontogeny.readers import score_one
 
+    write(base)
+    here: Run = run(base / "recipe.yaml", base / "runs")
+    here.examine(2)
+    here.write_report()
+    shutil.copytree(here.folder.path, base / "second")
+    shutil.copytree(here.folder.checkpoint(0, 4), base / "model")
+    score_one(base / "model", "table", base / "pairs.csv", base / "scores.parquet", device="cpu")
+
+
+def write(base: Path) -> None:
+    """A recipe with its text and pairs, a study, and a table of accuracies."""
     (base / "text").mkdir(parents=True)
     (base / "text" / "a.txt").write_text(TEXT * 60, encoding="utf-8")
     (base / "text" / "b.txt").write_text("my horse sleeps .\n" * 40, encoding="utf-8")
@@ -135,12 +146,6 @@ def make(base: Path) -> None:
     (base / "accuracies.csv").write_text("\n".join(["paradigm,step,seed,accuracy", *rows]) + "\n", encoding="utf-8")
     (base / "recipe.yaml").write_text(RECIPE.format(base=base), encoding="utf-8")
     (base / "study.yaml").write_text(STUDY.format(base=base), encoding="utf-8")
-    here: Run = run(base / "recipe.yaml", base / "runs")
-    here.examine(2)
-    here.write_report()
-    shutil.copytree(here.folder.checkpoint(0, 4), base / "model")
-    shutil.copytree(here.folder.path, base / "second")
-    score_one(base / "model", "table", base / "pairs.csv", base / "scores.parquet", device="cpu")
 
 
 # --- one thing wrong ----------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 """The arithmetic of the comparisons on paper, and their contestants on the smallest model: a number here is one that docs show."""
 
 import json
+import os
+import shutil
 import sys
+import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +18,22 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of the package that is installed
 
-from benchmarks import agree, agreement, epoch, floor, gpu, inputs, projection, results, scoring, settled, training, turns
+from benchmarks import (
+    agree,
+    agreement,
+    epoch,
+    faults,
+    floor,
+    gpu,
+    inputs,
+    mutants,
+    projection,
+    results,
+    scoring,
+    settled,
+    training,
+    turns,
+)
 from benchmarks.__main__ import COMPARISONS, OWN, parser
 from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
@@ -396,3 +415,36 @@ def test_inputs_are_made_of_a_text_and_a_suite(tmp_path):
     assert all((folder / "model.safetensors").exists() for folder in (*made.checkpoints, made.fresh))
     assert np.load(made.batches).shape == (inputs.STEPS, 32, 129)
     assert not (tmp_path / "work" / "text").exists() and made.run.name == "speed"
+
+
+# --- inputs with one thing wrong ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["recipes", "settings", "accuracy tables", "study files", "a run's own files"])
+def test_a_handful_of_inputs_with_one_thing_wrong_end_in_an_error_for_people_or_are_taken(
+    kind, finished_run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # and back
+    base = tmp_path / "base"
+    mutants.write(base)
+    shutil.copytree(finished_run, base / "runs" / "tiny")
+    for number in range(3):
+        here = tmp_path / str(number)
+        here.mkdir()
+        outcome, where, said = faults.met(kind, number, 0, base, here)
+        assert outcome in ("named", "taken"), f"{where}\n{said}"
+
+
+def test_what_became_of_mutants_is_a_table_that_adds_up():
+    rows = Counter({("recipes", "named"): 1200, ("recipes", "bare"): 1, ("corpora", "taken"): 3})
+    assert faults.table(rows, ["recipes", "corpora"])[2:] == [
+        "| recipes | 1,201 | 1,200 | 0 | 1 | 0 |",
+        "| corpora | 3 | 0 | 3 | 0 | 0 |",
+        "| all | 1,204 | 1,200 | 3 | 1 | 0 |",
+    ]
+
+
+def test_a_mutant_that_never_ends_is_a_hang_and_one_that_dies_is_bare():
+    assert faults.apart(lambda: threading.Event().wait(), 0.2)[0] == "hang"
+    assert faults.apart(lambda: os._exit(3), 60)[:2] == ("bare", "the process ended with status 768")
+    assert faults.called(["show", "no-run"])[0] == "named"
