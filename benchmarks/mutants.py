@@ -11,7 +11,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ontogeny import recipe as recipes
 from ontogeny import registry
@@ -304,7 +304,7 @@ def recipe(chance: random.Random, base: Path, here: Path) -> Words:
 
 def places() -> list[tuple[str, str]]:
     """Every field that a setting can name, with the setting that chooses the kind which has it."""
-    found = [(f"{part}.{name}", "") for part, model in FIELDS.items() for name in model.model_fields]
+    found = [(f"{part}.{name}", "") for part, model in FIELDS.items() for name in cast(Any, model).model_fields]
     for place, table in KINDS.items():
         for kind in registry.names(table):
             fields = getattr(registry.load(table, kind), "model_fields", ())

@@ -47,7 +47,7 @@ class Pulse(Instrument):
 
 
 class Heads(Instrument):
-    kind: Literal["heads"] = "heads"
+    kind: Literal["gazes"] = "gazes"
 
     @property
     def columns(self):
@@ -86,7 +86,7 @@ class Cartographer(Pulse):
 ENTRY_POINTS = """
 [ontogeny.instrument]
 pulse = somebodys_pulse:Pulse
-heads = somebodys_pulse:Heads
+gazes = somebodys_pulse:Heads
 silent = somebodys_pulse:Silent
 usurper = somebodys_pulse:Usurper
 cartographer = somebodys_pulse:Cartographer
@@ -119,19 +119,19 @@ def charts_of(page):
 
 def test_it_is_on_the_page_and_among_the_figures(run):
     before = charts_of(write_report(run.folder).read_text(encoding="utf-8"))
-    run.read(["pulse", {"kind": "heads"}], jobs=1)
+    run.read(["pulse", {"kind": "gazes"}], jobs=1)
     page = write_report(run.folder).read_text(encoding="utf-8")
     assert '<section id="readings">' in page and "29.000 beats a step at the end" in page  # 24 and 34
     assert "At the last checkpoint from 0.000 to 1.000." in page
     assert len(charts_of(page)) == len(before) + 2  # a card, and one map in place of 48
     written = {path.name for path in (run.folder.report.parent / "figures").iterdir()}
-    assert {"pulse.beats.svg", "heads.attention.svg"} <= written
+    assert {"pulse.beats.svg", "gazes.attention.svg"} <= written
     curve = taken_apart(run.figure("pulse.beats"))[1]["readings"]
     assert {(row["seed"], row["step"]): row["value"] for row in curve} == {(s, t): t + 10 * s for s in (0, 1) for t in tiny.TRAINED}
-    cells = taken_apart(run.figure("heads.attention"))[1]["readings"]
+    cells = taken_apart(run.figure("gazes.attention"))[1]["readings"]
     assert len(cells) == 48 * len(tiny.TRAINED)
     assert {(row["of"], row["step"]): row["value"] for row in cells}["layer 2, head 4", 24] == 0.5
-    assert run.reading("heads").collect().columns == ["seed", "step", "layer", "head", "attention"]
+    assert run.reading("gazes").collect().columns == ["seed", "step", "layer", "head", "attention"]
     with pytest.raises(OntogenyError, match=r"no figure is called 'pulse\.beat'; did you mean 'pulse\.beats'"):
         run.figure("pulse.beat")
 
@@ -163,13 +163,13 @@ STUDY = """
 name: beating
 question: Does the dose change the pulse?
 recipe: tiny.yaml
-settings: [training.steps=4, "checkpoints.steps=[2]", "instruments=[pulse, heads]"]
+settings: [training.steps=4, "checkpoints.steps=[2]", "instruments=[pulse, gazes]"]
 seeds: [0, 1]
 paradigms: [transitive]
 reference: untouched
 arms:
   - name: untouched
-  - {name: twice, settings: ["instruments=[{kind: pulse, times: 2}, heads]"]}
+  - {name: twice, settings: ["instruments=[{kind: pulse, times: 2}, gazes]"]}
 predictions:
   P1:
     says: Twice as fast.
@@ -180,7 +180,7 @@ predictions:
     refuted: {below: 0}
   P2:
     says: Heads stay.
-    measure: heads.attention@layer=2@head=4
+    measure: gazes.attention@layer=2@head=4
     of: equivalence
     arms: [twice]
     supported: {within: 0.1}
@@ -194,14 +194,14 @@ def test_a_study_asks_for_it(installed, tmp_path, monkeypatch):
     (tmp_path / "tiny.yaml").write_text(tiny.RECIPE)
     (tmp_path / "beating.yaml").write_text(STUDY)
     study = study_file.load(tmp_path / "beating.yaml")
-    assert study.readings == ("pulse.beats", "heads.attention@layer=2@head=4")
+    assert study.readings == ("pulse.beats", "gazes.attention@layer=2@head=4")
     commands.run(study, tmp_path / "runs", 1, tiny.Heard())
     folder = tmp_path / "runs" / "beating"
     found = gather(folder, study)
     assert found.gaps == ()
     last = found.readings.filter(step=4).sort("measure", "arm", "seed")
     assert last.filter(measure="pulse.beats")["value"].to_list() == [8.0, 28.0, 4.0, 14.0]  # twice, then untouched
-    assert set(last.filter(measure="heads.attention@layer=2@head=4")["value"]) == {0.5}
+    assert set(last.filter(measure="gazes.attention@layer=2@head=4")["value"]) == {0.5}
     claims = {row["prediction"]: row for row in store.read_table(folder / "analysis" / "claims.parquet").iter_rows(named=True)}
     assert set(claims) == {"P1", "P2"}
     assert "pulse.beats" in (folder / "report" / "index.html").read_text(encoding="utf-8")
@@ -249,14 +249,14 @@ def test_a_figure_without_rows_says_why(run):
     Run.begin(tiny.recipe("instruments=[pulse]"), run.folder.path.parent)
     with pytest.raises(OntogenyError, match=r"no table pulse.*ontogeny read RUN --with pulse makes it"):
         run.figure("pulse.beats")
-    with pytest.raises(OntogenyError, match=r"heads has not read .*/tiny; ontogeny read .*/tiny --with heads$"):
-        run.reading("heads")
+    with pytest.raises(OntogenyError, match=r"gazes has not read .*/tiny; ontogeny read .*/tiny --with gazes$"):
+        run.reading("gazes")
     with pytest.raises(OntogenyError, match=r"puls has not read .*/tiny --with puls \(did you mean 'pulse'\?\)$"):
         run.reading("puls")
 
 
 def test_one_number_opens_one_instruments_tables(run, monkeypatch):
-    run.read(["pulse", "heads"], jobs=1)
+    run.read(["pulse", "gazes"], jobs=1)
     asked, known = [], store.table_metadata
     monkeypatch.setattr(store, "table_metadata", lambda path: asked.append(path.parent.name) or known(path))
     assert len(run.reading("pulse").collect()) == 2 * len(tiny.TRAINED)
@@ -277,9 +277,9 @@ def test_a_warning_goes_with_what_it_was_about(run, monkeypatch):
     assert run.folder.lineage()["warnings"] == []
 
 
-@pytest.mark.parametrize("measure", ["heads.attention", "heads.attention@layer=2", "heads.attention@layer=2@head=4@word=1"])
+@pytest.mark.parametrize("measure", ["gazes.attention", "gazes.attention@layer=2", "gazes.attention@layer=2@head=4@word=1"])
 def test_a_study_that_leaves_an_index_open_is_refused_before_it_trains(installed, tmp_path, measure):
     (tmp_path / "tiny.yaml").write_text(tiny.RECIPE)
-    (tmp_path / "beating.yaml").write_text(STUDY.replace("heads.attention@layer=2@head=4", measure))
-    with pytest.raises(OntogenyError, match=r"heads reads attention by @layer=\.\.\., @head=\.\.\."):
+    (tmp_path / "beating.yaml").write_text(STUDY.replace("gazes.attention@layer=2@head=4", measure))
+    with pytest.raises(OntogenyError, match=r"gazes reads attention by @layer=\.\.\., @head=\.\.\."):
         study_file.load(tmp_path / "beating.yaml")

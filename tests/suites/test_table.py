@@ -184,6 +184,7 @@ def test_faulty_items_are_named(tmp_path):
     for row, told in (
         ({"options": ["a"]}, "'options' has 1; two or more are expected, the right one first"),
         ({"options": ["a", 3]}, r"'options[1]' is int, not a sentence"),
+        ({"options": ["a", "b", "b"]}, "'b' is a wrong option twice"),
         ({"options": ["a", " "]}, r"'options[1]' is empty"),
         ({"good": "a", "bad": "b", "bad_2": 7}, "'bad_2' is int, not a sentence"),
         ({"good": "a", "bad": "b", "human": "much"}, "'human' is 'much'; a number is expected, such as a mean rating"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-from ontogeny.studies.estimates import Comparison
+from ontogeny.estimators.means import Comparison
 from ontogeny.trajectories.timeline import Floats
 
 FOLLOWED = 3.0  # times T that a difference has to be followed for its plateau to be read off: then a twentieth is left of it

@@ -97,6 +97,8 @@ class Table(Kind):
 def _pair(row: dict[str, Any], number: int, place: str) -> Pair:
     human = _number(row, _column("human", row, place), place)
     good, bad, *more = _options(row, place, graded=human is not None)
+    if twice := [text for n, text in enumerate(more) if text in (bad, *more[:n])]:
+        raise OntogenyError(f"{place}: {twice[0]!r} is a wrong option twice; by chance each is chosen as often, so say it once")
     name = {ours: _column(ours, row, place) for ours in COLUMNS if ours not in ("good", "bad")}
     return Pair(
         paradigm=_text(row, name["paradigm"], place),
