@@ -30,7 +30,7 @@ TABLES = (
     (r"seed-\d+/scores/[^/]+/step-\d+\.parquet", "paradigm pair logp_good logp_bad tokens_good tokens_bad", "score"),
     (r"seed-\d+/readings/loss/step-\d+\.parquet", "dev", "read"),
     (r"seed-\d+/readings/[^/]+/step-\d+\.parquet", "", "read"),
-    (r"interventions/margins\.parquet", "stream suite paradigm margin", "train"),
+    (r"interventions/margins\.parquet", "paradigm start until bigram_margin", "train"),
     (r"evidence/margins\.parquet", "suite level paradigm pair order margin", "evidence"),
     (r"evidence/ladder\.parquet", "suite seed step paradigm by level order r", "evidence"),
     (r"evidence/rungs\.parquet", "suite seed paradigm closest_order", "evidence"),
