@@ -103,6 +103,7 @@ SHAPES = [
     *("!!bool maybe", "!!int x", "!!python/object:os.system x", "!!binary '*'", "!!set {a, b}", "!x y", "*a", "&a [*a]", "- a"),
     *("[" * 3000, "[" * 300 + "]" * 300, "{a: " * 300 + "1" + "}" * 300, "? [a]\n: b", "<<: 5", "[.nan]", "%", "@", "`"),
 ]
+NEAR = ["1", "2", "3", "5", "8", "64", "1000", "0.1", "0.9", "1.0", "1e-9", "1e6", "0.25", "99999999"]  # what may well be taken
 PLACES = [f"model.options.{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "dropout")]
 PLACES += [f"model.options.{name}" for name in ("attention_dropout", "layerdrop", "init_std", "activation_function", "x")]
 PLACES += [f"model.options.{name}" for name in ("vocab_size", "word_embed_proj_dim", "max_position_embeddings", "torch_dtype")]
@@ -179,7 +180,7 @@ def broken_yaml(chance: random.Random, text: str) -> bytes:
     lines = text.splitlines()
     at = chance.choice([at for at, line in enumerate(lines) if ": " in line or chance.randrange(4) == 0])
     name, colon, _ = lines[at].partition(": ")
-    value = chance.choice(chance.choice([SCALARS, SHAPES]))
+    value = chance.choice(chance.choice([SCALARS, SHAPES, NEAR]))
     match chance.randrange(8):
         case 0:
             return broken_bytes(chance, text.encode())
@@ -316,7 +317,7 @@ def places() -> list[tuple[str, str]]:
 def setting(chance: random.Random, base: Path, here: Path) -> Words:
     """A setting laid over a recipe, trained."""
     place, kind = chance.choice(places())
-    asked = [kind] * bool(kind and chance.randrange(4)) + [f"{place}={chance.choice(chance.choice([SCALARS, SHAPES]))}"]
+    asked = [kind] * bool(kind and chance.randrange(4)) + [f"{place}={chance.choice(chance.choice([SCALARS, SHAPES, NEAR]))}"]
     words = [word for one in asked for word in ("--set", one)]
     return ["train", str(base / "recipe.yaml"), "--runs", str(here / "runs"), *words]
 
