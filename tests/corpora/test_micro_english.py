@@ -1,5 +1,6 @@
 """Micro-English: the engine on toy grammars with known answers, and what the corpus promises."""
 
+import hashlib
 import re
 from collections import Counter
 from itertools import islice
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from ontogeny.corpora.micro_english import Grammar, MicroEnglish, corpus, micro_english, repetitive, spell
 from ontogeny.corpora.micro_english.corpus import rates
 from ontogeny.corpora.micro_english.knobs import at, turns
+from ontogeny.corpora.micro_english.language import TOLD
 from ontogeny.corpora.micro_english.lexicon import Lexicon
 from ontogeny.corpora.micro_english.notation import parse
 from ontogeny.corpora.micro_english.spelling import read
@@ -202,6 +204,13 @@ def test_a_longer_corpus_begins_with_the_shorter():
     short = list(MicroEnglish(words=500).documents())
     assert list(islice(MicroEnglish(words=5000).documents(), len(short))) == short
     assert [document.line for document in short] == list(range(1, len(short) + 1))
+
+
+def test_a_change_of_the_code_that_tells_other_texts_raises_its_version():
+    """Runs know their text by it: whoever sees other letters here raises TOLD, and keeps the new ones."""
+    settings = ({}, {"seed": 9}, {"misleading": 0.9}, {"paired": True})
+    texts = [document.text for fields in settings for document in MicroEnglish(words=400, **fields).documents()]
+    assert (TOLD, hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]) == ("1", "33dbc2abf402e00f")
 
 
 def test_seed_and_share_change_the_text_and_the_fingerprint(monkeypatch):

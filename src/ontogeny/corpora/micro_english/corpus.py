@@ -107,7 +107,7 @@ class MicroEnglish(Kind):
         return build(shares(self.rho, self.misleading, turn - 1e-9), self.without(), often=self.often)
 
     def fingerprint(self) -> str:
-        """A hash of the fields, the words, the rules and the code that expands them."""
+        """A hash of the fields, the words, the rules and the version of the code that expands them."""
         return hashlib.sha256(f"{self.model_dump_json()} {version()}".encode()).hexdigest()
 
 
