@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from ontogeny.studies.estimates import estimate
+from ontogeny.estimators.means import estimate
 from ontogeny.studies.relaxation import Relaxation, fit, plateaus
 
 MOMENTS = np.array([0.0, 10, 20, 40, 80, 120, 180, 240, 300])
