@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ontogeny import foreign, store
-from ontogeny.readers import score_folders
+from ontogeny.readers import score_folders, score_one
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.reading import SuitePairs, open_model, score_folder
 from ontogeny.store import RunFolder
@@ -174,6 +174,24 @@ def test_a_folder_without_a_vocabulary_gives_no_blank_tokenizer(tmp_path, kind, 
             opened(tmp_path)
 
 
+def test_a_tokenizer_can_be_named_for_folders_without_one(folder, tmp_path):
+    bare = shutil.copytree(folder, tmp_path / "bare", ignore=shutil.ignore_patterns("*token*", "special*"))
+    (table := tmp_path / "pairs.csv").write_text("paradigm,good,bad\np,the dog sees,dog the sees\n")
+    with pytest.raises(OntogenyError, match=r"bare holds no tokenizer.*: it has no vocabulary; .*--tokenizer FOLDER"):
+        score_one(bare, "table", table, tmp_path / "none.parquet", device="cpu")
+    for place, named in ((folder, None), (bare, str(folder))):
+        score_one(place, "table", table, tmp_path / f"{place.name}.parquet", device="cpu", tokenizer=named)
+    own, other = (tmp_path / f"{name}.parquet" for name in ("model", "bare"))
+    assert store.read_table(own).equals(store.read_table(other))
+    assert store.table_metadata(own)["settings"] != store.table_metadata(other)["settings"]  # it is no other's table
+    with pytest.raises(OntogenyError, match="bare holds no tokenizer"):
+        score_one(bare, "table", table, tmp_path / "none.parquet", device="cpu", tokenizer=str(bare))
+    change(folder / "tokenizer_config.json", extra="x")
+    score_folders([bare, folder], "table", table, tmp_path / "out", device="cpu", tokenizer=str(folder))
+    before = store.table_metadata(tmp_path / "out" / "bare.parquet")["settings"]
+    assert before not in (store.table_metadata(other)["settings"], store.table_metadata(own)["settings"])
+
+
 def test_bytes_and_characters_need_no_vocabulary(tmp_path):
     from transformers import ByT5Tokenizer
 
@@ -272,3 +290,15 @@ def test_a_hash_of_nothing_names_what_is_there(tmp_path):
     (tmp_path / "models").mkdir()
     with pytest.raises(OntogenyError, match=r"model: .*modles does not exist .* did you mean 'models'"):
         store.weights_hash(tmp_path / "modles")
+
+
+def test_a_folder_that_may_not_be_read_is_named(folder, monkeypatch):
+    def closed(place):
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr("os.listdir", closed)
+    for read in (store.weights_hash, open_tokenizer):
+        with pytest.raises(OntogenyError, match=r"model cannot be read \(permission denied\)"):
+            read(folder)
+    with pytest.raises(OntogenyError, match=r"config\.json is a file, and a model is a folder"):
+        store.weights_hash(folder / "config.json")

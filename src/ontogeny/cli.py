@@ -40,6 +40,10 @@ Jobs = Annotated[int, typer.Option(help="Seeds trained side by side, each with i
 Readers = Annotated[
     int | None, typer.Option("--jobs", help="Processes that read checkpoints; left out: one a core or GPU, where that pays.", min=1)
 ]
+TokenizerOf = Annotated[
+    str | None,
+    typer.Option("--tokenizer", metavar="FOLDER", help="Whose tokenizer to read with, where a model has none of its own."),
+]
 AtOnce = Annotated[int | None, typer.Option("--jobs", help="Trainings side by side; left out: one a core, or one on a GPU.", min=1)]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's file, or the folder or name of one that was run.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/quickstart.")]
@@ -93,6 +97,7 @@ def score(
     again: Annotated[list[int], typer.Option(help="For a run: score the checkpoint at this step once more.")] = [],  # noqa: B006
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
+    tokenizer: TokenizerOf = None,
     jobs: Readers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -106,10 +111,10 @@ def score(
 
     folder, single = folders[0], len(folders) == 1
     if single and (folder / "lineage.json").exists():
-        if suite or suite_path or out or overwrite or not bos or device != "auto":
+        if suite or suite_path or out or overwrite or not bos or device != "auto" or tokenizer:
             raise OntogenyError(
-                "--suite, --suite-path, --out, --overwrite, --no-bos and --device are for a single folder; a run has them in its "
-                "recipe"
+                "--suite, --suite-path, --out, --overwrite, --no-bos, --device and --tokenizer are for a single folder; a run has them "
+                "in its recipe"
             )
         return Run(folder, Display()).score(again, jobs)
     if run := next((folder for folder in folders if (folder / "lineage.json").exists()), None):
@@ -119,8 +124,8 @@ def score(
     if again or (single and jobs):
         raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
     if single:
-        return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite))
-    for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite):
+        return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite, tokenizer))
+    for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite, tokenizer):
         print(line)
 
 
@@ -166,6 +171,7 @@ def surprisals(
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     leading_space: Annotated[bool, typer.Option("--leading-space", help="Put a space before each sentence.")] = False,
     metric: Annotated[str, typer.Option(help="For a masked model: within-word or original.")] = "within-word",
+    tokenizer: TokenizerOf = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -174,6 +180,7 @@ def surprisals(
     from ontogeny.files import lines
     from ontogeny.scoring.surprisals import surprisals as of
     from ontogeny.store import TABLES, check_output, export_table
+    from ontogeny.tokens.pretrained import open_tokenizer
 
     check_output(out, overwrite, TABLES)
     sentences = [line for _, line in lines(text)]
@@ -183,6 +190,7 @@ def surprisals(
             folder,
             sentences,
             contexts=before,
+            tokenizer=open_tokenizer(tokenizer) if tokenizer else None,
             bos=bos,
             leading_space=leading_space,
             metric=metric,
@@ -202,6 +210,7 @@ def open_(
     names: Annotated[
         list[str], typer.Option(help="Which folders, where there are several kinds: step, chck ... or a pattern: 'iter_{step}'.")
     ] = [],  # noqa: B006
+    tokenizer: TokenizerOf = None,
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
     jobs: Readers = None,
@@ -210,7 +219,7 @@ def open_(
     from ontogeny.commands.adoption import adopt
     from ontogeny.display import Display
 
-    here = adopt(folder, suite, suite_path, name, settings, root, Display(), names)
+    here = adopt(folder, suite, suite_path, name, settings, root, Display(), names, tokenizer)
     here.score(jobs=jobs)
     _conclude(here)
 

@@ -7,6 +7,7 @@ the folder and says the cause.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ontogeny.files import check_pointer
 from ontogeny.records import OntogenyError
+from ontogeny.store import access
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,8 +49,9 @@ CAUSES = [
 
 def open_config(folder: Path) -> dict[str, Any]:
     """A model's config.json as plain values.  Raises OntogenyError if there is none, or it is no config."""
-    if not (folder / "config.json").exists():
-        raise OntogenyError(f"{folder} is not a model's folder: it has no config.json")
+    with access(folder / "config.json", "read"):
+        if not (folder / "config.json").exists():
+            raise OntogenyError(f"{folder} is not a model's folder: it has no config.json")
     check_pointers(_files(folder, *SETTINGS))
     return _settings(folder / "config.json")
 
@@ -62,7 +65,9 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
     from transformers import AutoTokenizer
 
     folder = Path(name).expanduser()
-    if not folder.is_dir():
+    with access(folder, "read"):
+        inside = os.listdir(folder) if folder.is_dir() else None
+    if inside is None:
         where = "run again where there is a network, or name a folder: --set tokenizer.kind=pretrained --set tokenizer.name=FOLDER"
         with opening(name, f"no tokenizer {name!r}: it is not a folder here, and the hub could not give it", where):
             return _tried(AutoTokenizer.from_pretrained(str(name), revision=revision, trust_remote_code=False), False)
@@ -74,7 +79,8 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
 
 
 NONE = (
-    ": it has no vocabulary; put the files of the tokenizer that the model was trained with into it (tokenizer.json and all others)"
+    ": it has no vocabulary; put the files of the tokenizer that the model was trained with into it (tokenizer.json and all others), "
+    "or name a folder that has them: --tokenizer FOLDER"
 )
 
 
@@ -129,7 +135,9 @@ def check_tokens(model: Any, sentences: Iterable[Sequence[int]]) -> None:
 
 def class_named(folder: Path) -> str:
     """The class of a folder's model, as its config names it; empty where it names none, or there is no config."""
-    names = open_config(folder).get("architectures") if (folder / "config.json").exists() else None
+    with access(folder, "read"):
+        there = (folder / "config.json").exists()
+    names = open_config(folder).get("architectures") if there else None
     return names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
 
 

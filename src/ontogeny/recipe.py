@@ -234,6 +234,9 @@ class Scoring(Part):
     confident: Literal["run", "state"] = "run"
     """Of `until: settled`, what `confidence` is of.  run: of all states of all seeds together.  state: of each by itself, so that
     at most 1 - confidence of them are false on average; cheaper."""
+    tokenizer: str | None = None
+    """The tokenizer of checkpoints that come without one, a folder or a name on the hub; read when they are opened, and kept in the
+    run.  Left out: each checkpoint's own."""
     masked: Literal["within-word", "original"] = "within-word"
     """What is hidden with a token when a masked model is asked for it.  within-word: the rest of its word too (Kauf & Ivanova
     2023).  original: nothing else (Salazar et al. 2020).  Causal models have no use for it."""

@@ -455,10 +455,9 @@ def _of_seeds_alike(curves: pl.DataFrame) -> pl.DataFrame:
 
 def score_keys(folder: RunFolder, suite: str, recipe: Observation) -> set[str]:
     """The keys of the tables of scores that answer what a recipe asks: all of a suite's pairs, or until settled."""
-    how = recipe.scoring
     pairs = table_metadata(folder.pairs(suite)).get("key", "")
-    key = score_key(pairs, recipe.bos, how.leading_space, how.precision, how.masked)
-    return {key, settled.key(key, recipe)} if how.until == "settled" else {key}
+    key = score_key(pairs, recipe.bos, *folder.scored_how(recipe.scoring))
+    return {key, settled.key(key, recipe)} if recipe.scoring.until == "settled" else {key}
 
 
 def _strings(value: Any) -> Iterable[str]:

@@ -85,10 +85,21 @@ def content_key(*parts: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def score_key(pairs: str, bos: bool, leading_space: bool = False, precision: str = "float32", masked: str = "within-word") -> str:
-    """What a table of scores answers: these pairs (their key), with BOS or without, and what else is not as it is by default."""
+def score_key(
+    pairs: str,
+    bos: bool,
+    leading_space: bool = False,
+    precision: str = "float32",
+    masked: str = "within-word",
+    tokenizer: str = "",
+) -> str:
+    """What a table of scores answers: these pairs (their key), with BOS or without, and what else is not as it is by default.
+
+    `tokenizer`: the key of one that stands in for the checkpoints' own.
+    """
     other = (["leading space"] if leading_space else []) + ([precision] if precision != "float32" else [])
-    return content_key(pairs, bos, *other, *([f"masked {masked}"] if masked != "within-word" else []))
+    other += [f"masked {masked}"] if masked != "within-word" else []
+    return content_key(pairs, bos, *other, *([f"tokenizer {tokenizer}"] if tokenizer else []))
 
 
 def _plain(value: Any) -> Any:
@@ -126,12 +137,13 @@ def no_file(path: Path) -> OntogenyError:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex.  Raises OntogenyError if it is not there, or is a folder, a pipe or a device."""
-    if path.exists() and not path.is_file():
-        raise no_file(path)
-    if not path.exists():
-        raise OntogenyError(f"{path} does not exist")
-    with access(path, "read"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with access(path, "read"):
+        if path.exists() and not path.is_file():
+            raise no_file(path)
+        if not path.exists():
+            raise OntogenyError(f"{path} does not exist")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
@@ -510,9 +522,13 @@ def _together(hashes: list[str]) -> str:
 
 def weights_files(folder: Path) -> list[Path]:
     """The files of a folder's weights.  Raises OntogenyError if there are none."""
+    if folder.is_file():
+        raise OntogenyError(f"{folder} is a file, and a model is a folder with config.json and weights")
     if not folder.is_dir():
         raise missing(folder, "model")
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    with access(folder, "read"):
+        os.listdir(folder)  # a glob takes a folder that may not be read for an empty one
+        files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     if not files:
         raise OntogenyError(f"{folder} holds no weights: expected {WEIGHTS}, its shards, or pytorch_model.bin")
     return files
@@ -553,6 +569,18 @@ class RunFolder:
     def tokenizer(self) -> Path:
         """A Hugging Face tokenizer's folder."""
         return self.path / "tokenizer"
+
+    def scored_how(self, how: Any) -> tuple[bool, str, str, str]:
+        """What of a recipe's scoring decides its numbers, as `score_key` takes it: also which tokenizer stands in, by its key.
+
+        Raises OntogenyError if one is named that has not been kept.
+        """
+        if how.tokenizer and not (self.tokenizer / "key.json").exists():
+            raise OntogenyError(
+                f"{self.path} has no copy of the tokenizer {how.tokenizer}; run `ontogeny open` again, which makes it"
+            )
+        kept = str(read_json(self.tokenizer / "key.json")["key"]) if how.tokenizer else ""
+        return how.leading_space, how.precision, how.masked, kept
 
     @property
     def tokens(self) -> Path:

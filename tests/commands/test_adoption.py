@@ -38,6 +38,31 @@ def adopt(source, root, *settings, name=None, display=QUIET, names=()):
     return adoption.adopt(source, SUITE, None, name, (*few, *settings), root, display, names)
 
 
+def test_checkpoints_without_a_tokenizer_are_read_with_one_that_is_named_and_kept(finished_run, theirs, tmp_path):
+    bare = tmp_path / "bare"
+    for step in tiny.TRAINED[:2]:
+        shutil.copytree(
+            theirs / f"checkpoint-{step}", bare / f"checkpoint-{step}", ignore=shutil.ignore_patterns("*token*", "special*")
+        )
+    named = shutil.copytree(RunFolder(finished_run).tokenizer, tmp_path / "named", ignore=shutil.ignore_patterns("key.json"))
+    settings = ("suites.0.pairs_per_paradigm=10", "scoring.device=cpu")
+    with pytest.raises(OntogenyError, match="checkpoint-0 holds no tokenizer"):
+        adoption.adopt(bare, SUITE, None, "without", settings, tmp_path, QUIET).score()
+    with pytest.raises(OntogenyError, match="bare holds no tokenizer"):
+        adoption.adopt(bare, SUITE, None, "none", settings, tmp_path, QUIET, tokenizer=str(bare))
+    assert not (tmp_path / "none").exists()
+    here = adoption.adopt(bare, SUITE, None, "with", settings, tmp_path, QUIET, tokenizer=str(named))
+    shutil.rmtree(named)  # a run has a copy
+    here.score()
+    own = RunFolder(finished_run)
+    one, other = here.folder.scores(0, SUITE, 1), own.scores(1, SUITE, 1)
+    assert store.read_table(one).equals(store.read_table(other))
+    assert store.table_metadata(one)["key"] != store.table_metadata(other)["key"]
+    before = one.stat().st_mtime_ns
+    Run(here.folder.path).score()
+    assert one.stat().st_mtime_ns == before  # nothing is missing
+
+
 def test_an_adopted_run_has_the_scores_of_our_own(finished_run, theirs, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in theirs.rglob("*")}
     here = adopt(theirs, tmp_path)

@@ -15,6 +15,8 @@ from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder, file_name
+from ontogeny.tokens.prepare import open_or_make
+from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 
 
 def adopt(
@@ -26,20 +28,29 @@ def adopt(
     root: Path,
     display: Display,
     names: Sequence[str] = (),
+    tokenizer: str | None = None,
 ) -> Run:
     """A run's folder around the checkpoints at `source`; `names`: which of them, as `sources.find` takes them.
+
+    `tokenizer`: a folder, or a name on the hub, of the tokenizer of checkpoints that have none; kept in the run's folder.
 
     Where only words are known (chck_10M), the words stand in for the steps.  What was not taken is said and kept in the lineage.
     Raises OntogenyError if nothing is found there, or more than one clock, or if two checkpoints of a seed have one step.
     """
     found = sources.find(source, names)
     raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
+    if tokenizer:
+        raw["scoring"] = {"tokenizer": tokenizer}
     for setting in settings:
         recipes.override(raw, setting)
     recipe = recipes.build(Observation, raw, f"opening {source}")
     _same_checkpoints(RunFolder(root / recipe.name), found.seeds)  # before its recipe is written
+    named = recipe.scoring.tokenizer
+    opened = open_tokenizer(named) if named else None
     here = Run.begin(recipe, root, display)
     with here.folder.writing():
+        if named and opened is not None:
+            open_or_make(here.folder.tokenizer, Pretrained(name=named).key(), lambda: opened)
         _same_checkpoints(here.folder, found.seeds)
         for seed, checkpoints in found.seeds.items():
             here.folder.adopt(seed, checkpoints)

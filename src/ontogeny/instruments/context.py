@@ -126,8 +126,7 @@ class ReadingContext:
         if need == "pairs":
             return store.content_key([suite.key for suite in self.suites])
         if need == "scores":
-            how = self.recipe.scoring
-            asked = (how.leading_space, how.precision, how.masked)
+            asked = self.folder.scored_how(self.recipe.scoring)
             return store.content_key([score_key(suite.key, self.recipe.bos, *asked) for suite in self.suites])
         for other in self._instruments():
             if other.name == need and need != who:

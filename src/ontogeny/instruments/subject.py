@@ -128,9 +128,7 @@ class Subject:
         """The same seed's first checkpoint, the untrained model where step 0 is kept."""
         first = self.context.folder.checkpoints(self.seed)[0]
         return (
-            self
-            if first.step == self.checkpoint.step
-            else Subject(self.context, self.seed, first, OpenedCheckpoint(first.folder, self.device))
+            self if first.step == self.checkpoint.step else Subject(self.context, self.seed, first, self._opened.like(first.folder))
         )
 
     def surprisals(self, sentences: Sequence[str], contexts: Sequence[str | None] | None = None) -> pl.DataFrame:

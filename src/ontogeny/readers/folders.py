@@ -46,17 +46,19 @@ def score_one(
     device: str = "auto",
     display: Display = QUIET,
     overwrite: bool = False,
+    tokenizer: str | None = None,
 ) -> str:
     """Scores one folder that `from_pretrained` opens and writes a parquet file, with the weights' hash in its metadata.
 
-    Returns a line that sums it up.  Raises OntogenyError if the folder or the suite cannot be opened, and for a file that is there
-    and not of this program's making, unless it may be written over.
+    `tokenizer`: a folder, or a name on the hub, whose tokenizer is taken in place of its own.  Returns a line that sums it up.
+    Raises OntogenyError if the folder or the suite cannot be opened, and for a file that is there and not of this program's making,
+    unless it may be written over.
     """
     store.check_output(out, overwrite, [".parquet"])
-    return score(folder, asked_of(suite, suite_path), out, bos, device, display)
+    return score(folder, asked_of(suite, suite_path), out, bos, device, display, tokenizer)
 
 
-def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, display: Display) -> str:
+def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, display: Display, tokenizer: str | None) -> str:
     """As `score_one`, with a suite that was read before."""
     from ontogeny.scoring.reading import score_folder
     from ontogeny.training.engine import find_device, keep_memory
@@ -65,9 +67,9 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
     with display.bar(f"{asked.name}", 2 * len(asked.pairs), "sentences") as progress:
         most, where = Scoring().batch_tokens, find_device(device)
         frame, plan, weights = score_folder(
-            folder, asked, where, most, bos, progress, lambda text: display.warn(f"{folder}: {text}")
+            folder, asked, where, most, bos, progress, lambda text: display.warn(f"{folder}: {text}"), tokenizer
         )
-    facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": store.score_key(asked.key, bos)}
+    facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": _how(asked, bos, tokenizer)}
     store.write_table(out, frame, facts)
     left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
     left += [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
@@ -111,6 +113,7 @@ def score_folders(
     display: Display = QUIET,
     jobs: int | None = None,
     overwrite: bool = False,
+    tokenizer: str | None = None,
 ) -> list[str]:
     """Scores many folders into a table each in the folder `out`, and returns a line for each.
 
@@ -118,16 +121,18 @@ def score_folders(
     Raises OntogenyError that names the folders that could not be scored, after scoring all others.
     """
     asked = asked_of(suite, suite_path)
+    how = _how(asked, bos, tokenizer)
     tables = {folder: out / f"{name}.parquet" for folder, name in zip(folders, names_of(folders), strict=True)}
-    lines = {folder: f"{table}: there already" for folder, table in tables.items() if _same(folder, table, asked, bos)}
+    lines = {folder: f"{table}: there already" for folder, table in tables.items() if _same(folder, table, how)}
     todo = [folder for folder in folders if folder not in lines]
     for folder in todo:
         store.check_output(tables[folder], overwrite)
     settings = {"suite": suite, "suite_path": str(suite_path) if suite_path else None, "bos": bos, "device": device}
+    settings["tokenizer"] = tokenizer
     questions: list[Message] = [{"folder": str(folder), "out": str(tables[folder]), **settings} for folder in todo]
 
     def here(question: Message) -> Message:
-        return answered(lambda: score(Path(question["folder"]), asked, Path(question["out"]), bos, device, display))
+        return answered(lambda: score(Path(question["folder"]), asked, Path(question["out"]), bos, device, display, tokenizer))
 
     found = spread(questions, here, display, device, jobs)
     lines |= {folder: said["done"] for folder, said in zip(todo, found, strict=True)}
@@ -139,7 +144,7 @@ def score_folders(
 def read_folder(question: Message, display: Display, device: str | None) -> str:
     """What another process does that is asked to score a folder."""
     asked, where = _asked(question["suite"], question["suite_path"]), device or question["device"]
-    return score(Path(question["folder"]), asked, Path(question["out"]), question["bos"], where, display)
+    return score(Path(question["folder"]), asked, Path(question["out"]), question["bos"], where, display, question["tokenizer"])
 
 
 @lru_cache(maxsize=1)
@@ -162,8 +167,15 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     return [store.file_name(name, names if joined[name.casefold()] > 1 else None) for names in own for name in ["-".join(names)]]
 
 
-def _same(folder: Path, table: Path, asked: SuitePairs, bos: bool) -> bool:
+def _how(asked: SuitePairs, bos: bool, tokenizer: str | None) -> str:
+    """The key of what a table of scores answers."""
+    from ontogeny.tokens.pretrained import Pretrained
+
+    return store.score_key(asked.key, bos, tokenizer=Pretrained(name=tokenizer).key() if tokenizer else "")
+
+
+def _same(folder: Path, table: Path, how: str) -> bool:
     if not table.exists() or not folder.is_dir():
         return False
     found = store.table_metadata(table)
-    return found.get("settings") == store.score_key(asked.key, bos) and found.get("weights") == store.weights_hash(folder)
+    return found.get("settings") == how and found.get("weights") == store.weights_hash(folder)

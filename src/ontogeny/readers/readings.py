@@ -178,7 +178,8 @@ class Readings:
     def _opened(self, checkpoint: Checkpoint) -> OpenedCheckpoint:
         from ontogeny.scoring.reading import OpenedCheckpoint
 
-        return OpenedCheckpoint(checkpoint.folder, self.reader.device, lambda text: self._say_once(f"checkpoints: {text}"))
+        named = self.folder.tokenizer if self.recipe.scoring.tokenizer else None
+        return OpenedCheckpoint(checkpoint.folder, self.reader.device, lambda text: self._say_once(f"checkpoints: {text}"), named)
 
     def _key(self, instrument: Instrument) -> str:
         found: str = self.context.once(("key", instrument), lambda: instrument.key(self.context))

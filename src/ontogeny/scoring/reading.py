@@ -85,10 +85,21 @@ class OpenedCheckpoint:
     Raises OntogenyError that names the folder for what cannot be opened.
     """
 
-    def __init__(self, folder: Path, device: torch.device, say: Callable[[str], None] = lambda text: None):
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        say: Callable[[str], None] = lambda text: None,
+        tokenizer: Path | None = None,
+    ):
         self.folder = folder
         self.device = device
         self.say = say  # what a person should know of it
+        self.tokenizer_in = tokenizer or folder
+
+    def like(self, folder: Path) -> OpenedCheckpoint:
+        """Another checkpoint, opened in the same way."""
+        return OpenedCheckpoint(folder, self.device, self.say, None if self.tokenizer_in == self.folder else self.tokenizer_in)
 
     @cached_property
     def weights(self) -> str:
@@ -104,7 +115,7 @@ class OpenedCheckpoint:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Its tokenizer."""
-        return open_tokenizer(self.folder)
+        return open_tokenizer(self.tokenizer_in)
 
 
 class CheckpointReader:
@@ -139,8 +150,7 @@ class CheckpointReader:
         return known == whole or (self._until_settled(seed, checkpoint, asked) and known == settled.key(whole, self.observation))
 
     def _key(self, asked: SuitePairs) -> str:
-        how = self.observation.scoring
-        return store.score_key(asked.key, self.observation.bos, how.leading_space, how.precision, how.masked)
+        return store.score_key(asked.key, self.observation.bos, *self.folder.scored_how(self.observation.scoring))
 
     def _until_settled(self, seed: int, checkpoint: Checkpoint, asked: SuitePairs) -> bool:
         """Graded items have no state that could be settled."""
@@ -156,7 +166,7 @@ class CheckpointReader:
         how, bos = self.observation.scoring, self.observation.bos
         for asked in suites:
             asked_of = part_of(model, asked, checkpoint.folder)
-            todo = self.plan(asked, tokenizer, checkpoint.folder, asked_of)
+            todo = self.plan(asked, tokenizer, opened.tokenizer_in, asked_of)
             with bar(f"{asked.name} at step {checkpoint.step:,}", len(todo.sentences)) as progress:
                 score = _scorer(asked_of, todo, tokenizer, self.device, how, bos, progress, checkpoint.folder)
                 scored, about = self._read_suite(seed, checkpoint, asked, todo, score, weights)
@@ -288,10 +298,14 @@ def score_folder(
     bos: bool,
     progress: Progress,
     say: Callable[[str], None] = lambda text: None,
+    tokenizer_of: str | None = None,
 ) -> tuple[pl.DataFrame, plan.Plan, str]:
-    """Scores of any folder that `from_pretrained` opens, the plan that made them, and the hash of its weights."""
+    """Scores of any folder that `from_pretrained` opens, the plan that made them, and the hash of its weights.
+
+    `tokenizer_of`: a folder, or a name on the hub, whose tokenizer is taken in place of its own.
+    """
     weights = hash_of(folder, say)
-    model, tokenizer = part_of(open_model(folder, say).to(device), asked, folder), open_tokenizer(folder)
+    model, tokenizer = part_of(open_model(folder, say).to(device), asked, folder), open_tokenizer(tokenizer_of or folder)
     first, context = frame(model, tokenizer, bos, None)
     todo = plan.make(asked.pairs, tokenizer, first, context)
     how = Scoring(batch_tokens=batch_tokens)

@@ -10,7 +10,7 @@ from ontogeny.foreign import open_tokenizer as open_tokenizer
 from ontogeny.foreign import tokenizer_files
 from ontogeny.recipe import Kind
 from ontogeny.records import Document
-from ontogeny.store import file_hash
+from ontogeny.store import content_key, file_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,3 +32,7 @@ class Pretrained(Kind):
     def contents(self) -> list[str]:
         """Hashes of the tokenizer's files where it is a folder: what is in it may change under the same name."""
         return [file_hash(file) for file in tokenizer_files(Path(self.name).expanduser())]
+
+    def key(self) -> str:
+        """Changes with what is in it."""
+        return content_key("pretrained", self.revision, self.contents() or self.name)

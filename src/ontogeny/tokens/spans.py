@@ -41,7 +41,7 @@ def _own(tokens: list[str], offsets: list[Span]) -> list[Span]:
 
 @contextmanager
 def _bare(backend: Any) -> Iterator[Any]:
-    """Without what takes spaces off the offsets, cuts texts or fills them up; special tokens that are written in a text are those tokens."""
+    """Without what takes spaces off the offsets, cuts texts or fills them up; with special tokens where a text has them."""
     processor, cut, filled = backend.post_processor, backend.truncation, backend.padding
     backend.post_processor, backend.encode_special_tokens = None, False
     backend.no_truncation()
