@@ -153,8 +153,10 @@ def test_of_several_folders_the_others_are_scored(folder, tmp_path):
     table = tmp_path / "own.csv"
     table.write_text("paradigm,pair,good,bad\na,1,the dog barks,the dog bark\n")
     folders = [tmp_path / name for name in ("config", "tokens", "weights", "model")]
+    told: list[str] = []
     with pytest.raises(OntogenyError) as error:
-        score_folders(folders, "table", table, tmp_path / "out", device="cpu")
+        score_folders(folders, "table", table, tmp_path / "out", device="cpu", tell=told.append)
+    assert [line.partition(",")[0] for line in told] == [f"{tmp_path}/out/model.parquet: 1 pairs"]
     said = str(error.value).split("\n")
     assert [text.count("is not the file itself but a pointer of Git LFS") for text in said] == [1, 1, 1]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.parquet"]
@@ -296,7 +298,7 @@ def test_a_folder_that_may_not_be_read_is_named(folder, monkeypatch):
     def closed(place):
         raise PermissionError(13, "Permission denied", str(place))
 
-    monkeypatch.setattr("os.listdir", closed)
+    monkeypatch.setattr("pathlib.Path.iterdir", closed)
     for read in (store.weights_hash, open_tokenizer):
         with pytest.raises(OntogenyError, match=r"model cannot be read \(permission denied\)"):
             read(folder)

@@ -10,6 +10,8 @@ og.surprisals("gpt2-folder", ["The dog barks."])  # a row a token
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     from ontogeny.scoring.surprisals import surprisals
 
 __all__ = ["OntogenyError", "Recipe", "Run", "load_recipe", "open", "run", "surprisals"]
+
+NOWHERE = "/nonexistent"  # as systems name the home of an account without one
+
+# The library of figures asks for a home when it is imported, although it is to keep nothing there.
+try:
+    Path.home()
+except RuntimeError:
+    os.environ["HOME"] = NOWHERE
 
 # Loaded when first asked for: `ontogeny --help` should not wait for torch.
 _HOMES = {

@@ -42,7 +42,7 @@ Readers = Annotated[
 ]
 TokenizerOf = Annotated[
     str | None,
-    typer.Option("--tokenizer", metavar="FOLDER", help="Whose tokenizer to read with, where a model has none of its own."),
+    typer.Option("--tokenizer", metavar="FOLDER", help="Whose tokenizer to read with, where a model has none."),
 ]
 AtOnce = Annotated[int | None, typer.Option("--jobs", help="Trainings side by side; left out: one a core, or one on a GPU.", min=1)]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's file, or the folder or name of one that was run.")]
@@ -125,8 +125,7 @@ def score(
         raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
     if single:
         return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite, tokenizer))
-    for line in score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite, tokenizer):
-        print(line)
+    score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite, tokenizer, print)
 
 
 @app.command()

@@ -7,7 +7,6 @@ the folder and says the cause.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -66,7 +65,7 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
 
     folder = Path(name).expanduser()
     with access(folder, "read"):
-        inside = os.listdir(folder) if folder.is_dir() else None
+        inside = list(folder.iterdir()) if folder.is_dir() else None
     if inside is None:
         where = "run again where there is a network, or name a folder: --set tokenizer.kind=pretrained --set tokenizer.name=FOLDER"
         with opening(name, f"no tokenizer {name!r}: it is not a folder here, and the hub could not give it", where):

@@ -86,6 +86,8 @@ class Evidence:
                 f"ontogeny verdicts {self.folder.path}"
             )
         for asked in self.of_two:
+            for line in asked.without_words().values():
+                self.display.warn(line)
             settled.need_all(self.folder, asked.name, "n-gram evidence")
         counted = self.counts.levels(order)
         scored = [self._scored(asked) for asked in self.of_two]
@@ -249,9 +251,11 @@ class Evidence:
         asked = holds[0] if holds else chosen[0]
         pairs = pairs_of([p for a in ([asked] if holds else chosen) for p in a.pairs], paradigm, pair)
         counted = self.counts.levels(max(order, 2), [level])[level]
+        caution = replace(asked, pairs=pairs).without_words().get("without_words", "") if level == "word" else ""
         concordance = Concordance(counted.index, counted.text, counted.tokenizer)
         known = self._known(asked.name, paradigm, asked.human)
-        return explain(asked.name, pairs, counted.model, order, concordance, level=level, known=known, most=most, lines=lines)
+        options: dict[str, Any] = {"level": level, "known": known, "most": most, "lines": lines, "caution": caution}
+        return explain(asked.name, pairs, counted.model, order, concordance, **options)
 
     def _known(self, suite: str, paradigm: str, human: dict[str, float]) -> Known:
         if not (self.folder.verdicts.exists() and self.folder.curves.exists()):

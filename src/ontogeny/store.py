@@ -527,7 +527,7 @@ def weights_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise missing(folder, "model")
     with access(folder, "read"):
-        os.listdir(folder)  # a glob takes a folder that may not be read for an empty one
+        next(folder.iterdir(), None)  # a glob takes a folder that may not be read for an empty one
         files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     if not files:
         raise OntogenyError(f"{folder} holds no weights: expected {WEIGHTS}, its shards, or pytorch_model.bin")

@@ -5,7 +5,7 @@ import pytest
 import tiny
 
 from ontogeny.ngrams import build
-from ontogeny.ngrams.words import word_stream
+from ontogeny.ngrams.words import without_words, word_stream
 from ontogeny.records import OntogenyError
 
 TEXTS = ("The dog's tail, the dog's.", "a", "the U.S. dog...")
@@ -68,3 +68,21 @@ def test_a_stream_that_is_gone_is_made_again_with_the_tokenizer_that_is_there(tm
 def test_an_empty_text_is_refused(tmp_path):
     with pytest.raises(OntogenyError, match="the train text is empty"):
         word_stream(tmp_path, Text(), "k")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "told"),
+    [
+        (["猫看见了猫。", "猫喜欢了猫。"], "5.0 characters each, 1.0 to a sentence"),
+        (["他来了，我们也走了。", "今天天气很好，我们去公园吧。"], "5.0 characters each, 2.0 to a sentence"),
+        (["ผมรักคุณมาก และเธอก็รักผม"], "12.0 characters each, 2.0 to a sentence"),
+        (["onewordalone", "another"], "9.5 characters each, 1.0 to a sentence"),
+        (["猫 看见 了 猫 。"], ""),
+        (["ผม รัก คุณ มาก"], ""),
+        (["나는 학교에 갔다."], ""),
+        (["The cat sleeps.", "Donaudampfschifffahrtsgesellschaft ist ein Wort."], ""),
+        (["...", "!"], ""),
+    ],
+)
+def test_where_spaces_tell_no_words_it_is_said(sentences, told):
+    assert told in without_words(sentences) and bool(told) == bool(without_words(sentences))

@@ -135,6 +135,8 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
     there = {pair.paradigm for pair in asked.pairs}
     identical = {paradigm: n for paradigm, n in asked.facts()["identical_in"].items() if paradigm in there}
     human = {paradigm: share for paradigm, share in asked.human.items() if paradigm in there}
+    for line in asked.without_words().values():
+        display.warn(line)
     table = audit(pl.DataFrame(rows), identical, pl.concat(frames), _word_counts(counted["word"]), human, thresholds)
     stream: TokenStore = counted["word"].text
     facts = {
@@ -144,6 +146,7 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
         "documents": stream.facts["documents"],
         "thresholds": thresholds.model_dump(mode="json"),
     }
+    facts |= asked.without_words()
     if others := sorted({pair.paradigm for pair in every.pairs} - there):
         facts["left out, not of one right and one wrong sentence"] = ", ".join(others)
     if lost := sorted({pair.paradigm for pair in asked.identical} - there):

@@ -77,6 +77,7 @@ class Explanation:
     lines: pl.DataFrame  # rank, side, what, exact, total, left, key, right, source, line
     sentences: pl.DataFrame  # pair, side, position, token, logp, margin: a few example pairs, token by token
     patterns: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PATTERNS))  # summed over what varies
+    caution: str = ""  # why these numbers may mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def explain(
     known: Known = Known(),
     most: int = 8,
     lines: int = 5,
+    caution: str = "",
 ) -> Explanation:
     """Explains the pairs of one paradigm by an n-gram model of one order.
 
@@ -134,6 +136,7 @@ def explain(
         lines=_lines(chosen, concordance, lines),
         sentences=_examples(plan, sentences.tokens_of(logps), margins, concordance),
         patterns=_patterns(tally, shown, len(plan.pairs)).head(most),
+        caution=caution,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +72,7 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
     facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": _how(asked, bos, tokenizer)}
     store.write_table(out, frame, facts)
     left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
-    left += [f"{len(asked.identical)} identical pairs left out"] if asked.identical else []
-    return f"{out}: {len(frame)} pairs, {'; '.join([*left, *plan.told])}"
+    return f"{out}: {len(frame)} pairs, {'; '.join([*left, *asked.told, *plan.told])}"
 
 
 def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
@@ -114,11 +113,12 @@ def score_folders(
     jobs: int | None = None,
     overwrite: bool = False,
     tokenizer: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
     """Scores many folders into a table each in the folder `out`, and returns a line for each.
 
     A table of the same weights, pairs and settings is kept as it is.  `jobs` processes share the work; None: as many as pay.
-    Raises OntogenyError that names the folders that could not be scored, after scoring all others.
+    `tell` hears each line.  Raises OntogenyError that names the folders that could not be scored, after scoring all others.
     """
     asked = asked_of(suite, suite_path)
     how = _how(asked, bos, tokenizer)
@@ -136,6 +136,9 @@ def score_folders(
 
     found = spread(questions, here, display, device, jobs)
     lines |= {folder: said["done"] for folder, said in zip(todo, found, strict=True)}
+    for folder in folders:
+        if lines[folder]:
+            tell(lines[folder])
     if troubles := [said["trouble"] for said in found if said["trouble"]]:
         raise OntogenyError("\n".join(troubles))
     return [lines[folder] for folder in folders]

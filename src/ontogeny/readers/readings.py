@@ -68,11 +68,8 @@ class Readings:
         for asked in found:
             keep_pairs(self.folder, asked)
             self.folder.note(suites={asked.name: self.folder.lineage().get("suites", {}).get(asked.name, {}) | asked.facts()})
-            if asked.identical:
-                where = sorted({pair.paradigm for pair in asked.identical})
-                self.display.say(
-                    f"{asked.name}: {len(asked.identical)} pairs with identical sentences are left out ({', '.join(where)})"
-                )
+            for line in asked.told:
+                self.display.say(f"{asked.name}: {line}")
         return found
 
     @cached_property

@@ -333,6 +333,10 @@ def _excluded(results: Results, suite: str) -> list[str]:
     ):
         if isinstance(found.get(key), int):
             said.append(f"{count(found[key], 'pair') if found[key] else 'No pair'} {why}.")
+    if without := found.get("without_words"):
+        said.append(f"Caution: {without}.")
+    if special := found.get("special_sentences"):
+        said.append(f"{count(special, 'sentence')} with special tokens written in them, read as such.")
     return [*said, *_unknown(found), *_settled(results.curves.filter(pl.col("suite") == suite))]
 
 

@@ -58,8 +58,9 @@ def headline(explanation: Explanation) -> str:
 
 
 def story(explanation: Explanation) -> str:
-    """What else is known: the verdict, the start, and the mean margin.  Empty where nothing is."""
-    e, said = explanation, []
+    """What else is known: why to be cautious, the verdict, the start, and the mean margin.  Empty where nothing is."""
+    e = explanation
+    said = [f"Caution: {e.caution}."] if e.caution else []
     if e.verdict is not None:
         early = "" if e.network_early is None else f": early in training it had {share(e.network_early)} right"
         said.append(f"The verdict on it is “{e.verdict}”{early}.")

@@ -24,17 +24,17 @@ NONE = -1  # where an item has no such option
 Tokenised = list[tuple[Encoded, ...]]  # of each pair its options, the right one first
 
 
-class Known(NamedTuple):
+class Noted(NamedTuple):
     """Tokens of a tokenizer that a person should hear of where they are in a sentence."""
 
     unknown: int | None = None
     special: frozenset[int] = frozenset()
 
 
-def known(tokenizer: PreTrainedTokenizerBase, first: int | None) -> Known:
+def noted(tokenizer: PreTrainedTokenizerBase, first: int | None) -> Noted:
     """Those of a tokenizer whose sentences begin with `first`."""
     unknown = unknown_id(tokenizer, first)
-    return Known(unknown, frozenset(tokenizer.all_special_ids) - {unknown})
+    return Noted(unknown, frozenset(tokenizer.all_special_ids) - {unknown})
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Plan:
         rows = self.sentences.rows
         tokenised = [tuple(rows[at] for at in self.options[i] if at != NONE) for i in which]
         most = self.options.shape[1]
-        return of([self.pairs[i] for i in which], tokenised, Known(), int(self.sentences.sizes.max()), most)
+        return of([self.pairs[i] for i in which], tokenised, Noted(), int(self.sentences.sizes.max()), most)
 
 
 def make(
@@ -101,7 +101,7 @@ def make(
 
     Raises OntogenyError if no pair is short enough.
     """
-    return of(pairs, tokenise(pairs, tokenizer, first, leading_space), known(tokenizer, first), context)
+    return of(pairs, tokenise(pairs, tokenizer, first, leading_space), noted(tokenizer, first), context)
 
 
 def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, leading_space: bool) -> Tokenised:
@@ -112,7 +112,7 @@ def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: i
     return [tuple(islice(rows, len(own))) for own in options]
 
 
-def of(pairs: list[Pair], tokenised: Tokenised, known: Known, context: int, most: int = 2) -> Plan:
+def of(pairs: list[Pair], tokenised: Tokenised, noted: Noted, context: int, most: int = 2) -> Plan:
     """The plan of pairs that have been tokenised, with room for `most` options.  Raises OntogenyError if none is short enough."""
     fits = [max(len(row.ids) for row in own) <= context + 1 for own in tokenised]  # the last token is no input
     if not any(fits):
@@ -131,7 +131,7 @@ def of(pairs: list[Pair], tokenised: Tokenised, known: Known, context: int, most
     sentences, which = gather(rows, named)
     options = np.full((len(kept), max(most, *map(len, kept))), NONE)
     options[owner, place] = which
-    unknown_in = _unknown_in(rows, known.unknown)
+    unknown_in = _unknown_in(rows, noted.unknown)
     return Plan(
         pairs=fitting,
         sentences=sentences,
@@ -139,7 +139,7 @@ def of(pairs: list[Pair], tokenised: Tokenised, known: Known, context: int, most
         too_long=[pair for pair, fit in zip(pairs, fits, strict=True) if not fit],
         unknown=sum(unknown_in.values()),
         unknown_in=tuple(sorted(unknown_in.items(), key=lambda found: (-found[1], found[0]))),
-        special_in=tuple(sorted({row.text for row in rows if not known.special.isdisjoint(row.ids[row.before :])})),
+        special_in=tuple(sorted({row.text for row in rows if not noted.special.isdisjoint(row.ids[row.before :])})),
     )
 
 

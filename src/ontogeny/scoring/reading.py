@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from ontogeny import foreign, store
+from ontogeny.ngrams.words import without_words
 from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite, said
 from ontogeny.scoring import masked, options, pairs, plan, settled
@@ -47,7 +48,8 @@ class SuitePairs:
         identical: dict[str, int] = {}
         for pair in self.identical:
             identical[pair.paradigm] = identical.get(pair.paradigm, 0) + 1
-        return {
+        spaced = {"outer_spaces": self.outer_spaces} if self.outer_spaces else {}
+        return {**self.without_words(), **spaced} | {
             "pairs": len(self.pairs),
             "paradigms": len({pair.paradigm for pair in self.pairs}),
             "identical": len(self.identical),
@@ -55,6 +57,27 @@ class SuitePairs:
             "human": self.human,
             "key": self.key,
         }
+
+    @property
+    def outer_spaces(self) -> int:
+        """Pairs with a sentence that begins or ends with a space, which is scored as it stands: often a table's, and not meant."""
+        return sum(any(text != text.strip() for text in pair.options) for pair in self.pairs)
+
+    @property
+    def told(self) -> list[str]:
+        """What a person should hear of the pairs."""
+        found = []
+        if self.identical:
+            where = sorted({pair.paradigm for pair in self.identical})
+            found.append(f"{len(self.identical)} pairs with identical sentences are left out ({', '.join(where)})")
+        if self.outer_spaces:
+            found.append(f"{self.outer_spaces} pairs have sentences that begin or end with a space, which is scored with them")
+        return found
+
+    def without_words(self) -> dict[str, str]:
+        """Why word-level numbers mean nothing, under that name; empty where they mean something."""
+        told = without_words([text for pair in self.pairs for text in pair.options])
+        return {"without_words": f"{self.name}: {told}"} if told else {}
 
 
 def ask(part: Any, per_paradigm: int | None) -> SuitePairs:
@@ -221,10 +244,13 @@ class CheckpointReader:
             path = self.folder.tokenised(asked.name, key)
             if not path.exists():
                 _keep_tokens(path, asked, plan.tokenise(asked.pairs, tokenizer, first, spaced), key)
-            tokens, known = _kept_tokens(path, asked, first), plan.known(tokenizer, first)
-            self._plans[key, context] = plan.of(asked.pairs, tokens, known, context)
+            tokens, heard = _kept_tokens(path, asked, first), plan.noted(tokenizer, first)
+            self._plans[key, context] = plan.of(asked.pairs, tokens, heard, context)
             for line in self._plans[key, context].told:
                 self.say(f"{asked.name}: {line}")
+            if masked.is_masked(model) and self.observation.scoring.masked == "within-word":
+                for line in asked.without_words().values():
+                    self.say(f"{line}; scoring.masked: original hides no words")
         return self._plans[key, context]
 
 
