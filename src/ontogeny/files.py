@@ -25,6 +25,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PARQUET_ROWS = 1024  # rows in memory at a time
 LONGEST_LINE = 2**28  # bytes; the longest of known corpora, text8, is one line of 10^8
 PACKED, FREE = 100, 1_000_000  # most bytes of text from a byte of gzip, and bytes before that counts; English gives 3 or 4
+LONGEST_POINTER = 1024  # bytes
 POINTER = b"version https://git-lfs.github.com/spec/"  # what Git LFS writes in a file's place
 ICONV = "iconv -f {} -t UTF-8 OLD > NEW makes it so"
 
@@ -47,6 +48,21 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
                 offset += len(raw)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise OntogenyError(f"{file}: broken gzip after {offset} bytes of text ({error}); fetch it again") from None
+
+
+def check_lines(file: Path) -> None:
+    """Raises OntogenyError as `lines` does, and takes no long way where nothing is wrong."""
+    with opening(file):
+        whole = file.read_bytes()
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        wrong = True
+    else:
+        wrong = b"\0" in whole or b"\n" not in whole
+    if wrong or len(whole) < LONGEST_POINTER:
+        for _ in lines(file):
+            pass
 
 
 def objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -111,6 +127,16 @@ def parquet_columns(file: Path) -> list[str]:
         return list(table.schema_arrow.names)
 
 
+def check_parquet(file: Path) -> None:
+    """Raises OntogenyError for a file that is no parquet or is broken inside, where other readers may end the process."""
+    import pyarrow.parquet as pq
+
+    check_pointer(file)
+    with opening(file, "parquet"), pq.ParquetFile(file) as table:
+        for batch in table.iter_batches():
+            batch.validate(full=True)
+
+
 @contextmanager
 def opening(file: Path, kind: str = "") -> Iterator[None]:
     """Inside it, whatever a library or the system raises of a file becomes an OntogenyError; of a `kind`, that it is none."""
@@ -135,7 +161,7 @@ def opening(file: Path, kind: str = "") -> Iterator[None]:
 def check_pointer(file: Path) -> None:
     """Raises OntogenyError if Git LFS has not fetched a file."""
     with opening(file):
-        if file.is_file() and file.stat().st_size < 1024 and file.read_bytes().startswith(POINTER):
+        if file.is_file() and file.stat().st_size < LONGEST_POINTER and file.read_bytes().startswith(POINTER):
             raise OntogenyError(f"{file} is not the file itself but a pointer of Git LFS; run `git lfs pull` where it was cloned")
 
 

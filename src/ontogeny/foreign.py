@@ -78,8 +78,8 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
 
 
 NONE = (
-    ": it has no vocabulary; put the files of the tokenizer that the model was trained with into it (tokenizer.json and all others), "
-    "or name a folder that has them: --tokenizer FOLDER"
+    ": it has no vocabulary; put the files of the tokenizer that the model was trained with into it (tokenizer.json and all "
+    "others), or name a folder that has them: --tokenizer FOLDER"
 )
 
 

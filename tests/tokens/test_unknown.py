@@ -75,5 +75,5 @@ def test_a_text_says_how_much_of_it_has_no_token(tmp_path):
 
 def test_a_tokenizer_that_fails_on_a_text_is_one_error():
     found = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"dogs": 0}, unk_token="[UNK]")), bos_token="dogs")
-    with pytest.raises(OntogenyError, match="the tokenizer fails on this text .*UNK"):
+    with pytest.raises(OntogenyError, match=r"the tokenizer fails on this text .*UNK"):
         token_store.encode(found, ["cats"], None)

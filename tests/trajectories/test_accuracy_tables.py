@@ -173,3 +173,71 @@ def test_two_suites_are_named(write):
     both = pl.concat([with_n(suite=pl.lit(suite)) for suite in ("x", "y")])
     with pytest.raises(OntogenyError, match="holds several suites: x, y; one suite at a time"):
         read_accuracy_table(write(both))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        (pl.Categorical, ["a", "b"]),
+        (pl.Enum(["a", "b"]), ["a", "b"]),
+        (pl.Int64, ["0", "1"]),
+        (pl.Float64, ["0.0", "1.0"]),
+        (pl.Boolean, ["false", "true"]),
+    ],
+)
+def test_paradigms_may_be_categories_numbers_or_truth_values(write, kind, shown):
+    texts = kind in (pl.Categorical, pl.Enum(["a", "b"]))
+    rows = [(name, 0, step, 0.25) for name in (("a", "b") if texts else (0, 1)) for step in (0, 10)]
+    table = frame(rows).with_columns(pl.col("paradigm").cast(kind))
+    got = read_accuracy_table(write(table, "table.parquet"))
+    assert got["paradigm"].unique().sort().to_list() == shown and len(judge(got, timeline_of(got))) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("paradigm", pl.concat_list("paradigm"), r"column 'paradigm' is not all text \(List\(String\)\)"),
+        ("paradigm", pl.lit(b"\xff"), r"column 'paradigm' is not all text \(Binary\)"),
+        ("paradigm", pl.lit(None), "column 'paradigm' is empty in 18 rows, the first of them row 1"),
+        ("suite", pl.when(step=10).then(pl.lit("x")), "column 'suite' is empty in 12 rows, the first of them row 1"),
+        ("field", pl.concat_list("step"), r"column 'field' is not all text"),
+        ("step", pl.col("step").cast(pl.String) + "k", "column 'step' is not all numbers: '0k' in row 1"),
+        ("step", pl.when(step=10).then(float("nan")).otherwise("step"), "not whole: nan in row 2"),
+        ("step", pl.when(step=10).then(None).otherwise("step"), "column 'step' is empty in 6 rows, the first of them row 2"),
+        ("seed", pl.lit(1.5), "not whole: 1.5 in row 1"),
+        ("n", pl.lit(0), "column 'n' has 0 in row 1; it is 1 to"),
+        ("accuracy", pl.lit("50%"), "column 'accuracy' is not all numbers: '50%' in row 1"),
+    ],
+)
+def test_a_value_that_is_none_is_named_with_its_row(write, column, value, said):
+    with pytest.raises(OntogenyError, match=rf"^table\.parquet: .*{said}"):
+        read_accuracy_table(write(frame().with_columns(value.alias(column)), "table.parquet"))
+
+
+def test_margins_that_are_no_numbers_are_not_said(write):
+    got = read_accuracy_table(write(frame().with_columns(margin=pl.lit(float("nan"))), "table.parquet"))
+    assert got["margin"].null_count() == 18
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0f\nsize 1\n", "pointer of Git LFS"),
+        ("paradigm,step\n".encode("utf-16-le"), "may be UTF-16 without a mark"),
+        ("paradigm,step,seed,accuracy\né,0,0,.5\n".encode("latin-1"), r":2: byte 28 is not UTF-8"),
+        (b"paradigm,step,seed,accuracy\ra,0,0,.5\r", "carriage returns alone"),
+    ],
+)
+def test_a_table_that_is_no_text_in_utf8_is_named(tmp_path, content, said):
+    (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(OntogenyError, match=rf"table\.csv.*{said}"):
+        read_accuracy_table(tmp_path / "table.csv")
+
+
+def test_parquet_that_is_broken_inside_is_one_error(write):
+    path = write(frame(ROWS * 50), "table.parquet")
+    whole = path.read_bytes()
+    for broken in (whole[:60] + b"\0" * 40 + whole[100:], whole[:-60] + b"\xff" * 20 + whole[-40:], whole[:100]):
+        path.write_bytes(broken)
+        with pytest.raises(OntogenyError, match=r"table\.parquet"):
+            read_accuracy_table(path)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
+from ontogeny.files import check_lines, check_parquet
 from ontogeny.records import OntogenyError
-from ontogeny.store import read_csv, scan_table
+from ontogeny.store import access, read_csv, scan_table
 from ontogeny.suites.zorro import PHENOMENON
 from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need, seeds_alike
 
@@ -46,18 +47,21 @@ def read_accuracy_table(path: Path | str, n: int | None = None, say: Callable[[s
     _check_names(frame, path, say)
     if "n" not in frame.columns:
         if n is None:
-            n = ZORRO if all(name.endswith(tuple(PHENOMENON)) for name in frame["paradigm"].cast(pl.String).drop_nulls()) else BLIMP
+            n = ZORRO if all(name.endswith(tuple(PHENOMENON)) for name in _texts(frame["paradigm"], path)) else BLIMP
             say(f"{path.name} has no column 'n': each paradigm is taken to have {n:,} pairs")
         frame = frame.with_columns(n=pl.lit(n, pl.Int64))
-    if "suite" not in frame.columns:
+    if "suite" not in frame.columns or frame["suite"].dtype == pl.Null:
         frame = frame.with_columns(suite=pl.lit(path.stem))
     frame = _typed(frame, path)
     if len(suites := frame["suite"].unique().sort()) > 1:
         raise OntogenyError(f"{path.name} holds several suites: {', '.join(suites)}; one suite at a time: keep the rows of one")
-    check_accuracies(frame)
-    check_doubled(frame, ["paradigm", "seed", "step"])
-    frame = _seeds_alike(frame, say)
-    grid(frame)
+    try:
+        check_accuracies(frame)
+        check_doubled(frame, ["paradigm", "seed", "step"])
+        frame = _seeds_alike(frame, say)
+        grid(frame)
+    except OntogenyError as error:
+        raise OntogenyError(f"{path.name}: {error}") from None
     absent = [pl.lit(None, pl.Float64).alias(name) for name in MEASURES if name not in frame.columns]
     columns = ["suite", "seed", "step", "paradigm", "n", *MEASURES, *(k for k in KEPT if k in frame.columns)]
     return frame.with_columns(absent).select(columns).sort("seed", "step", "paradigm")
@@ -87,11 +91,13 @@ def _read(path: Path) -> pl.DataFrame:
     kind = path.suffix.lower()
     if kind not in READERS:
         raise OntogenyError(f"{path.name}: accuracy tables are {', '.join(READERS)} files")
-    if not path.is_file():
-        raise OntogenyError(f"there is no file {path}")
+    with access(path, "read"):
+        if not path.is_file():
+            raise OntogenyError(f"there is no file {path}")
+    (check_parquet if kind == ".parquet" else check_lines)(path)
     try:
         frame = READERS[kind](path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise OntogenyError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
     if frame.is_empty():
         raise OntogenyError(f"{path.name} has no rows")
@@ -103,7 +109,7 @@ def _with_accuracy(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
         return frame
     if "metric" not in frame.columns:
         raise OntogenyError(f"{path.name} has scores but no column 'metric' that says which are accuracies ('acc')")
-    metrics = frame["metric"].cast(pl.String)
+    metrics = _texts(frame["metric"], path)
     kept = frame.filter(metrics == "acc").rename({"score": "accuracy"})
     if kept.is_empty():
         raise OntogenyError(
@@ -126,30 +132,41 @@ def _check_names(frame: pl.DataFrame, path: Path, say: Callable[[str], None]) ->
 
 def _typed(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Texts, whole numbers for seed, step and n, floats for what is measured; raises OntogenyError for a value that is none."""
-    frame = frame.with_columns(pl.col(name).cast(pl.String) for name in TEXTS if name in frame.columns)
-    if empty := int((frame["paradigm"].fill_null("").str.strip_chars() == "").sum()):
-        raise OntogenyError(f"{path.name}: column 'paradigm' is empty in {empty} rows")
+    texts = [_texts(frame[name], path) for name in TEXTS if name in frame.columns]
     counts = [_whole(_numbers(frame[name], path), path) for name in COUNTS]
-    return frame.with_columns(*counts, *(_numbers(frame[name], path) for name in MEASURES if name in frame.columns))
+    return frame.with_columns(*texts, *counts, *(_numbers(frame[name], path) for name in MEASURES if name in frame.columns))
+
+
+def _texts(column: pl.Series, path: Path) -> pl.Series:
+    """Names may be written as numbers, truth values or categories."""
+    where = f"{path.name}: column {column.name!r}"
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        raise OntogenyError(f"{where} is not all text ({column.dtype})")
+    texts = column.cast(pl.String)
+    empty = (texts.fill_null("").str.strip_chars() == "").arg_true()
+    if column.name in ("paradigm", "suite") and len(empty):
+        raise OntogenyError(f"{where} is empty in {len(empty)} rows, the first of them row {empty[0] + 1}")
+    return texts
 
 
 def _numbers(column: pl.Series, path: Path) -> pl.Series:
     where = f"{path.name}: column {column.name!r}"
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
         raise OntogenyError(f"{where} is not all numbers ({column.dtype})")
-    try:
-        numbers = column.cast(pl.Float64)
-    except pl.exceptions.PolarsError as error:
-        raise OntogenyError(f"{where} is not all numbers ({str(error).splitlines()[0]})") from error
+    numbers = column.cast(pl.Float64, strict=False)
+    if len(wrong := (numbers.is_null() & column.is_not_null()).arg_true()):
+        raise OntogenyError(f"{where} is not all numbers: {column[int(wrong[0])]!r} in row {wrong[0] + 1}")
     if column.name not in MEASURES and numbers.null_count():
-        raise OntogenyError(f"{where} is empty in {numbers.null_count()} rows")
-    return numbers
+        empty = numbers.is_null().arg_true()
+        raise OntogenyError(f"{where} is empty in {len(empty)} rows, the first of them row {empty[0] + 1}")
+    return numbers if column.name == "accuracy" or column.name in COUNTS else numbers.fill_nan(None)
 
 
 def _whole(numbers: pl.Series, path: Path) -> pl.Series:
     where, least = f"{path.name}: column {numbers.name!r}", COUNTS[numbers.name]
-    if not (numbers.is_finite() & (numbers == numbers.round())).all():
-        raise OntogenyError(f"{where} has numbers that are not whole")
+    if len(wrong := (~(numbers.is_finite() & (numbers == numbers.round()))).arg_true()):
+        found = f"{numbers[int(wrong[0])]:.16g} in row {wrong[0] + 1}"
+        raise OntogenyError(f"{where} has numbers that are not whole: {found}")
     if len(wrong := (~numbers.is_between(least, LARGEST)).arg_true()):
         raise OntogenyError(f"{where} has {numbers[int(wrong[0])]:.16g} in row {wrong[0] + 1}; it is {least} to {LARGEST:,}")
     return numbers.cast(pl.Int64)
