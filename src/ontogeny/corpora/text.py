@@ -28,7 +28,9 @@ class Text(Kind):
     r"""A corpus of text files.
 
     Lines end at \n or \r\n and at nothing else (a form feed or U+2028 is text).  A line's spaces are kept.  Blank lines
-    separate documents and are none.  Files and folders whose names begin with a dot are not looked at.
+    separate documents and are none.  Files and folders whose names begin with a dot are not looked at.  What is read, and
+    what lies beside it and is not, is said before training and kept in the lineage.  What is not UTF-8, null characters,
+    folders that may not be entered and pointers of Git LFS are errors.
     """
 
     kind: Literal["text"] = "text"

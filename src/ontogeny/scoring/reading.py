@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -189,7 +189,8 @@ class CheckpointReader:
         how, bos = self.observation.scoring, self.observation.bos
         for asked in suites:
             asked_of = part_of(model, asked, checkpoint.folder)
-            todo = self.plan(asked, tokenizer, opened.tokenizer_in, asked_of)
+            with _named(checkpoint.folder):
+                todo = self.plan(asked, tokenizer, opened.tokenizer_in, asked_of)
             with bar(f"{asked.name} at step {checkpoint.step:,}", len(todo.sentences)) as progress:
                 score = _scorer(asked_of, todo, tokenizer, self.device, how, bos, progress, checkpoint.folder)
                 scored, about = self._read_suite(seed, checkpoint, asked, todo, score, weights)
@@ -333,9 +334,19 @@ def score_folder(
     weights = hash_of(folder, say)
     model, tokenizer = part_of(open_model(folder, say).to(device), asked, folder), open_tokenizer(tokenizer_of or folder)
     first, context = frame(model, tokenizer, bos, None)
-    todo = plan.make(asked.pairs, tokenizer, first, context)
+    with _named(folder):
+        todo = plan.make(asked.pairs, tokenizer, first, context)
     how = Scoring(batch_tokens=batch_tokens)
     return _scorer(model, todo, tokenizer, device, how, bos, progress, folder)(todo).frame, todo, weights
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """What is wrong inside it names the folder."""
+    try:
+        yield
+    except OntogenyError as error:
+        raise OntogenyError(f"{folder}: {error}") from error
 
 
 def hash_of(folder: Path, say: Callable[[str], None]) -> str:
@@ -349,7 +360,7 @@ def hash_of(folder: Path, say: Callable[[str], None]) -> str:
 def frame(model: Any, tokenizer: PreTrainedTokenizerBase, bos: bool, trained: int | None) -> tuple[int | None, int]:
     """The token that every sentence begins with, None for none, and the most tokens before a sentence's last."""
     if masked.is_masked(model):
-        return masked.ends(tokenizer, bos)[0], masked.room(model, context_of(model, trained))
+        return masked.ends(tokenizer, bos)[0], max(0, masked.room(model, context_of(model, trained)))
     return (token_store.bos_id(tokenizer) if bos else None), context_of(model, trained)
 
 

@@ -42,7 +42,8 @@ class Table(Kind):
     options; in jsonl and parquet also one list `options` in place of good and bad, the first right); human (a graded
     judgement: of the sentence `good` where there is no bad, else how far good is preferred to bad).  BLiMP's own names
     (sentence_good, UID ...) serve too, and other columns are left alone.  CSV and TSV begin with a line of names, and a
-    field in double quotes may hold line breaks (which are read as \\n).
+    field in double quotes may hold line breaks (which are read as \\n).  Spaces about names are none of theirs; sentences
+    keep their own, which is said, but for a space after every comma where the line of names has them too.
     """
 
     kind: Literal["table"] = "table"

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.foreign import cause
+from ontogeny.records import OntogenyError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -28,7 +31,10 @@ def left_out(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: 
 
     BPE without an unknown token leaves out what it does not know; others raise an error there.
     """
-    marked = _marked(tokenizer)
+    try:
+        marked = _marked(tokenizer)
+    except Exception as error:  # the library takes what it has opened for broken
+        raise OntogenyError(f"the tokenizer cannot say what it leaves out ({cause(error)})") from error
     if marked is None:
         return [0] * len(texts)
     gap, marked.encode_special_tokens = marked.token_to_id(GAP), not special
