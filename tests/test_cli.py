@@ -76,6 +76,24 @@ print("LOADED", sorted(slow))
     assert all(command in done.stdout for command in COMMANDS)
 
 
+def test_an_account_without_a_home_gets_figures():
+    program = """
+import os, pathlib
+home = pathlib.Path.home
+def nobody(cls):
+    if not os.environ.get("HOME"):
+        raise RuntimeError("Could not determine home directory.")
+    return home()
+pathlib.Path.home = classmethod(nobody)
+del os.environ["HOME"]
+import ontogeny
+from ontogeny.pages import curves
+print("HOME", os.environ["HOME"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.splitlines()[-1] == "HOME /nonexistent"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

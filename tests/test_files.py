@@ -95,6 +95,10 @@ def test_spaces_after_separators_are_the_writers_habit_where_the_first_row_has_t
     assert rows(tmp_path, "a\tb\nc\t d\n", "\t")[1] == ["c", " d"]
 
 
+def test_a_space_within_quotes_is_the_fields_own(tmp_path):
+    assert rows(tmp_path, 'good,bad\n" ""Yes,"" she said.",x\n')[1] == [' "Yes," she said.', "x"]
+
+
 def test_a_space_before_a_quote_is_refused(refused):
     for row in ('agr, "The cat.", "The cats."', 'agr, "Yes, the cat.", "The cats."'):
         said = refused(f"paradigm,good,bad\n{row}\n".encode(), "a.csv", lambda file: files.separated(file, ","))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 
 import pytest
 import tiny
@@ -174,6 +175,14 @@ def test_a_folder_without_a_vocabulary_gives_no_blank_tokenizer(tmp_path, kind, 
     for opened in (open_tokenizer, lambda path: Pretrained(name=str(path)).make([])):
         with pytest.raises(OntogenyError, match=r"holds no tokenizer .* it has no vocabulary; put the files"):
             opened(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["", 3, [], {"content": 3}])
+def test_a_special_token_that_is_none_is_one_error_or_none(folder, value):
+    change(folder / "tokenizer_config.json", unk_token=value)
+    with suppress(OntogenyError):
+        tokenizer = open_tokenizer(folder)
+        assert tokenizer.unk_token_id is None or tokenizer.unk_token_id >= 0
 
 
 def test_a_tokenizer_can_be_named_for_folders_without_one(folder, tmp_path):

@@ -83,7 +83,8 @@ def separated(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """
     names, text = _first(f"{line}\n" for _, line in lines(file))
     spaced = f"{separator} " in names and not re.search(f"{re.escape(separator)}[^ ]", names)
-    reader = csv.reader(text, delimiter=separator, skipinitialspace=spaced, strict=True)
+    written: list[str] = []  # the lines of the row that is being read
+    reader = csv.reader(_kept(text, written), delimiter=separator, skipinitialspace=spaced, strict=True)
     width = 0
     while True:
         number = reader.line_num + 1
@@ -95,8 +96,9 @@ def separated(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
             return
         if fields:
             width = width or len(fields)
-            _check_fields(fields, width, separator, f"{file}:{number}")
+            _check_fields(fields, width, separator, "".join(written), f"{file}:{number}")
             yield number, fields
+        written.clear()
 
 
 def parquet(file: Path, column: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -284,8 +286,15 @@ def _first(text: Iterator[str]) -> tuple[str, Iterator[str]]:
     return head[-1] if head else "", chain(head, text)
 
 
-def _check_fields(fields: Sequence[str], width: int, separator: str, place: str) -> None:
-    if quoted := next((field for field in fields if field.startswith(" ") and field.lstrip().startswith('"')), None):
+def _kept(text: Iterable[str], written: list[str]) -> Iterator[str]:
+    for line in text:
+        written.append(line)
+        yield line
+
+
+def _check_fields(fields: Sequence[str], width: int, separator: str, written: str, place: str) -> None:
+    quoted = next((field for field in fields if field.startswith(" ") and field.lstrip().startswith('"')), None)
+    if quoted and re.search(f'(^|{re.escape(separator)}) +"', written):
         raise OntogenyError(
             f"{place}: a space stands before the quote of {quoted.strip()[:40]}; a quoted field begins with its quote"
         )

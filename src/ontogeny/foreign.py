@@ -86,6 +86,9 @@ NONE = (
 def _tried(tokenizer: PreTrainedTokenizerBase, own: bool) -> PreTrainedTokenizerBase:
     """The tokenizer, if it can be used and has a tokenizer.json or tokens that are not special (the word mark is none)."""
     tokenizer(["a b"], add_special_tokens=False)
+    tokenizer.convert_tokens_to_ids(["a", *tokenizer.all_special_tokens])
+    for name in ("bos", "eos", "unk", "mask", "cls", "sep"):
+        getattr(tokenizer, f"{name}_token_id")  # asked for later, and no plain attribute: it may fail as the rest does
     if not own and not set(tokenizer.get_vocab()) - {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), "▁"}:
         raise OntogenyError(f"{tokenizer.name_or_path} holds no tokenizer that transformers can open{NONE}")
     return tokenizer

@@ -254,3 +254,16 @@ def test_ewt_is_read_as_it_was_written(real_data):
 def test_a_recipe_says_it():
     part = recipes.parse(tiny.RECIPE + "interventions: [{kind: syntactic-smoothing, share: 0.3, pace: fixed}]").interventions[0]
     assert part == SyntacticSmoothing(share=0.3, pace="fixed")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1\tfrüh\tfrüh\n".encode("latin-1"), r":1: byte 4 is not UTF-8"),
+        (b"one\ta\ta\tDET\t_\t_\t_\t_\t_\t_\n", r":1: a word of CoNLL-U begins with its number \(3, or 3-4\), not 'one'"),
+    ],
+)
+def test_a_treebank_of_another_encoding_or_without_numbers_is_named(tmp_path, content, message):
+    (tmp_path / "a.conllu").write_bytes(content)
+    with pytest.raises(OntogenyError, match=rf"a\.conllu{message}"):
+        list(sentences(tmp_path / "a.conllu", 3))

@@ -164,3 +164,15 @@ def test_a_leading_space_is_seen_by_tokenizers_that_see_it():
 def test_a_run_says_which_way_it_was_read(finished_run):
     suites = RunFolder(finished_run).lineage()["suites"]
     assert {facts["way"] for facts in suites.values()} == {"trees of prefixes, hidden states"}
+
+
+def test_what_a_person_should_hear_of_pairs_is_told_and_kept(asked):
+    suite = asked(("a b", "b a"), (" a b", "b a c"), ("a a", "a a"))
+    assert suite.told == [
+        "1 pairs with identical sentences are left out (p)",
+        "1 pairs have sentences that begin or end with a space, which is scored with them",
+    ]
+    assert suite.facts()["outer_spaces"] == 1 and "without_words" not in suite.facts()
+    assert asked(("a b", "b a")).told == []
+    unspaced = asked(("猫看见了猫。", "猫了看见猫。"))
+    assert unspaced.facts()["without_words"].startswith("own: its words are not told by spaces (5.0 characters each")

@@ -225,3 +225,28 @@ def test_tables_of_other_scripts_have_names_of_their_own(tmp_path):
 def test_a_named_pipe_is_no_table(tmp_path):
     os.mkfifo(tmp_path / "pairs.jsonl")
     assert "pairs.jsonl is a named pipe and no file" in refusal(tmp_path / "pairs.jsonl")
+
+
+def test_spaces_about_names_are_none_of_theirs_and_sentences_keep_their_own(tmp_path):
+    plain = pairs(
+        tmp_path / "a.csv", "paradigm, good, bad\nagr, The cat sleeps., The cat sleep.\nagr , The dogs run., The dogs runs.\n"
+    )
+    assert [(pair.paradigm, pair.good, pair.bad) for pair in plain] == [
+        ("agr", "The cat sleeps.", "The cat sleep."),
+        ("agr", "The dogs run.", "The dogs runs."),
+    ]
+    kept = pairs(tmp_path / "b.csv", "paradigm,good,bad\n agr , The cat sleeps.,The cat sleep. \n")
+    assert (kept[0].paradigm, kept[0].good, kept[0].bad) == ("agr", " The cat sleeps.", "The cat sleep. ")
+
+
+def test_a_title_above_the_names_is_said(tmp_path):
+    said = refusal(tmp_path / "a.csv", "Pairs for study 1,,\nparadigm,good,bad\nagr,a,b\n")
+    assert (
+        "a.csv:1: none of these is a column that is read: Pairs for study 1" in said and "the first line names the columns" in said
+    )
+
+
+def test_what_is_no_text_in_utf8_is_named_in_every_format(tmp_path):
+    for name, text in {"a.csv": "paradigm,good,bad\n", "a.jsonl": '{"paradigm": "p"}\n', "a.tsv": "paradigm\tgood\n"}.items():
+        (tmp_path / name).write_bytes(text.encode("utf-16-le"))
+        assert f"{name}:1: byte 1 is a null character" in refusal(tmp_path / name)
