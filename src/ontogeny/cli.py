@@ -113,8 +113,8 @@ def score(
     if single and (folder / "lineage.json").exists():
         if suite or suite_path or out or overwrite or not bos or device != "auto" or tokenizer:
             raise OntogenyError(
-                "--suite, --suite-path, --out, --overwrite, --no-bos, --device and --tokenizer are for a single folder; a run has them "
-                "in its recipe"
+                "--suite, --suite-path, --out, --overwrite, --no-bos, --device and --tokenizer are for a single folder; a run has "
+                "them in its recipe"
             )
         return Run(folder, Display()).score(again, jobs)
     if run := next((folder for folder in folders if (folder / "lineage.json").exists()), None):
@@ -124,7 +124,9 @@ def score(
     if again or (single and jobs):
         raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
     if single:
-        return print(score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite, tokenizer))
+        return print(
+            score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite, tokenizer)
+        )
     score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite, tokenizer, print)
 
 
