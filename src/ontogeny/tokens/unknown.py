@@ -52,7 +52,7 @@ def _marked(tokenizer: PreTrainedTokenizerBase) -> Any | None:
     from tokenizers import Tokenizer
 
     model = _model(tokenizer)
-    if type(model).__name__ != "BPE" or model.unk_token is not None:
+    if model is None or type(model).__name__ != "BPE" or model.unk_token is not None:
         return None
     raw = json.loads(tokenizer.backend_tokenizer.to_str())
     known = raw["model"]["vocab"]
