@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is no part of t
 from benchmarks import (
     agree,
     agreement,
+    coverage,
     epoch,
     faults,
     floor,
@@ -166,6 +167,24 @@ def test_what_cannot_be_compared_is_refused():
         agreement.compare(np.zeros((2, 2)), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="finite"):
         agreement.compare(np.array([[np.nan, 0.0]]), np.zeros((1, 2)))
+
+
+# --- coverage of intervals ----------------------------------------------------------------------------------------
+
+
+def test_simulated_paradigms_have_the_accuracy_and_the_spread_that_is_asked_for():
+    drawn = list(coverage.simulated(40, coverage.sizes(50, False), 0.8, 0.1, 200, np.random.default_rng(0)))
+    by_seed = np.concatenate(
+        [alone for _, alone in coverage.simulated(1, coverage.sizes(10, True), 0.8, 0.1, 4000, np.random.default_rng(1))]
+    )
+    assert np.mean([estimate.value.mean() for estimate, _ in drawn]) == pytest.approx(0.8, abs=0.01)
+    assert (by_seed.mean(), by_seed.std()) == (pytest.approx(0.8, abs=0.01), pytest.approx(0.1, abs=0.01))
+    assert coverage.sizes(50, False).sum() == pytest.approx(1000, abs=30) and set(coverage.sizes(50, True)) == {20}
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_intervals_hold_the_truth_where_seeds_vary_much(seeds):
+    assert coverage.covered(seeds, 50, 0.10, 300) > 0.91  # .93 or more in the long run
 
 
 # --- marks and projections ----------------------------------------------------------------------------------------

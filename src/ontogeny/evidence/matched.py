@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.optimize import linear_sum_assignment
 
-from ontogeny.estimators.resampling import percentiles
+from ontogeny.estimators.means import mean
 from ontogeny.estimators.significance import adjusted, sign_flip
 from ontogeny.records import OntogenyError
 from ontogeny.trajectories.curves import check_doubled, margin, need, outcome
@@ -19,7 +19,7 @@ from ontogeny.trajectories.timeline import Floats, Ints
 
 CALIPER = 0.2  # standard deviations of u (Austin 2011 recommends this width for propensity scores)
 FEWEST_PAIRS = 10  # matched pairs; with fewer nothing is estimated
-FEWEST_CLUSTERS = 6  # with fewer no sign-flip test reaches p < .05, and a bootstrap of them is far too narrow
+FEWEST_CLUSTERS = 6  # with fewer no sign-flip test reaches p < .05
 CONFIDENCE = 0.95
 MATCHED: dict[str, Any] = {
     "suite": pl.String,
@@ -67,7 +67,6 @@ def matched(
     margins: pl.DataFrame,
     contrasts: pl.DataFrame,
     *,
-    resamples: int = 1000,
     seed: int = 0,
     tie: float = 1e-5,
 ) -> pl.DataFrame:
@@ -82,21 +81,21 @@ def matched(
     in u (Rosenbaum 1989, optimal matching).  What imbalance is left, u_difference (nats), can matter where b goes with u;
     difference_adjusted takes off what it would make by the slope of accuracy on u (Abadie & Imbens 2011).
 
-    low and high resample critical contrasts, with all their sentences on both sides; p is a sign-flip test that turns
-    whole contrasts, of the side that has fewer (`clusters` of them), as a test over pairs would find far too much;
-    p_adjusted after Benjamini & Hochberg over paradigms.  Fewer than FEWEST_PAIRS matched: counts and nulls.  Fewer than
-    FEWEST_CLUSTERS: no interval.  The row of paradigm "" pools all matched pairs; its clusters are paradigms, and it is not
-    among the adjusted.  Raises OntogenyError for missing columns, several suites, pairs without margins or contrasts, and
-    pairs that are not scored at every seed and step.
+    low and high are Student's over critical contrasts, of the side that has fewer (`clusters` of them), these seeds given;
+    p is a sign-flip test that turns whole contrasts, as a test over pairs would find far too much; p_adjusted after
+    Benjamini & Hochberg over paradigms.  Fewer than FEWEST_PAIRS matched: counts and nulls.  Fewer than FEWEST_CLUSTERS:
+    no interval.  The row of paradigm "" pools all matched pairs; its clusters are paradigms, and it is not among the
+    adjusted.  Raises OntogenyError for missing columns, several suites, pairs without margins or contrasts, and pairs that
+    are not scored at every seed and step.
     """
     suite = _suite(margins)
     paradigms = [_match(table, name) for name, table in _paradigms(scores, margins, contrasts, tie)]
-    rows = [_estimate(matches, resamples, seed) for matches in paradigms]
+    rows = [_estimate(matches, seed) for matches in paradigms]
     tested = [index for index, row in enumerate(rows) if row["p"] is not None]
     if tested:
         for index, p in zip(tested, adjusted(np.array([rows[index]["p"] for index in tested])), strict=True):
             rows[index]["p_adjusted"] = float(p)
-    rows.append(_pooled(paradigms, resamples, seed))
+    rows.append(_pooled(paradigms, seed))
     return pl.DataFrame([row | {"suite": suite} for row in rows], MATCHED, orient="row")
 
 
@@ -186,18 +185,18 @@ def assign(first: Floats, second: Floats, caliper: float) -> tuple[Ints, Ints]:
     return rows[kept], columns[kept]
 
 
-def _estimate(matches: Matches, resamples: int, seed: int) -> dict[str, Any]:
+def _estimate(matches: Matches, seed: int) -> dict[str, Any]:
     row = _counts([matches], matches.paradigm) | {"clusters": len(np.unique(matches.clusters()))}
     if row["pairs"] < FEWEST_PAIRS:
         return row
     generator = np.random.default_rng([seed, crc32(matches.paradigm.encode())])
-    drawn = _resampled(matches, resamples, generator)
-    sums = np.bincount(matches.clusters(), matches.difference()).astype(np.float64)
-    return row | _means([matches]) | _interval(drawn, row["clusters"]) | {"p": sign_flip(sums, generator)}
+    clusters = matches.clusters()
+    sums, sizes = np.bincount(clusters, matches.difference()), np.bincount(clusters).astype(np.float64)
+    return row | _means([matches]) | _estimated(sums, sizes, generator)
 
 
-def _pooled(paradigms: list[Matches], resamples: int, seed: int) -> dict[str, Any]:
-    """All matched pairs; whole paradigms are resampled and turned."""
+def _pooled(paradigms: list[Matches], seed: int) -> dict[str, Any]:
+    """All matched pairs; whole paradigms are the clusters."""
     some = [matches for matches in paradigms if len(matches.accuracy)]
     row = _counts(paradigms, "") | {"clusters": len(some)}
     if row["pairs"] < FEWEST_PAIRS:
@@ -205,8 +204,7 @@ def _pooled(paradigms: list[Matches], resamples: int, seed: int) -> dict[str, An
     generator = np.random.default_rng([seed, crc32(b"")])
     sums = np.array([matches.difference().sum() for matches in some], dtype=np.float64)
     sizes = np.array([len(matches.accuracy) for matches in some], dtype=np.float64)
-    counts = generator.multinomial(len(some), np.full(len(some), 1 / len(some)), resamples)
-    return row | _means(some) | _interval((counts @ sums) / (counts @ sizes), len(some)) | {"p": sign_flip(sums, generator)}
+    return row | _means(some) | _estimated(sums, sizes, generator)
 
 
 def _counts(several: list[Matches], paradigm: str) -> dict[str, Any]:
@@ -226,22 +224,7 @@ def _means(several: list[Matches]) -> dict[str, float]:
     return means | {"difference_adjusted": means["difference"] - float(by_u.mean())}
 
 
-def _resampled(matches: Matches, resamples: int, generator: np.random.Generator) -> Floats:
-    """(resamples,): the difference when critical contrasts are drawn, both sides by the same draw; NaN without either side."""
-    codes = np.unique(matches.contrast, return_inverse=True)[1].reshape(matches.contrast.shape)
-    size = int(codes.max()) + 1
-    counts = generator.multinomial(size, np.full(size, 1 / size), resamples).astype(np.float64)
-    means = []
-    for side in (0, 1):
-        sums = np.bincount(codes[:, side], matches.accuracy[:, side], minlength=size)
-        drawn = counts @ np.bincount(codes[:, side], minlength=size)
-        means.append(np.where(drawn > 0, counts @ sums, np.nan) / np.where(drawn > 0, drawn, 1))
-    return np.asarray(means[0] - means[1])
-
-
-def _interval(drawn: Floats, clusters: int) -> dict[str, float | None]:
-    kept = drawn[~np.isnan(drawn)]
-    if clusters < FEWEST_CLUSTERS or len(kept) < len(drawn) / 2:
-        return {"low": None, "high": None}
-    low, high = percentiles(kept, CONFIDENCE)
-    return {"low": float(low), "high": float(high)}
+def _estimated(sums: Floats, sizes: Floats, generator: np.random.Generator) -> dict[str, float | None]:
+    """Interval and p of a mean over clusters."""
+    low, high = mean(sums[None], sizes).interval(CONFIDENCE) if len(sums) >= FEWEST_CLUSTERS else (None, None)
+    return {"low": low, "high": high, "p": sign_flip(sums, generator)}
