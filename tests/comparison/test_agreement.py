@@ -105,9 +105,14 @@ def test_runs_meet_the_same_paradigms():
 
 
 def test_seeds_widen_the_interval():
-    one = np.full((2, 10), 0.6) + np.array([[-0.1], [0.1]])
-    low, high = Resampled({"a": one}).mean("a")
-    assert (low, high) == (pytest.approx(0.5), pytest.approx(0.7))
+    """By Student's t of the seeds: 3.18 standard errors of four, and two tell next to nothing."""
+    four = np.full((4, 10), 0.6) + np.array([[-0.01], [0.01], [-0.01], [0.01]])
+    low, high = Resampled({"a": four}).mean("a")
+    assert high - low == pytest.approx(2 * 3.182 * four[:, 0].std(ddof=1) / 2, rel=0.01)
+    low, high = Resampled({"a": np.array([[0.5] * 10, [0.7] * 10])}).mean("a")
+    assert low < 0.1 and high > 0.95
+    low, high = Resampled({"a": four, "b": four - 0.2}).difference("a", "b")
+    assert (low + high) / 2 == pytest.approx(0.2) and high - low == pytest.approx(2**0.5 * 3.182 * four[:, 0].std(ddof=1), rel=0.01)
 
 
 def test_an_interval_leaves_out_what_is_no_number():

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.stats import fisher_exact, rankdata
 
+from ontogeny.estimators import means
 from ontogeny.estimators.significance import adjusted
 
 Floats = npt.NDArray[np.float64]
@@ -56,30 +57,32 @@ def spearman(first: Floats, second: Floats) -> float | None:
 
 
 class Resampled:
-    """Paradigms drawn with replacement, the same draws for every run, and beside them each run's seeds.
+    """What other paradigms, and other seeds of each run, might have given.
 
-    `accuracy` is (seeds, paradigms) for every run.  What is asked of a pair of runs so keeps that both met the same paradigms.
+    `accuracy` is (seeds, paradigms) for every run.  What is asked of a pair of runs keeps that both met the same paradigms.
     """
 
     def __init__(self, accuracy: Mapping[str, Floats], resamples: int = RESAMPLES, seed: int = 0):
         generator = np.random.default_rng(seed)
         paradigms = next(iter(accuracy.values())).shape[1]
         draws = generator.integers(0, paradigms, (resamples, paradigms))
-        self._ranks: dict[str, Floats] = {}
-        self._means: dict[str, Floats] = {}
-        for run, own in accuracy.items():
-            self._ranks[run] = _ranks(own.mean(axis=0)[draws])
-            seeds = generator.integers(0, len(own), (resamples, len(own)))
-            by_seed = np.stack([one[draws].mean(axis=1) for one in own], axis=1)  # (resamples, seeds)
-            self._means[run] = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
+        self._accuracy = accuracy
+        self._ranks = {run: _ranks(own.mean(axis=0)[draws]) for run, own in accuracy.items()}
 
     def mean(self, run: str) -> tuple[float | None, float | None]:
-        """Interval of a run's mean accuracy: seeds x paradigms (Multi-Bootstrap, Sellam et al. 2022)."""
-        return interval(self._means[run])
+        """Interval of a run's mean accuracy, over paradigms and, where there are several, seeds."""
+        low, high = means.accuracy(self._accuracy[run], np.ones(self._accuracy[run].shape[1])).interval(CONFIDENCE)
+        return _number(low), _number(high)
 
     def difference(self, first: str, second: str) -> tuple[float | None, float | None]:
-        """Interval of the first's mean accuracy minus the second's."""
-        return interval(self._means[first] - self._means[second])
+        """Interval of the first's mean accuracy minus the second's: over paradigms, the same for both, and the seeds of each."""
+        one, other = self._accuracy[first], self._accuracy[second]
+        apart = one.mean(axis=0) - other.mean(axis=0)
+        if len(apart) < 2:
+            return None, None
+        drawn = [apart, *(own.mean(axis=1) for own in (one, other) if len(own) > 1)]
+        reach = means.reach([(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in drawn], CONFIDENCE)
+        return float(apart.mean()) - reach, float(apart.mean()) + reach
 
     def rho(self, first: str, second: str) -> tuple[float | None, float | None]:
         """Interval of Spearman's rho of the accuracies, means over seeds: over paradigms alone."""

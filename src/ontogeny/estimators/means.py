@@ -175,6 +175,11 @@ def spread(table: Floats, sizes: Floats | Ints | None = None, *, given: bool = F
     return Spread(np.sqrt(of_seeds + alone), mixed_df(of_seeds, seeds - 1, alone, df), shown)
 
 
+def reach(parts: Sequence[tuple[float, float]], confidence: float) -> float:
+    """How far an interval reaches to either side: (variance, degrees of freedom) of each part, each by Student's t of its own."""
+    return math.sqrt(sum(variance * float(special.stdtrit(df, (1 + confidence) / 2)) ** 2 for variance, df in parts))
+
+
 def mixed_df(first: Floats, first_df: float, second: Floats, second_df: float) -> Floats:
     """The degrees of freedom at which a 95 % interval reaches as far as two variances, each by Student's t of its own."""
     found = np.where(second > 0, second_df, first_df).astype(float)
