@@ -72,7 +72,7 @@ class Resampled:
     def mean(self, run: str) -> tuple[float | None, float | None]:
         """Interval of a run's mean accuracy, over paradigms and, where there are several, seeds."""
         low, high = means.accuracy(self._accuracy[run], np.ones(self._accuracy[run].shape[1])).interval(CONFIDENCE)
-        return _number(low), _number(high)
+        return _number(float(low)), _number(float(high))
 
     def difference(self, first: str, second: str) -> tuple[float | None, float | None]:
         """Interval of the first's mean accuracy minus the second's: over paradigms, the same for both, and the seeds of each."""

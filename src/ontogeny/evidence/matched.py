@@ -191,7 +191,7 @@ def _estimate(matches: Matches, seed: int) -> dict[str, Any]:
         return row
     generator = np.random.default_rng([seed, crc32(matches.paradigm.encode())])
     clusters = matches.clusters()
-    sums, sizes = np.bincount(clusters, matches.difference()), np.bincount(clusters).astype(np.float64)
+    sums, sizes = np.bincount(clusters, matches.difference()).astype(np.float64), np.bincount(clusters).astype(np.float64)
     return row | _means([matches]) | _estimated(sums, sizes, generator)
 
 
