@@ -82,6 +82,7 @@ TABLES: dict[str, dict[str, str]] = {
         "copying": "ontogeny.instruments.copying:Copying",
         "heads": "ontogeny.instruments.heads:Heads",
         "geometry": "ontogeny.instruments.geometry:Geometry",
+        "knowledge": "ontogeny.instruments.knowledge:Knowledge",
     },
 }
 

@@ -31,6 +31,7 @@ SETTINGS = {
     "rules": {"language": "L3", "prompts": 12, "longest": 20, "strings": 12},
     "distance": {"order": 3, "blocks": 8, "contexts": 100},
     "loss": {"tokens": 640, "context": 64},
+    "knowledge": {"folds": 2},
 }
 OTHER = {"rules": {"strings": 5}, "distance": {"order": 2}, "loss": {"tokens": 128}}  # changed; of none, its version is raised
 # How many rows one forward pass takes, where an instrument says it itself; `states` and `attentions` take those of the subject.

@@ -195,6 +195,17 @@ class Subject:
             for i, size in enumerate(sizes):
                 yield [cut(layer, i, size).float().cpu().numpy() for layer in found]
 
+    def hidden(self, ids: torch.Tensor) -> Sequence[torch.Tensor]:
+        """The hidden states by layer, embeddings first, (rows, tokens, width) each; no logits are made.
+
+        Raises DoesNotApply for a model that gives none.
+        """
+        body = getattr(self.model, getattr(self.model, "base_model_prefix", ""), self.model)
+        found: Sequence[torch.Tensor] | None = getattr(body(input_ids=ids, output_hidden_states=True), "hidden_states", None)
+        if not found:
+            raise DoesNotApply(f"{type(self.model).__name__} gives no hidden states")
+        return found
+
     def padded(self, every: Sequence[Sequence[int]]) -> Iterator[tuple[slice, torch.Tensor]]:
         """Token ids in batches of `ROWS`, each filled up at its end with a row's last token, which a causal model does not see."""
         import torch
@@ -258,10 +269,7 @@ class Subject:
         parts = []
         for _, ids in self.padded(self.sample().tolist()):
             with torch.inference_mode():
-                found = getattr(self.model(input_ids=ids, output_hidden_states=True), "hidden_states", None)
-            if not found:
-                raise DoesNotApply(f"{type(self.model).__name__} gives no hidden states")
-            parts.append([layer.float().cpu().numpy() for layer in found])
+                parts.append([layer.float().cpu().numpy() for layer in self.hidden(ids)])
         layers = tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
         for number, layer in enumerate(layers):
             if len(wrong := np.flatnonzero(~np.isfinite(layer).all(axis=(1, 2)))):
