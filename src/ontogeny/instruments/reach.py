@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ class ContextReach(Instrument):
     kind: Literal["reach"] = "reach"
     pairs: int = Field(50, ge=1)
     """Pairs of each paradigm."""
-    tokens: tuple[int, ...] = (0, 1, 2, 4, 8)
+    tokens: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2, 4, 8)
     """How many tokens are seen, besides all of them."""
 
     @property

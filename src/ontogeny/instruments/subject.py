@@ -87,8 +87,8 @@ class Subject:
         return self.context.suite(suite).pairs
 
     def suites_of_two(self) -> list[str]:
-        """The suites that have paradigms of pairs.  Raises DoesNotApply where none has."""
-        found = [suite.name for suite in self.context.suites if of_two(suite.pairs)]
+        """The suites that have paradigms of pairs, asked of the whole model.  Raises DoesNotApply where none has."""
+        found = [suite.name for suite in self.context.suites if suite.part is None and of_two(suite.pairs)]
         if not found:
             raise DoesNotApply("no suite of this run has pairs of one right and one wrong sentence")
         return found
