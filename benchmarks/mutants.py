@@ -107,7 +107,12 @@ NEAR = ["1", "2", "3", "5", "8", "64", "1000", "0.1", "0.9", "1.0", "1e-9", "1e6
 PLACES = [f"model.options.{name}" for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "dropout")]
 PLACES += [f"model.options.{name}" for name in ("attention_dropout", "layerdrop", "init_std", "activation_function", "x")]
 PLACES += [f"model.options.{name}" for name in ("vocab_size", "word_embed_proj_dim", "max_position_embeddings", "torch_dtype")]
-FIELDS = {"training": recipes.Training, "scoring": recipes.Scoring, "verdicts": recipes.Thresholds, "checkpoints": recipes.Schedule}
+FIELDS: dict[str, Any] = {
+    "training": recipes.Training,
+    "scoring": recipes.Scoring,
+    "verdicts": recipes.Thresholds,
+    "checkpoints": recipes.Schedule,
+}
 KINDS = {
     "corpus": "corpus",
     "tokenizer": "tokenizer",
