@@ -4,8 +4,8 @@
 
 Each mutant (`benchmarks/mutants.py`) is drawn from its kind, the seed and its number, and met by one command in a process of its
 own, with limits on time, memory and the size of files.  A row a kind: tried; named (an error for people); taken; bare (a traceback,
-or a process that died); hang (past `--limit` seconds).  Every bare one is named, and `--only KIND/NUMBER` repeats it with its
-traceback.  Ends with 1 if there is a bare one or a hang.
+or a process that died); hang (past `--limit` seconds of a core, or five times as many by the clock).  Every bare one is named, and
+`--only KIND/NUMBER` repeats it with its traceback.  Ends with 1 if there is a bare one or a hang.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import random
 import resource
@@ -41,7 +42,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """How many, of what, for how long."""
     parser.add_argument("--count", type=int, default=5000, help="mutants, over all kinds")
     parser.add_argument("--minutes", type=float, default=60.0, help="no mutant begins after these")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of one mutant; more is a hang")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of a core for one mutant; more is a hang")
     parser.add_argument("--kind", nargs="+", choices=list(mutants.KINDS_OF_MUTANTS), default=list(mutants.KINDS_OF_MUTANTS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutant of each kind")
@@ -157,6 +158,7 @@ def apart(work: Callable[[], Found], limit: float) -> Found:
             sys.stderr = sys.stdout = io.StringIO()
             resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
             resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 1))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             with os.fdopen(writing, "w", encoding="utf-8", errors="backslashreplace") as file:
                 json.dump(work(), file)
@@ -169,7 +171,7 @@ def heard(child: int, reading: int, limit: float) -> Found:
     """What a process tells before it ends; it is ended at the limit."""
     import select
 
-    end, said = time.monotonic() + limit, b""
+    end, said = time.monotonic() + 5 * limit, b""
     with os.fdopen(reading, "rb", buffering=0) as file:
         while select.select([file], [], [], max(0.0, end - time.monotonic()))[0]:
             if not (part := file.read(2**16)):
@@ -183,7 +185,7 @@ def heard(child: int, reading: int, limit: float) -> Found:
     if said:
         outcome, where, everything = json.loads(said)
         return outcome, where, everything
-    if time.monotonic() >= end:
+    if time.monotonic() >= end or status == signal.SIGXCPU:
         return "hang", f"did not end in {limit:g} s", ""
     return "bare", f"the process ended with status {status}", ""
 
