@@ -174,7 +174,8 @@ def _left_over(curves: pl.DataFrame, step: alt.X) -> alt.LayerChart:
     )
     curve = alt.Chart(alt.Data(values=fitted)).mark_line(strokeWidth=2.5).encode(x=step, y=y, color=colour)
     zero = alt.Chart(alt.Data(values=[{"gap": 0}])).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(y="gap:Q")
-    return (zero + lines + curve).properties(width=330, height=240, title="(misleading, neutral) and (neutral, misleading), less the same throughout")
+    title = "(misleading, neutral) and (neutral, misleading), less the same throughout"
+    return (zero + lines + curve).properties(width=330, height=240, title=title)
 
 
 def drawn(found: Relaxation, steps: Floats) -> list[tuple[float, float]]:
