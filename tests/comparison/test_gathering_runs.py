@@ -41,6 +41,7 @@ def test_a_run_in_numbers(found):
     assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
     assert (row["seeds"], row["steps"], row["words"], row["epoch_tokens"], row["parameters"]) == (2, 40, 480, 2000, 1_450_000)
     assert row["ends_wrong"] == 2 == row["entrenched"] and row["learned"] == 3 and row["peak_memory"] is None
+    assert row["firm"] == 5 and found.runs.row(1, named=True)["firm"] is None  # of one seed none is or is not
 
 
 def test_a_masked_model_has_a_loss_and_no_bits(found):

@@ -259,7 +259,7 @@ def _run(read: ComparedRun, cells: pl.DataFrame, accuracy: Floats, resampled: Re
         "ends_wrong": int(cells["ends_wrong"].sum()),
         "tokens_per_second": speed(read.results),
         "peak_memory": max((int(size) for size in (section("peak_memory") or {}).values() if size), default=None),
-        "firm": int(cells["standing"].eq(FIRM).sum()) if len(accuracy) > 1 else None,
+        "firm": int(cells["standing"].eq(FIRM).sum()) if len(accuracy) > 1 and cells["standing"].count() else None,
         **{verdict: counts.get(verdict, 0) for verdict in VERDICTS},
     }
 
