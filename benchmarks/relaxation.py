@@ -174,8 +174,7 @@ def _left_over(curves: pl.DataFrame, step: alt.X) -> alt.LayerChart:
     )
     curve = alt.Chart(alt.Data(values=fitted)).mark_line(strokeWidth=2.5).encode(x=step, y=y, color=colour)
     zero = alt.Chart(alt.Data(values=[{"gap": 0}])).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(y="gap:Q")
-    title = "(misleading, neutral) and (neutral, misleading), less the same throughout"
-    return (zero + lines + curve).properties(width=330, height=240, title=title)
+    return (zero + lines + curve).properties(width=330, height=240, title="What is left of the early text")
 
 
 def drawn(found: Relaxation, steps: Floats) -> list[tuple[float, float]]:

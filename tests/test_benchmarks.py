@@ -29,6 +29,7 @@ from benchmarks import (
     inputs,
     mutants,
     projection,
+    relaxation,
     results,
     scoring,
     settled,
@@ -467,3 +468,14 @@ def test_a_mutant_that_never_ends_is_a_hang_and_one_that_dies_is_bare():
     assert faults.apart(lambda: threading.Event().wait(), 0.2)[0] == "hang"
     assert faults.apart(lambda: os._exit(3), 60)[:2] == ("bare", "the process ended with status 768")
     assert faults.called(["show", "no-run"])[0] == "named"
+
+
+# --- early by late ------------------------------------------------------------------------------------------------
+
+
+def test_the_tables_of_early_by_late_are_those_of_its_committed_curves():
+    curves = pl.read_parquet(relaxation.DOCS / "factorial.parquet").filter(paradigm=relaxation.NAMED)
+    page = (relaxation.DOCS.parent / "bigram-hypothesis.md").read_text(encoding="utf-8")
+    for table in (relaxation.cells, relaxation.relaxations, relaxation.shams):
+        assert all(line in page for line in table(curves)), "copy what it prints: python -m benchmarks relaxation"
+    assert relaxation.figure(curves).to_dict()["hconcat"]
