@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny import files
@@ -33,6 +33,7 @@ def refusal(path: Path, **settings) -> str:
 # --- what is written is read --------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # the first parquet that is written loads pandas
 @given(documents)
 def test_documents_written_are_documents_read_whatever_the_format(written):
     with tempfile.TemporaryDirectory() as folder:

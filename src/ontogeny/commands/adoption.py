@@ -44,14 +44,14 @@ def adopt(
     for setting in settings:
         recipes.override(raw, setting)
     recipe = recipes.build(Observation, raw, f"opening {source}")
-    _same_checkpoints(RunFolder(root / recipe.name), found.seeds)  # before its recipe is written
+    if (before := RunFolder(root / recipe.name)).adopted():
+        _same_checkpoints(before, found.seeds)  # before its recipe is written
     named = recipe.scoring.tokenizer
     opened = open_tokenizer(named) if named else None
     here = Run.begin(recipe, root, display)
     with here.folder.writing():
         if named and opened is not None:
             open_or_make(here.folder.tokenizer, Pretrained(name=named).key(), lambda: opened)
-        _same_checkpoints(here.folder, found.seeds)
         for seed, checkpoints in found.seeds.items():
             here.folder.adopt(seed, checkpoints)
         here.folder.note(opened={"from": str(source), **found.lineage()})
