@@ -75,7 +75,7 @@ def test_speed_is_the_median_after_ten_steps(three):
 
 def test_speed_of_too_few_steps_is_not_known(tmp_path):
     run = made(tmp_path / "run")
-    write_table(run.losses(0), pl.DataFrame({"step": [1], "tokens": [16], "seconds": [1.0]}))
+    write_table(run.losses(0), pl.DataFrame({"step": [1], "loss": [5.0], "tokens": [16], "seconds": [1.0]}))
     assert speed(Results(run)) is None
 
 

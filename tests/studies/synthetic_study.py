@@ -144,7 +144,9 @@ def write_arm(run: RunFolder, one: Arm, seeds: tuple[int, ...], pairs: int, step
             loss = 2.9 + 3 * float(np.exp(-step / 90)) + 0.02 * seed
             tiny.keep_reading(run, DevLoss.of(one.recipe), seed, step, dev=loss)
         at = np.arange(1, max(steps) + 1)
-        write_table(run.losses(seed), pl.DataFrame({"step": at, "tokens": at * 512, "words": at * 400.0, "seconds": 0.05}))
+        write_table(
+            run.losses(seed), pl.DataFrame({"step": at, "tokens": at * 512, "words": at * 400.0, "loss": 5.0, "seconds": 0.05})
+        )
     curves = pl.concat(rows).with_columns(phenomenon=pl.lit("binding"), field=pl.lit("syntax")).sort("paradigm", "seed", "step")
     write_table(run.curves, curves)
     time = Timeline(steps, total, WARMUP, TRAINED_FROM, 512, 400.0)
