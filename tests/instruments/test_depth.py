@@ -114,10 +114,9 @@ def copies_a_cue():
 
 def test_the_head_that_copies_the_cue_is_named_by_direct_share_ablation_and_patching():
     model, cue = copies_a_cue(), WRITERS.index("L2 attention")
-    tokenizer = SimpleNamespace(unk_token_id=None)
     rows = [[(0, 1, 3, 4), (0, 1, 3, 5)], [(0, 2, 3, 5), (0, 2, 3, 4)], [(0, 1, 3, 4), (0, 2, 3, 4)], [(0, 2, 3, 5), (0, 1, 3, 5)]]
     encoded = [tuple(plans.Encoded(ids, 1, str(ids)) for ids in own) for own in rows]
-    plan = plans.of(tiny.pairs(*[("g", "b")] * 4), encoded, tokenizer.unk_token_id, 16)
+    plan = plans.of(tiny.pairs(*[("g", "b")] * 4), encoded, plans.Noted(), 16)
     parts, taken = apart(model, plan, rows=[ids for own in rows for ids in own])
     one_prefix = np.isin(Turns.of(plan).pair, (0, 1))
     others = [place for place in range(5) if place != cue]
