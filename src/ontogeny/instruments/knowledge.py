@@ -45,7 +45,7 @@ class Knowledge(Instrument):
     needs: ClassVar[tuple[str, ...]] = ("pairs",)
 
     kind: Literal["knowledge"] = "knowledge"
-    pairs: int = Field(100, ge=4)
+    pairs: int = Field(50, ge=4)
     """Pairs of each paradigm."""
     folds: int = Field(5, ge=2)
     """Parts of a paradigm, by contrast, each held out once; one with fewer contrasts has no value."""
