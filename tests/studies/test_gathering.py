@@ -190,7 +190,7 @@ def test_paradigms_that_are_not_of_two_sentences_are_left_out_or_refused_by_name
         run = RunFolder(path / "arms" / one.slug)
         others = read_table(run.curves).filter(paradigm=CONTROLS[0]).with_columns(paradigm=pl.lit("five"), chance=pl.lit(0.2))
         write_table(run.curves, pl.concat([read_table(run.curves).with_columns(chance=pl.lit(0.5)), others]))
-        write_table(run.correlations, pl.DataFrame({"paradigm": ["rated"], "rho": [0.5]}))
+        write_table(run.correlations, pl.DataFrame({"paradigm": ["rated"], "step": [4], "rho": [0.5]}))
     found = gather(path, replace(study, file=study.file.model_copy(update={"controls": None})))
     assert "five" not in {*found.curves["paradigm"], *found.outcomes["paradigm"]}
     assert "Left out, as effects are on pairs of two sentences and these have more options: five." in found.notes
