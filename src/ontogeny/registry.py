@@ -120,14 +120,20 @@ def nearest(word: str, words: list[str]) -> str:
 def load(kind: str, name: str) -> Any:
     """What `name` stands for.
 
-    Raises OntogenyError with the nearest valid name if there is none, and for one that two packages give or that does not load.
+    Raises OntogenyError with the nearest valid name if there is none, and for one that two packages give, or one and we, or that
+    does not load.
     """
+    places = sorted({point.value: point for point in entry_points(group=f"ontogeny.{kind}", name=name)}.items())
+    given = " and ".join(value for value, _ in places)
     if name in TABLES[kind]:
+        if places:
+            raise OntogenyError(
+                f"the {kind} {name!r} is ontogeny's own and {given} has its name; rename that, or uninstall its package"
+            )
         module, attribute = TABLES[kind][name].split(":")
         return getattr(import_module(module), attribute)
-    places = sorted({point.value: point for point in entry_points(group=f"ontogeny.{kind}", name=name)}.items())
     if len(places) > 1:
-        raise OntogenyError(f"two packages have the {kind} {name!r}: {' and '.join(value for value, _ in places)}; uninstall one")
+        raise OntogenyError(f"two packages have the {kind} {name!r}: {given}; uninstall one")
     for value, point in places:
         try:
             return point.load()

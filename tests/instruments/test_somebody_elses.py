@@ -225,12 +225,14 @@ def test_none_passes_for_another(installed, tmp_path, monkeypatch):
     about = tmp_path / "second" / "second-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: second\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[ontogeny.instrument]\npulse = seconds_pulse:Pulse\n")
+    (about / "entry_points.txt").write_text("[ontogeny.instrument]\npulse = seconds_pulse:Pulse\nreach = seconds_pulse:Reach\n")
     monkeypatch.syspath_prepend(str(about.parent))
     with pytest.raises(
         OntogenyError, match="two packages have the instrument 'pulse': seconds_pulse:Pulse and somebodys_pulse:Pulse"
     ):
         tiny.recipe("instruments=[pulse]")
+    with pytest.raises(OntogenyError, match="the instrument 'reach' is ontogeny's own and seconds_pulse:Reach has its name"):
+        tiny.recipe("instruments=[reach]")
     assert registry.names("instrument").count("pulse") == 1
 
 
