@@ -67,7 +67,7 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
     with access(folder, "read"):
         inside = list(folder.iterdir()) if folder.is_dir() else None
     if inside is None:
-        where = "run again where there is a network, or name a folder: --set tokenizer.kind=pretrained --set tokenizer.name=FOLDER"
+        where = "run again where there is a network, or name a folder: --tokenizer FOLDER, in a recipe the tokenizer's name"
         with opening(name, f"no tokenizer {name!r}: it is not a folder here, and the hub could not give it", where):
             return _tried(AutoTokenizer.from_pretrained(str(name), revision=revision, trust_remote_code=False), False)
     check_pointers(_files(folder, *SETTINGS, *TOKENIZER))

@@ -111,3 +111,11 @@ def test_unknown_tokens_are_counted_by_sentence_and_the_worst_are_named(tokenize
         {"sentence": "a yak", "unknown": 1},
     ]
     assert plan.make(tiny.pairs(("a b", "b a")), tokenizer, 2, 16).unknown_facts == {"unknown_sentences": 0, "unknown_worst": []}
+
+
+def test_pairs_whose_difference_the_tokenizer_does_not_know_are_named(tokenizer):
+    rows = (("a zebra", "a yak"), ("a b", "a c"), ("gnu b", "yak b"))
+    found = plan.make(tiny.pairs(*rows), tokenizer, 2, 16)
+    assert [pair.good for pair in found.alike] == ["a zebra", "gnu b"]
+    assert found.unknown_facts["alike_pairs"] == 2
+    assert any("2 pairs have the same tokens on both sides and tie, such as 'a zebra' and 'a yak'" in said for said in found.told)

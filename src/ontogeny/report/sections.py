@@ -333,6 +333,8 @@ def _excluded(results: Results, suite: str) -> list[str]:
     ):
         if isinstance(found.get(key), int):
             said.append(f"{count(found[key], 'pair') if found[key] else 'No pair'} {why}.")
+    if alike := found.get("alike_pairs"):
+        said.append(f"{count(alike, 'pair')} with the same tokens on both sides, which tie.")
     if without := found.get("without_words"):
         said.append(f"Caution: {without}.")
     if special := found.get("special_sentences"):

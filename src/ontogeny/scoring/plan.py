@@ -69,11 +69,17 @@ class Plan:
         return before, common(flat, ends[good] - 1, ends[bad] - 1, shortest - before, step=-1)
 
     @property
+    def alike(self) -> list[Pair]:
+        """Pairs of which a wrong option has the right one's tokens, such as <unk> for both words: they tie, whatever a model knows."""
+        same = (self.options[:, 1:] == self.options[:, :1]).any(axis=1)
+        return [self.pairs[i] for i in np.flatnonzero(same)]
+
+    @property
     def unknown_facts(self) -> dict[str, Any]:
         """For the lineage: how many distinct sentences have an unknown token, and those that have the most."""
         worst = [{"sentence": text, "unknown": count} for text, count in self.unknown_in[:WORST]]
-        special = {"special_sentences": len(self.special_in)} if self.special_in else {}
-        return {"unknown_sentences": len(self.unknown_in), "unknown_worst": worst} | special
+        further = {"special_sentences": len(self.special_in), "alike_pairs": len(self.alike)}
+        return {"unknown_sentences": len(self.unknown_in), "unknown_worst": worst} | {name: n for name, n in further.items() if n}
 
     @property
     def told(self) -> list[str]:
@@ -82,6 +88,9 @@ class Plan:
         if self.unknown_in:
             worst = "; ".join(f"{text!r} ({count})" for text, count in self.unknown_in[:WORST])
             found += [f"{self.unknown:,} tokens unknown or left out in {len(self.unknown_in):,} sentences, most in {worst}"]
+        if alike := self.alike:
+            one = f"{alike[0].good!r} and {alike[0].bad!r} (paradigm {alike[0].paradigm}, pair {alike[0].pair})"
+            found += [f"{len(alike):,} pairs have the same tokens on both sides and tie, such as {one}"]
         if self.special_in:
             found += [f"special tokens written in {len(self.special_in):,} sentences are read as such: {self.special_in[0]!r}"]
         return found
