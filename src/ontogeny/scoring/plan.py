@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def alike(self) -> list[Pair]:
-        """Pairs of which a wrong option has the right one's tokens, such as <unk> for both words: they tie, whatever a model knows."""
+        """Pairs of which a wrong option has the right one's tokens, such as <unk> for both words: all models tie."""
         same = (self.options[:, 1:] == self.options[:, :1]).any(axis=1)
         return [self.pairs[i] for i in np.flatnonzero(same)]
 
