@@ -372,7 +372,7 @@ def test_ngrams_are_counted_and_written_for_others(own_run, tmp_path):
     tokens, theirs = " ".join(run.text.tokenizer.tokenize(row["good"])), kenlm.Model(str(file))
     ours = explained(run, row["paradigm"], row["pair"], level="token", order=3).filter(side="good")["logp"].sum()
     assert theirs.score(tokens, bos=True, eos=False) * math.log(10) == pytest.approx(ours, abs=1e-4)
-    assert "not 'tokn'; did you mean 'token'" in refused("ngrams", own_run, "--order", "3", "--arpa", file, "--level", "tokn")
+    assert "not 'tokn'; did you mean 'token'" in refused("ngrams", own_run, "--order", "3", "--arpa", f"{file}2", "--level", "tokn")
 
 
 def explained(run, paradigm, pair, **options):

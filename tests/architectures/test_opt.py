@@ -1,6 +1,7 @@
 """OPT in named sizes, and what it refuses."""
 
 import pytest
+import tiny
 import torch
 
 from ontogeny.architectures.opt import OPT, SIZES
@@ -88,10 +89,14 @@ def test_a_context_longer_than_the_positions_is_refused():
     ("options", "said"),
     [
         ({"hidden_size": 100, "num_attention_heads": 3}, "divisible"),
-        ({"dropout": "much"}, "dropout"),
         ({"activation_function": "rleu"}, "rleu"),
     ],
 )
 def test_settings_that_cannot_be_built_are_said(options, said):
     with pytest.raises(OntogenyError, match=f"model.options cannot be built .*{said}"):
         build(**options)
+
+
+def test_an_option_that_is_text_where_a_number_belongs_is_said_when_the_recipe_is_read():
+    with pytest.raises(OntogenyError, match="dropout: much; it is a number"):
+        tiny.recipe("model.options.dropout=much")

@@ -73,12 +73,8 @@ def subject_of(run, step=4, **opened):
     (checkpoint,) = [one for one in run.folder.checkpoints(0) if one.step == step]
     readings = Run(run.folder.path).readings
     real = OpenedCheckpoint(checkpoint.folder, readings.reader.device)
-    return Subject(
-        readings.context,
-        0,
-        checkpoint,
-        SimpleNamespace(tokenizer=real.tokenizer, weights=real.weights, **opened) if opened else real,
-    )
+    instead = SimpleNamespace(tokenizer=real.tokenizer, weights=real.weights, like=lambda folder: instead, **opened)
+    return Subject(readings.context, 0, checkpoint, instead if opened else real)
 
 
 def kept(run, name, step=4):

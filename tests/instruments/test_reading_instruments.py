@@ -454,7 +454,7 @@ def test_a_fold_over_one_checkpoint_is_named(begin):
 
 def test_a_figure_whose_instrument_has_not_read_the_run_says_the_command(begin):
     run = begin("instruments=[ruler]")
-    with pytest.raises(OntogenyError, match=r"no figure is called 'ruler\.mark_0'"):
+    with pytest.raises(OntogenyError, match=r"no table ruler, which the figure .*; ontogeny read RUN --with ruler makes it"):
         figure(run.folder, "ruler.mark_0")
     with pytest.raises(OntogenyError, match=f"ruler has not read .*; ontogeny read {run.folder.path} --with ruler"):
         run.reading("ruler")

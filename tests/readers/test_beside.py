@@ -54,7 +54,7 @@ def test_another_process_writes_the_tables_of_this_one(unread, finished_run):
     own._thread.join()  # as long as it takes, which training would not
     assert own.worker.answered == len(UNREAD)
     assert same(tables(unread.folder.path), tables(finished_run))
-    assert unread.display.warnings == []
+    assert [line for line in unread.display.warnings if " tokens " not in line] == []
 
 
 def test_what_was_not_read_beside_training_is_read_at_its_end(unread, finished_run, monkeypatch):

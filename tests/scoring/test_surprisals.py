@@ -279,7 +279,7 @@ def test_a_folder_and_the_command_line_give_the_same(tokenizer, model, tmp_path,
     monkeypatch.setattr("sys.argv", ["ontogeny", "surprisals", *map(str, (folder, *told[:-4], "--out", "table.txt"))])
     with pytest.raises(SystemExit):
         main()
-    assert "table.txt: a table is written as .parquet or .csv" in capsys.readouterr().err
+    assert "table.txt: it is written as .parquet or .csv, and not as .txt" in capsys.readouterr().err
 
 
 # --- what is refused
