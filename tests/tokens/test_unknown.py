@@ -56,6 +56,7 @@ def test_a_suite_says_what_its_sentences_lose_and_which_have_special_tokens():
     assert found.unknown == 2 and found.unknown_in == (("3 dogs run.", 1), ("4 dogs run.", 1))
     assert found.told == [
         "2 tokens unknown or left out in 2 sentences, most in '3 dogs run.' (1); '4 dogs run.' (1)",
+        "1 pairs have the same tokens on both sides and tie, such as '3 dogs run.' and '4 dogs run.' (paradigm toy, pair 0)",
         "special tokens written in 1 sentences are read as such: 'dogs <s>'",
     ]
     assert found.unknown_facts["special_sentences"] == 1
