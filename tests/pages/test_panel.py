@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from ontogeny.pages import panel
+from ontogeny.pages.curves import means_by_verdict
 
 
 def test_a_figure_draws_some_of_thousands_of_checkpoints_and_says_so():
@@ -27,3 +28,11 @@ def test_a_figure_draws_some_of_thousands_of_checkpoints_and_says_so():
 def test_a_figure_draws_all_of_some_hundred_checkpoints():
     frames = {"curves": pl.DataFrame({"step": range(panel.DRAWN)})}
     assert panel.sampled(frames) == (frames, "")
+
+
+def test_means_by_verdict_are_over_the_paradigms_that_have_one():
+    read = pl.DataFrame({"paradigm": ["a", "b", "c", "d"], "know": [0.5, 1.0, None, 0.25]})
+    verdicts = pl.DataFrame({"paradigm": ["a", "b", "c"], "verdict": ["learned", "learned", "entrenched"]})
+    found = means_by_verdict(read, {"verdicts": verdicts}, ("verdict", ">paradigms", ">know"))
+    assert found == panel.Tabulated(("verdict", ">paradigms", ">know"), (("entrenched", "1", ""), ("learned", "2", "0.75")))
+    assert means_by_verdict(read, {}, ("verdict",)) is None

@@ -19,6 +19,7 @@ from ontogeny.instruments.parts import CONSTANT, ResidualParts, bias_of, last_st
 from ontogeny.instruments.reach import TIE, by_paradigm, percent, right
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages import curves
+from ontogeny.pages.curves import means_by_verdict
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.plan import Plan
@@ -407,7 +408,7 @@ def carrier(ends: pl.DataFrame) -> dict[str, Any] | None:
 def by_verdict(frames: Frames) -> Tabulated | None:
     """Paradigms of each verdict, with the carrier of bigrams and without."""
     found = carrier(_ends(frames))
-    if "verdicts" not in frames or found is None:
+    if found is None:
         return None
     last = frames["depth"].filter(pl.col("step") == pl.col("step").max(), pl.col("paradigm") != "")
     whole = (
@@ -417,6 +418,4 @@ def by_verdict(frames: Frames) -> Tabulated | None:
         .agg(whole=pl.col("lens").mean())
     )
     without = last.filter(part=found["part"]).group_by("paradigm").agg(without=pl.col("ablated").mean())
-    joined = whole.join(without, on="paradigm").join(frames["verdicts"].select("paradigm", "verdict"), on="paradigm")
-    means = joined.group_by("verdict").agg(pl.len(), pl.col("whole", "without").mean()).sort("verdict")
-    return Tabulated(BY_VERDICT, tuple((str(v), str(n), f"{a:.2f}", f"{b:.2f}") for v, n, a, b in means.iter_rows()))
+    return means_by_verdict(whole.join(without, on="paradigm"), frames, BY_VERDICT)

@@ -19,6 +19,7 @@ from ontogeny.instruments.instrument import Column, Instrument, schema
 from ontogeny.instruments.reach import by_paradigm, percent, right
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages import curves
+from ontogeny.pages.curves import means_by_verdict
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
 from ontogeny.pages.words import listed
 from ontogeny.records import OntogenyError, Pair
@@ -353,9 +354,5 @@ def _map_says(frames: Frames, clock: Clock) -> str:
 
 def by_verdict(frames: Frames) -> Tabulated | None:
     """What is known at the last checkpoint, by verdict: means over paradigms."""
-    if "verdicts" not in frames:
-        return None
-    joined = _ends(frames).drop_nulls("know").join(frames["verdicts"].select("paradigm", "verdict"), on="paradigm")
-    means = joined.group_by("verdict").agg(pl.len(), pl.col("know", *CONTROLS, "says", "silent").mean()).sort("verdict")
-    rows = [(str(verdict), str(n), *("" if v is None else f"{v:.2f}" for v in values)) for verdict, n, *values in means.iter_rows()]
-    return Tabulated(BY_VERDICT, tuple(rows)) if rows else None
+    ends = _ends(frames).drop_nulls("know")
+    return means_by_verdict(ends.select("paradigm", "know", *CONTROLS, "says", "silent"), frames, BY_VERDICT)

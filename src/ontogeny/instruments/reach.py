@@ -16,6 +16,7 @@ from ontogeny.instruments.instrument import Column, Instrument, schema
 from ontogeny.instruments.ngram_margins import NOISE, margins_of
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages import curves
+from ontogeny.pages.curves import means_by_verdict
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
 from ontogeny.scoring import causal
 from ontogeny.scoring.plan import Plan
@@ -244,16 +245,10 @@ def context_says(frames: Frames, clock: Clock) -> str:
 
 def by_verdict(frames: Frames) -> Tabulated | None:
     """What context turns at the last checkpoint, by verdict: means over paradigms."""
-    if "verdicts" not in frames:
-        return None
     ends = at_end(frames["reach"].filter(pl.col("paradigm") != ""))
     whole = ends.filter(k=ALL).select("paradigm", whole="accuracy")
-    joined = (
-        ends.filter(k=OWN_BIGRAMS).join(whole, on="paradigm").join(frames["verdicts"].select("paradigm", "verdict"), on="paradigm")
-    )
-    means = joined.group_by("verdict").agg(pl.len(), pl.col("accuracy", "whole", "rescue", "spoiled").mean()).sort("verdict")
-    rows = [(str(verdict), str(n), *("" if v is None else f"{v:.2f}" for v in values)) for verdict, n, *values in means.iter_rows()]
-    return Tabulated(BY_VERDICT, tuple(rows)) if rows else None
+    turned = ends.filter(k=OWN_BIGRAMS).join(whole, on="paradigm")
+    return means_by_verdict(turned.select("paradigm", "accuracy", "whole", "rescue", "spoiled"), frames, BY_VERDICT)
 
 
 def at_end(frame: pl.DataFrame) -> pl.DataFrame:

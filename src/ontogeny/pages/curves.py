@@ -193,3 +193,16 @@ def _there(instrument: str, name: str, frames: Frames) -> bool:
 
 def _unit(name: str, column: Shown) -> str:
     return f"{name} ({column.unit})" if column.unit else name
+
+
+def means_by_verdict(paradigms: pl.DataFrame, frames: Frames, heads: tuple[str, ...]) -> Tabulated | None:
+    """A row a verdict: how many of these paradigms have it, and the mean of each further column over them; None without verdicts.
+
+    `paradigms` has a row a paradigm; `heads` are those of the verdict, of the number and of each column.
+    """
+    if "verdicts" not in frames:
+        return None
+    joined = paradigms.join(frames["verdicts"].select("paradigm", "verdict"), on="paradigm").drop("paradigm")
+    means = joined.group_by("verdict").agg(pl.len(), pl.exclude("verdict").mean()).sort("verdict")
+    found = [(str(v), str(n), *("" if one is None else f"{one:.2f}" for one in values)) for v, n, *values in means.iter_rows()]
+    return Tabulated(heads, tuple(found)) if found else None
