@@ -164,6 +164,13 @@ def test_intervals_over_many_seeds_make_a_verdict_firm_that_one_seed_does_not_gi
     assert got["early_high"] < 0.5 and got["late_high"] < 0.5
 
 
+def test_a_verdict_that_half_of_the_seeds_give_is_not_firm_whatever_the_interval_is():
+    forgot = path((5, 0.9), (60, 0.5))
+    got = of_seeds(*[path((5, 0.7 + seed / 1000)) for seed in range(5)], *[forgot] * 5)
+    assert got["verdict"] == "learned" and got["late_low"] > 0.5
+    assert set(got["seed_verdicts"]) == {"learned", "forgotten"} and got["standing"] == "in the mean only"
+
+
 def test_seeds_that_end_on_both_sides_differ_whatever_the_mean_is():
     got = of_seeds(path((5, 0.9)), path((5, 0.9), (60, 0.1)))
     assert (got["verdict"], got["standing"]) == ("forgotten", "seeds differ")

@@ -64,7 +64,7 @@ def standing(
     """How far the seeds bear a verdict out; None of unobserved.
 
     `alone`: each seed's verdict and what it was given for.  `windows`: intervals over seeds of the early and the late mean.
-    firm: every seed alone gives the verdict; or one does, and the intervals leave chance out on its side in the windows that it
+    firm: every seed alone gives the verdict; or most do, and the intervals leave chance out on its side in the windows that it
     rests on; or, of never separated, as its test is over seeds.  seeds differ: one ends right and another wrong.
     """
     if name == "unobserved" or len(alone) < 2:
@@ -75,7 +75,7 @@ def standing(
         return DIFFER
     sides = RESTS_ON.get(name, ())
     borne = all(_beyond(interval, side, chance) for interval, side in zip(windows, sides, strict=False))
-    given = any(own == name for own, _ in alone) and (name != "late recovery" or told.early == -1)  # else it rests on a run
+    given = 2 * sum(own == name for own, _ in alone) > len(alone) and (name != "late recovery" or told.early == -1)  # else it rests on a run
     return FIRM if (sides and borne and given) or name == "never separated" else MEAN_ONLY
 
 
