@@ -4,8 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("no times", deadline=None)  # a busy machine is no fault of the code's
+hypothesis.settings.load_profile("no times")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: tiny tensors gain nothing from more
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

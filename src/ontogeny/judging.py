@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +34,8 @@ from ontogeny.trajectories.cases import PairsOf
 from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.evidence import tallied
 from ontogeny.trajectories.judging import SCHEMA
+
+HELD = 4_000_000  # rows of scores in memory at once, about 80 bytes each
 
 
 def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.DataFrame:
@@ -138,16 +140,50 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
     """
     pairs, rows = store.read_table(folder.pairs(suite)), []
     graded = set(pairs["paradigm"]) - set(_ungraded(pairs)["paradigm"])
-    for clock, scores, facts in _scored(folder, suite, recipe):
-        judged = scores.filter(~pl.col("paradigm").is_in(list(graded))) if graded else scores
-        if judged.is_empty():
-            return judged.clear()
-        own = curve(judged, recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(read=pl.col("n"), **clock)
-        if (sizes := settled.sizes(facts)) is not None:
-            own = own.with_columns(n=pl.col("paradigm").replace_strict(sizes, return_dtype=pl.UInt32))
-        rows.append(own)
+    judged = (
+        (clock, scores.filter(~pl.col("paradigm").is_in(list(graded))) if graded else scores, facts)
+        for clock, scores, facts in _scored(folder, suite, recipe)
+    )
+    for batch in _batches(judged):
+        clocks = pl.concat([pl.select(*(value.alias(name) for name, value in clock.items())) for clock, *_ in batch])
+        scores = pl.concat([scores.with_columns(seed=clock["seed"], step=clock["step"]) for clock, scores, _ in batch])
+        if scores.is_empty():
+            return scores.clear()
+        own = curve(scores, recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(read=pl.col("n"))
+        rows.append(_of_all(own.join(clocks, on=["seed", "step"]), batch))
     about = _about(_ungraded(pairs))
     return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
+
+
+Scored = tuple[dict[str, pl.Expr], pl.DataFrame, dict[str, str]]  # when it was, the scores, what the table says of itself
+
+
+def _batches(tables: Iterable[Scored]) -> Iterator[list[Scored]]:
+    """As many tables at once as may be held, and one at the least."""
+    held: list[Scored] = []
+    for table in tables:
+        if held and sum(len(scores) for _, scores, _ in (*held, table)) > HELD:
+            yield held
+            held = []
+        held.append(table)
+    if held:
+        yield held
+
+
+def _of_all(curves: pl.DataFrame, batch: Sequence[Scored]) -> pl.DataFrame:
+    """With `n` as the pairs that there are, where a table was read until settled."""
+    sizes = [(clock, settled.sizes(facts)) for clock, _, facts in batch]
+    known = [
+        pl.DataFrame({"paradigm": list(own), "all": list(own.values())}, schema_overrides={"all": pl.UInt32}).with_columns(
+            seed=clock["seed"], step=clock["step"]
+        )
+        for clock, own in sizes
+        if own is not None
+    ]
+    if not known:
+        return curves
+    found = curves.join(pl.concat(known), on=["paradigm", "seed", "step"], how="left")
+    return found.with_columns(n=pl.coalesce("all", "n")).drop("all")
 
 
 def _ungraded(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -163,9 +199,7 @@ def _about(pairs: pl.DataFrame) -> pl.DataFrame:
     return about.join(pairs.group_by("paradigm").agg(chance=(1 / options).mean()), on="paradigm")
 
 
-def _scored(
-    folder: RunFolder, suite: str, recipe: Observation
-) -> Iterator[tuple[dict[str, pl.Expr], pl.DataFrame, dict[str, str]]]:
+def _scored(folder: RunFolder, suite: str, recipe: Observation) -> Iterator[Scored]:
     """Of each checkpoint's table of scores: when it was, the scores, and what the table says of itself."""
     keys = score_keys(folder, suite, recipe)
     when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
@@ -212,9 +246,6 @@ def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
             f"{suite}: seeds {others} have been read at other checkpoints than seeds {alike} and wait; verdicts are over {alike}"
         )
     return alike
-
-
-HELD = 2_000_000  # rows of scores in memory at once, about 80 bytes each
 
 
 class _Pairs:

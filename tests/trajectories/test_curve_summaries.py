@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import make_smoothing_spline
 
 from ontogeny.trajectories.summaries import (
     acquired_halfway,
@@ -9,6 +10,7 @@ from ontogeny.trajectories.summaries import (
     breakthrough,
     change_points,
     forgetting,
+    smoothed,
     variability,
 )
 
@@ -37,6 +39,31 @@ def test_age_of_acquisition_of_few_checkpoints_joins_them_by_lines():
     assert acquired_halfway(np.array([10, 1000]), np.array([0.5, 0.54]), 0.55) is None
     assert acquired_halfway(np.array([10, 1000]), np.array([0.8, 0.8]), 0.55) == 10  # no later than
     assert acquired_halfway(np.array([], dtype=int), np.array([]), 0.55) is None
+
+
+def test_the_penalty_is_the_one_that_generalised_cross_validation_likes_best():
+    x = np.log10(np.unique(np.geomspace(1, 4071, 29).astype(int)))
+    y = 0.5 + 0.4 / (1 + np.exp(-4 * (x - 2))) + 0.03 * np.random.default_rng(3).normal(size=len(x))
+
+    def hat(penalty):
+        return np.array([make_smoothing_spline(x, unit, lam=penalty)(x) for unit in np.eye(len(x))]).T
+
+    def score(a):
+        return len(x) * ((y - a @ y) ** 2).sum() / np.trace(np.eye(len(x)) - a) ** 2
+
+    hats = [hat(penalty) for penalty in np.geomspace(1e-5, 1e2, 60)]
+    best = min(hats, key=score)
+    ours = smoothed(x, y)(x)
+    assert np.abs(ours - best @ y).max() < 2e-3
+    assert ((y - ours) ** 2).sum() > 0 and score(best) <= score(hat(1.0))
+
+
+def test_checkpoints_that_lie_close_together_can_be_smoothed():
+    steps = np.arange(1_000_000, 1_000_256)  # scipy's own search: "ill-posed"
+    accuracy = 0.4 + 0.5 * (np.arange(256) >= 128) + 0.01 * np.sin(np.arange(256))
+    assert acquired_halfway(steps, accuracy, 0.55) == pytest.approx(1_000_127.5, abs=2)
+    gaps = np.array([1, 2, 4, 8, 100_000, 100_001, 100_002, 200_000])
+    assert acquired_halfway(gaps, np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.51, 0.5, 0.9]), 0.55) > 100_002
 
 
 def test_the_first_checkpoint_that_lasts():

@@ -15,7 +15,7 @@ MEASURES = ("accuracy", "margin", "logp_good", "logp_bad", "ties", "accuracy_per
 
 
 def curve(scores: pl.DataFrame, tie: float = 1e-5, tie_counts: float = 0.5) -> pl.DataFrame:
-    """One checkpoint's row for each paradigm, sorted by paradigm.
+    """One checkpoint's row for each paradigm, sorted by paradigm; of several, which `seed` and `step` tell apart, each one's rows.
 
     `scores` has one row a pair: paradigm, pair, logp_good, logp_bad (sums, nats), tokens_good, tokens_bad; and of items
     with more options logp_bad_2, tokens_bad_2 ..., null where there is none.  Returns
@@ -25,10 +25,11 @@ def curve(scores: pl.DataFrame, tie: float = 1e-5, tie_counts: float = 0.5) -> p
     rows, scores that are no number, sentences without tokens and pairs scored twice.
     """
     need(scores, ("paradigm", "pair", "logp_good", "logp_bad", "tokens_good", "tokens_bad"), "the scores")
-    _check_scores(scores, ["paradigm", "pair"])
+    by = [name for name in ("seed", "step") if name in scores.columns]
+    _check_scores(scores, [*by, "paradigm", "pair"])
     wrong = wrong_sides(scores.columns)
     return (
-        scores.group_by("paradigm")
+        scores.group_by(*by, "paradigm")
         .agg(
             pl.len().alias("n"),
             outcome(tie, tie_counts, wrong).mean().alias("accuracy"),
@@ -39,7 +40,7 @@ def curve(scores: pl.DataFrame, tie: float = 1e-5, tie_counts: float = 0.5) -> p
             outcome_per_token(tie, tie_counts, wrong).mean().alias("accuracy_per_token"),
             outcome_length(wrong).mean().alias("accuracy_length"),
         )
-        .sort("paradigm")
+        .sort(*by, "paradigm")
     )
 
 

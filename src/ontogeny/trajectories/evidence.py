@@ -75,7 +75,9 @@ def standing(
         return DIFFER
     sides = RESTS_ON.get(name, ())
     borne = all(_beyond(interval, side, chance) for interval, side in zip(windows, sides, strict=False))
-    given = 2 * sum(own == name for own, _ in alone) > len(alone) and (name != "late recovery" or told.early == -1)  # else it rests on a run
+    given = 2 * sum(own == name for own, _ in alone) > len(alone) and (
+        name != "late recovery" or told.early == -1
+    )  # else it rests on a run
     return FIRM if (sides and borne and given) or name == "never separated" else MEAN_ONLY
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import ruptures
-from scipy.interpolate import make_smoothing_spline
-from scipy.optimize import brentq
+from scipy.interpolate import CubicSpline
+from scipy.linalg import solve_triangular as solve
+from scipy.optimize import brentq, minimize_scalar
 
 from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints
 
 MOST_CHECKPOINTS = 256  # change points take quadratic time; smoothing thousands of points is numerically unsound
+PENALTIES = 200  # tried, evenly in their logarithms, before the best is refined
 CHANGE_RESAMPLES = 200  # of the bootstrap, for the intervals of change points
 
 
@@ -42,13 +45,52 @@ def acquired_halfway(steps: Ints, accuracy: Floats, hi: float, chance: float = C
     x, y = np.log10(steps[kept]), accuracy[kept]
     if not len(x) or y.max() < hi - ROUNDING:
         return None
-    smooth = make_smoothing_spline(x, y) if len(x) >= 5 else lambda at: np.interp(at, x, y)
+    smooth = smoothed(x, y) if len(x) >= 5 else lambda at: np.interp(at, x, y)
     values = smooth(x)
     half = (chance + values.max()) / 2
     first = int(np.argmax(values >= half))
     if first == 0:
         return float(steps[kept][0])
     return float(10 ** brentq(lambda at: float(smooth(at)) - half, x[first - 1], x[first]))
+
+
+def smoothed(x: Floats, y: Floats) -> CubicSpline:
+    """A cubic smoothing spline whose penalty minimises generalised cross-validation (Craven & Wahba 1979).
+
+    That is n |(I - A) y|^2 / tr(I - A)^2, at its lowest anywhere.  scipy's search is over a range that knows nothing of the steps'
+    unit, ends in the nearest dip, and breaks down where steps lie close together.
+    """
+    directions, bends = _bending(tuple(x.tolist()))
+    along = directions.T @ y
+
+    def score(penalty: Floats) -> Floats:
+        taken = 1 / (1 + bends / penalty[:, None])  # (penalties, directions): the share of each that smoothing takes away
+        found: Floats = len(x) * (taken**2 @ along**2) / taken.sum(1) ** 2
+        return found
+
+    tried = np.linspace(np.log(bends.min()) - 2, np.log(bends.max()) + 7, PENALTIES)
+    best = int(np.argmin(score(np.exp(tried))))
+    near = tried[max(best - 1, 0)], tried[min(best + 1, PENALTIES - 1)]
+    penalty = np.exp(minimize_scalar(lambda log: score(np.exp([log]))[0], bounds=near, method="bounded").x)
+    return CubicSpline(x, y - directions @ (along / (1 + bends / penalty)), bc_type="natural")
+
+
+@lru_cache(maxsize=4)
+def _bending(x: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Directions (points, points - 2) that are no straight line, orthonormal, and the penalty that takes one half of each away.
+
+    A natural cubic spline through f has the integrated squared second derivative f' Q R^-1 Q' f (Green & Silverman 1994, 2.1); with
+    Q'Q = L L' and L^-1 R L^-T = V diag(b) V' directions are Q L^-T V, and b their penalties.
+    """
+    gaps = np.diff(x)
+    inner = np.arange(len(x) - 2)
+    q = np.zeros((len(x), len(x) - 2))
+    q[inner, inner], q[inner + 2, inner] = 1 / gaps[:-1], 1 / gaps[1:]
+    q[inner + 1, inner] = -1 / gaps[:-1] - 1 / gaps[1:]
+    r = np.diag((gaps[:-1] + gaps[1:]) / 3) + np.diag(gaps[1:-1] / 6, 1) + np.diag(gaps[1:-1] / 6, -1)
+    basis, triangle = np.linalg.qr(q)
+    bends, vectors = np.linalg.eigh(solve(triangle.T, solve(triangle.T, r, lower=True).T, lower=True))
+    return basis @ vectors, bends.clip(bends.max() * 1e-15)
 
 
 def acquired_lasting(steps: Ints, accuracy: Floats, hi: float, lasting: int) -> int | None:

@@ -129,8 +129,9 @@ def stretches(states: States, windows: Windows) -> list[tuple[int, int, int]]:
     own = states[kept]
     starts = np.r_[0, np.flatnonzero(np.diff(own)) + 1]
     ends = np.r_[starts[1:] - 1, len(kept) - 1]
-    pieces = zip(own[starts].tolist(), kept[starts].tolist(), kept[ends].tolist(), strict=True)
-    return [piece for piece in pieces if piece[0] != 0]
+    out = own[starts] != 0
+    starts, ends = starts[out], ends[out]
+    return list(zip(own[starts].tolist(), kept[starts].tolist(), kept[ends].tolist(), strict=True))
 
 
 def weighted_mean(values: Floats, weights: Floats) -> float | None:
