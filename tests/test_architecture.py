@@ -20,10 +20,10 @@ HOUSE = ROOT / "src" / "ontogeny"
 # Top to bottom.  A room is a folder, or a file that stands alone; rooms of one floor know nothing of each other.
 FLOORS = (
     ("cli",),
-    ("commands", "studies"),
+    ("commands", "studies", "watch"),
     ("comparison", "laboratory"),
     ("opened",),
-    ("ngram_evidence",),
+    ("ngram_evidence", "trackers"),
     ("judging",),
     ("report",),
     ("results",),

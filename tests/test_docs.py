@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import tiny
 import typer
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -27,7 +28,6 @@ from ontogeny import recipe as recipes
 from ontogeny import registry
 from ontogeny.cli import app
 from ontogeny.corpora.micro_english import MicroEnglish
-from ontogeny.suites.blimp import PHENOMENON
 from ontogeny.trajectories import VERDICTS
 from ontogeny.trajectories.judging import SCHEMA
 
@@ -87,7 +87,7 @@ def world(tmp_path_factory, without_pages):
         (folder / "recipes" / name).write_text(recipes.dump(small), encoding="utf-8")
     _write(folder / "data" / "babylm" / "train_10M" / "speech.train", 3000)
     _write(folder / "data" / "babylm" / "dev" / "speech.txt", 400)
-    _blimp(folder / "data" / "blimp" / "data")
+    tiny.blimp(folder / "data" / "blimp" / "data")
     _accuracies(folder / "accuracies.csv")
     (folder / "sentences.txt").write_text("The dog runs.\nThe dogs run.\n", encoding="utf-8")
     og.run(folder / "recipes" / "quickstart.yaml", folder / "runs")
@@ -107,16 +107,6 @@ def here(world, monkeypatch):
 def _write(file, words):
     file.parent.mkdir(parents=True)
     file.write_text("".join(f"{document.text}\n" for document in MicroEnglish(words=words).documents()), encoding="utf-8")
-
-
-def _blimp(folder):
-    """67 files of two pairs each, labelled as BLiMP's."""
-    folder.mkdir(parents=True)
-    row = '{{"UID": "{}", "pairID": "{}", "linguistics_term": "{}", "field": "{}", "sentence_good": "The dog{} runs.", '
-    row += '"sentence_bad": "The dog{} run.", "one_prefix_method": true, "two_prefix_method": false}}\n'
-    for paradigm, labels in PHENOMENON.items():
-        text = "".join(row.format(paradigm, i, *labels, " here" * i, " here" * i) for i in range(2))
-        (folder / f"{paradigm}.jsonl").write_text(text)
 
 
 def _accuracies(file):

@@ -82,6 +82,19 @@ def keep_reading(run, instrument, seed, step, weights="0" * 64, key="key", **val
     store.write_table(run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""})
 
 
+def blimp(folder: Path) -> Path:
+    """67 files of two pairs each, labelled as BLiMP's."""
+    from ontogeny.suites.blimp import PHENOMENON
+
+    folder.mkdir(parents=True)
+    row = '{{"UID": "{}", "pairID": "{}", "linguistics_term": "{}", "field": "{}", "sentence_good": "The dog{} runs.", '
+    row += '"sentence_bad": "The dog{} run.", "one_prefix_method": true, "two_prefix_method": false}}\n'
+    for paradigm, labels in PHENOMENON.items():
+        text = "".join(row.format(paradigm, i, *labels, " here" * i, " here" * i) for i in range(2))
+        (folder / f"{paradigm}.jsonl").write_text(text)
+    return folder
+
+
 def save(model, tokenizer, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ontogeny.recipe import load as load_recipe
     from ontogeny.records import OntogenyError
     from ontogeny.scoring.surprisals import surprisals
+    from ontogeny.watch.callback import Watch
 
-__all__ = ["OntogenyError", "Recipe", "Run", "load_recipe", "open", "run", "surprisals"]
+__all__ = ["OntogenyError", "Recipe", "Run", "Watch", "load_recipe", "open", "run", "surprisals"]
 
 NOWHERE = "/nonexistent"  # as systems name the home of an account without one
 
@@ -37,6 +38,7 @@ _HOMES = {
     "run": "ontogeny.laboratory:run",
     "Run": "ontogeny.laboratory:Run",
     "open": "ontogeny.laboratory:Run",
+    "Watch": "ontogeny.watch.callback:Watch",
     "Recipe": "ontogeny.recipe:Recipe",
     "load_recipe": "ontogeny.recipe:load",
     "OntogenyError": "ontogeny.records:OntogenyError",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ontogeny.evidence.why import Explanation
+    from ontogeny.trackers import Trackers
     from ontogeny.training.parallel import Ranks
 
 
@@ -41,24 +42,31 @@ def run(recipe: Recipe | Path | str, root: Path | str = "runs", display: Display
 class Run(OpenedRun):
     """A run's folder and the stages that fill it.  Each stage can be called alone and does only what is missing."""
 
+    tracked: Trackers | None = None  # where the numbers of a training go that this process has begun
+
     @classmethod
-    def begin(cls, recipe: Observation, root: Path | str = "runs", display: Display = QUIET, locked: bool = False) -> Run:
+    def begin(
+        cls, recipe: Observation, root: Path | str = "runs", display: Display = QUIET, locked: bool = False, kind: str = ""
+    ) -> Run:
         """A run's folder with this recipe, new or as it was left.  `locked`: the caller holds the run's one writer's place.
+
+        `kind`: who trains it; left out: this program, or somebody did before.
 
         Raises OntogenyError if a run is there that was trained in another way, or anything that is no run.
         """
         folder, text = RunFolder(Path(root) / recipe.name), recipes.dump(recipe)
         folder.claim(text)
+        kind = kind or ("trained" if isinstance(recipe, Recipe) else "opened")
         with nullcontext() if locked else folder.writing():
             if folder.lineage():  # a kill may have left a recipe alone
                 from ontogeny.training.setting_out import same_training
 
-                same_training(cls(folder.path).recipe, recipe, folder)
+                same_training(cls(folder.path).recipe, recipe, folder, kind)
                 cls(folder.path, display).move_readings()
             with store.atomic(folder.recipe) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             folder.note(
-                kind="trained" if isinstance(recipe, Recipe) else "opened",
+                kind=kind,
                 created=folder.lineage().get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
                 command=" ".join(["ontogeny", *sys.argv[1:]]) if Path(sys.argv[0]).name == "ontogeny" else "Python",
                 versions=versions(),
@@ -74,16 +82,20 @@ class Run(OpenedRun):
         With `jobs` above 1, so many seeds side by side, each in a process of its own with its share of the cores: small models gain
         more from that than from many threads.  `share`: trainings that share this machine, if other runs are among them.
         """
+        from ontogeny import trackers
         from ontogeny.training.session import finished
         from ontogeny.training.setting_out import warn_of_passed
 
         recipe, share = self._own(), share or jobs
+        trackers.check(recipe.trackers)
         with self.folder.writing():
             self.prepare(share)
             warn_of_passed(self.folder, self.training_plan(share), self.display)
             todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.training_plan(share))]
+            if todo and recipe.trackers:
+                self.tracked = trackers.Trackers(self.folder, recipe, recipe.seeds, self.display)
             if jobs > 1 and len(todo) > 1:
-                side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs)
+                side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs, self.tell)
             else:
                 self.train_seeds(todo)
 
@@ -140,6 +152,7 @@ class Run(OpenedRun):
 
             for checkpoint in train_seed(self.folder, recipe, self.text, treatment, plan, seed, watch):
                 read(seed, checkpoint)
+                self.tell()
         self.folder.note(peak_memory={str(seed): peak_memory(plan.engine.device)})
         if gone := self._to_come(seed):
             self.display.warn(
@@ -199,7 +212,15 @@ class Run(OpenedRun):
         from ontogeny.report import write_report
 
         with self.folder.writing():
-            return write_report(self.folder)
+            page = write_report(self.folder)
+            if self.tracked is not None:
+                self.tracked.finish(page)
+            return page
+
+    def tell(self) -> None:
+        """Tells the trackers, if this training has any, what has been read since."""
+        if self.tracked is not None:
+            self.tracked.tell()
 
     # --- the n-gram evidence --------------------------------------------------------------------------------------
 

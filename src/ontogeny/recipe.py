@@ -298,6 +298,8 @@ class Observation(Part):
     """What counts as learned, entrenched, forgotten ..."""
     bos: bool = True
     """Training stream and sentences begin with BOS: BOS doc BOS doc ...; off: documents follow one another without a mark."""
+    trackers: tuple[str, ...] = ()
+    """Where else a training's numbers go as it is read: wandb, mlflow, tensorboard and the others that accelerate knows."""
 
     @field_validator("name")
     @classmethod

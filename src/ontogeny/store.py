@@ -42,13 +42,13 @@ MADE_BY = "made by"  # in the metadata of every table
 TABLES = (".parquet", ".csv")  # endings of tables for others
 WEIGHTS = "model.safetensors"
 
-KINDS = ("trained", "opened")  # of runs, in their lineages
+KINDS = ("trained", "opened", "watched")  # of runs, in their lineages
 NAMED = ("versions", "hardware", "tokens", "training", "engine", "reading", "suites", "timeline", "nulls", "ngrams", "opened")
 
 TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<process>\d+)\.tmp")  # where `atomic` writes
 PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
     r"recipe\.yaml|lineage\.json|tokenizer|tokens|interventions|suites|seed-\d+|(curves|sensitivity|verdicts)\.parquet|ngrams|"
-    r"evidence|report|study\.yaml|registered\.json|analysis"
+    r"evidence|report|trackers|study\.yaml|registered\.json|analysis"
 )
 FIRST = re.compile(r"\.lock|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.\d+\.tmp")  # all that lies there before the recipe
 
@@ -747,6 +747,20 @@ class RunFolder:
         found = sorted((self.seed(seed) / "checkpoints").glob(f"step-*/{DONE}"))
         facts = [(done.parent, read_json(done.parent / "ontogeny.json")) for done in found]
         return [Checkpoint(fact["step"], folder, fact.get("tokens"), fact.get("words")) for folder, fact in facts]
+
+    def forget_after(self, seed: int, step: int) -> list[int]:
+        """Deletes a seed's own checkpoints past a step and what was read off them; returns their steps.
+
+        For a training that goes on from before them: those it makes now are of another course.
+        """
+        later = [checkpoint.step for checkpoint in self.checkpoints(seed) if checkpoint.step > step]
+        for gone in later:
+            (self.checkpoint(seed, gone) / DONE).unlink()  # first: what a kill leaves of it is no checkpoint
+            remove(self.checkpoint(seed, gone))
+            for table in self.seed(seed).glob("*/*/step-*.parquet"):
+                if step_of(table) == gone:
+                    table.unlink()
+        return later
 
     def adopt(self, seed: int, checkpoints: list[Checkpoint]) -> None:
         """Makes this a run around checkpoints that lie elsewhere."""

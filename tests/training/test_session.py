@@ -1,7 +1,5 @@
 """What a checkpoint's folder holds: the tokenizer with the mask that the model was trained with, or as it was."""
 
-from types import SimpleNamespace
-
 import pytest
 import tiny
 
@@ -22,7 +20,7 @@ def tokenizer():
 
 
 def saved(model, tokenizer, folder):
-    save_model(model, SimpleNamespace(tokenizer=tokenizer), folder)
+    save_model(model, tokenizer, folder)
     return open_tokenizer(folder)
 
 

@@ -41,9 +41,8 @@ def describe(folder: RunFolder) -> str:
     training, text = lineage.get("training", {}), lineage.get("tokens", {}).get("train", {})
     lines = [f"{folder.path}, {lineage.get('kind', 'trained')}, begun {lineage.get('created', 'at an unknown time')}"]
     if training:
-        lines.append(
-            f"{training['parameters'] / 1e6:.1f}M parameters, {training['steps']:,} steps, {training['warmup']:,} of them warm-up"
-        )
+        warmup = f", {training['warmup']:,} of them warm-up" if training.get("warmup") is not None else ""
+        lines.append(f"{training['parameters'] / 1e6:.1f}M parameters, {training['steps']:,} steps{warmup}")
     if text:
         lines.append(f"{text['words']:,} words, {text['tokens']:,} tokens, unigram entropy {text['unigram_entropy']:.3f} nats")
     lines += lineage.get("corpus", [])

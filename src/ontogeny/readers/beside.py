@@ -59,7 +59,12 @@ def plan(recipe: Recipe, share: int = 1) -> ReadingMode:
     cores, device = (os.cpu_count() or 1) // share, find_device(recipe.training.device)
     if how.beside == "off" or (how.beside == "auto" and device.type != "cuda" and cores < CORES):
         return ReadingMode("in turn")
-    return ReadingMode("beside", max(1, cores // CORES), _device(how.device, str(device)), how.beside == "on")
+    return mode_beside(how.device, str(device), cores, how.beside == "on")
+
+
+def mode_beside(asked: str, training: str, cores: int, at_once: bool = True) -> ReadingMode:
+    """By a process with a quarter of `cores`, on the device that is asked for, but rather on one that does not train."""
+    return ReadingMode("beside", max(1, cores // CORES), _device(asked, training), at_once)
 
 
 def _device(asked: str, training: str) -> str:

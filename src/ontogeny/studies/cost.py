@@ -100,7 +100,7 @@ def trial(recipe: Recipe, jobs: int = 1) -> SeedCost:
             if moment.step >= ended:
                 break
         here.folder.write_checkpoint(
-            plain.seeds[0], ended, lambda place: save_model(state.model, here.text, place), tokens=0, words=0
+            plain.seeds[0], ended, lambda place: save_model(state.model, here.text.tokenizer, place), tokens=0, words=0
         )
         here.score_seed(plain.seeds[0])  # the suites are made and tokenised
         started = time.perf_counter()

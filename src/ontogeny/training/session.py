@@ -124,7 +124,7 @@ def train_seed(
         if moment.checkpoint and not folder.has_checkpoint(seed, moment.step):
             with treatment.kept(state):
                 facts = {"tokens": moment.tokens, "words": moment.words}
-                folder.write_checkpoint(seed, moment.step, lambda place: save_model(model, text, place), **facts)
+                folder.write_checkpoint(seed, moment.step, lambda place: save_model(model, text.tokenizer, place), **facts)
             yield Checkpoint(moment.step, folder.checkpoint(seed, moment.step), moment.tokens, moment.words)
 
 
@@ -142,13 +142,13 @@ def save_state(folder: RunFolder, state: TrainingState, seed: int, key: str) -> 
         folder.keep_only_state(seed, state.step)
 
 
-def save_model(model: Any, text: TokenisedText, place: Any) -> None:
+def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, place: Any) -> None:
     """A checkpoint that `from_pretrained` opens, tokenizer and all.  Raises OntogenyError as `with_mask` does."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # one bar a run, ours
     model.save_pretrained(place)
-    with_mask(text.tokenizer, getattr(model.config, "mask_token_id", None)).save_pretrained(place)
+    with_mask(tokenizer, getattr(model.config, "mask_token_id", None)).save_pretrained(place)
 
 
 def with_mask(tokenizer: PreTrainedTokenizerBase, mask: int | None) -> PreTrainedTokenizerBase:

@@ -84,9 +84,9 @@ def warn_of_passed(folder: RunFolder, plan: TrainingPlan, display: Display) -> N
             display.warn(f"seed {seed} is at step {at:,}: the checkpoints at {passed} can no longer be made")
 
 
-def same_training(old: Observation, new: Observation, folder: RunFolder) -> None:
-    """A run's folder keeps to one training; suites, thresholds and further seeds may change."""
-    if type(old) is not type(new):
+def same_training(old: Observation, new: Observation, folder: RunFolder, kind: str) -> None:
+    """A run's folder keeps to one training and one kind; suites, thresholds and further seeds may change."""
+    if folder.lineage().get("kind", "trained") != kind:
         raise OntogenyError(f"{folder.path} holds a run of another kind; use another name")
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     fixed = [name for name in DECIDES if name in before]
