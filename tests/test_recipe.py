@@ -327,3 +327,24 @@ def test_a_recipe_that_cannot_be_read_as_text_is_named(tmp_path):
     for file, said in ((latin, "latin.yaml is not UTF-8 at byte 6"), (folder, "folder.yaml cannot be read as a recipe")):
         with pytest.raises(OntogenyError, match=said):
             recipe.load(file)
+
+
+def test_instruments_come_as_a_list_or_with_a_schedule_and_are_written_as_they_came():
+    plain, timed = (tiny.recipe(f"instruments={text}") for text in ("[reach]", "{read: [reach]}"))
+    assert plain.instruments.at is None and recipe.plain(recipe.dump(plain), "")["instruments"][0]["kind"] == "reach"
+    assert timed.instruments.at.share == 0.1 and [one.name for one in timed.instruments] == ["reach"]
+    assert recipe.parse(recipe.dump(timed)) == timed != plain == recipe.parse(recipe.dump(plain))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{reed: [reach]}", "instruments.reed is not known here; did you mean 'read'?"),
+        ("{at: {shar: 1}}", "instruments.at.shar is not known here; did you mean 'share'?"),
+        ("{read: [{kind: reach, pairz: 3}]}", "instruments.read.0.pairz is not known here; did you mean 'pairs'?"),
+        ("[{kind: reach, pairz: 3}]", "instruments.0.pairz is not known here; did you mean 'pairs'?"),
+    ],
+)
+def test_a_mistake_among_instruments_is_named_where_it_stands(text, said):
+    with pytest.raises(OntogenyError, match=re.escape(said)):
+        tiny.recipe(f"instruments={text}")

@@ -12,7 +12,7 @@ from ontogeny import recipe, registry
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 TABLE = re.compile(r"(<!-- fields: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-PARTS = [recipe.Recipe, recipe.Training, recipe.Schedule, recipe.Scoring, recipe.Thresholds]
+PARTS = [recipe.Recipe, recipe.Training, recipe.Schedule, recipe.Scoring, recipe.Instruments, recipe.Thresholds]
 
 
 def parts():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,8 +15,10 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema
@@ -283,6 +285,40 @@ class Thresholds(Part):
     """Seed of the swaps and resamples."""
 
 
+class Instruments(Part):
+    """What else is read off checkpoints, and at which of them.  A plain list of instruments reads them at every one."""
+
+    at: Schedule | None = Schedule(share=0.1)
+    """Which checkpoints: of those that are kept, the nearest to each step of this schedule, the first and the last among them; left
+    empty, every one.  The dev loss, which tells the time, is read at all."""
+    read: tuple[InstrumentPart, ...] = ()
+    """The instruments."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_list(cls, raw: Any) -> Any:
+        return {"at": None, "read": raw} if isinstance(raw, list | tuple) else raw
+
+    @model_serializer(mode="wrap")
+    def _as_list(self, handler: SerializerFunctionWrapHandler) -> Any:
+        found = handler(self)
+        return found["read"] if self.at is None else found
+
+    @field_validator("read")
+    @classmethod
+    def _names_differ(cls, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _named_apart(parts)
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        return iter(self.read)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.read[index]
+
+    def __len__(self) -> int:
+        return len(self.read)
+
+
 class Observation(Part):
     """What is read off checkpoints and how it is judged: all that a run around somebody else's checkpoints needs."""
 
@@ -292,8 +328,8 @@ class Observation(Part):
     """The minimal pairs that checkpoints are read on."""
     scoring: Scoring = Scoring()
     """How they are read."""
-    instruments: tuple[InstrumentPart, ...] = ()
-    """What else is read off each checkpoint."""
+    instruments: Instruments = Instruments(at=None)
+    """What else is read off checkpoints: a list, or `read`, the list, with `at`, a schedule of its own."""
     verdicts: Thresholds = Thresholds()
     """What counts as learned, entrenched, forgotten ..."""
     bos: bool = True
@@ -308,11 +344,10 @@ class Observation(Part):
             raise ValueError(f"takes {size} bytes; a folder's name has at most {LONGEST_NAME}")
         return name
 
-    @field_validator("suites", "instruments")
+    @field_validator("suites")
     @classmethod
     def _names_differ(cls, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What is read is filed under them, on file systems too that take names which differ in their capitals for the same."""
-        return _no_doubles(parts, [str(part.name).casefold() for part in parts])
+        return _named_apart(parts)
 
 
 class Recipe(Observation):
@@ -341,6 +376,11 @@ class Recipe(Observation):
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         return _no_doubles(seeds, [str(seed) for seed in seeds])
+
+
+def _named_apart(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is read is filed under their names, on file systems too that take names which differ in their capitals for the same."""
+    return _no_doubles(parts, [str(part.name).casefold() for part in parts])
 
 
 def _no_doubles(values: tuple[Any, ...], names: list[str]) -> tuple[Any, ...]:
@@ -398,13 +438,19 @@ def build(part: type[Any], raw: dict[str, Any], source: str) -> Any:
         raise OntogenyError("\n".join(_mistakes(error, raw, source, part))) from None
 
 
-class _Instruments(Part):
-    instruments: tuple[InstrumentPart, ...]
+class _One(Part):
+    instruments: Instruments
+
+
+def listed(settings: Mapping[str, Any]) -> Sequence[Any]:
+    """The instruments in a recipe's plain values, whichever way it lists them."""
+    found = settings.get("instruments") or ()
+    return (found.get("read") or ()) if isinstance(found, Mapping) else found
 
 
 def instrument(raw: str | dict[str, Any], source: str = "--with") -> Any:
     """An instrument by its kind, or with settings, as a recipe lists it.  Raises OntogenyError as `build` does."""
-    return build(_Instruments, {"instruments": [raw]}, source).instruments[0]
+    return build(_One, {"instruments": [raw]}, source).instruments[0]
 
 
 def dump(recipe: Observation) -> str:
@@ -542,6 +588,7 @@ TABLE_OF = {
     "suites": "suite",
     "interventions": "intervention",
     "instruments": "instrument",
+    "read": "instrument",
 }
 
 
@@ -556,7 +603,7 @@ def _follows(place: tuple[Any, ...], kind: str, details: Sequence[Any]) -> bool:
 
 
 def _say(detail: Any, raw: Any, source: str, part: type[Any]) -> str:
-    place, kind = detail["loc"], detail["type"]
+    place, kind = _as_written(detail["loc"], raw), detail["type"]
     names = place if kind == "missing" else _there(raw, place)
     where = _line(raw, names)
     message = detail["msg"].removeprefix("Value error, ")
@@ -567,6 +614,12 @@ def _say(detail: Any, raw: Any, source: str, part: type[Any]) -> str:
     elif kind != "value_error":
         message = f"{message[0].lower()}{message[1:]} (got {_short(detail['input'])})"
     return f"{source}{f':{where}' if where else ''}: {'.'.join(map(str, names))} {message}"
+
+
+def _as_written(place: tuple[Any, ...], raw: Any) -> tuple[Any, ...]:
+    """Where a recipe has it that lists its instruments without `read`."""
+    listed = place[:2] == ("instruments", "read") and not isinstance(raw.get("instruments"), dict)
+    return (*place[:1], *place[2:]) if listed else place
 
 
 def _there(raw: Any, place: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -580,6 +633,8 @@ def _there(raw: Any, place: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _fields(part: type[Any], place: tuple[Any, ...], raw: Any) -> list[str]:
     """Valid names at `place`."""
+    if place[:1] == ("instruments",) and isinstance(raw["instruments"], dict):
+        part, place, raw = Instruments, place[1:], raw["instruments"]
     if place and place[0] in TABLE_OF:
         kind = place[:2] if isinstance(place[-1], int) or (len(place) > 1 and isinstance(place[1], int)) else place[:1]
         for name in kind:

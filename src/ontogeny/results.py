@@ -318,7 +318,7 @@ class Results:
     def unread(self) -> list[Instrument]:
         """The instruments that the recipe lists and that have read nothing; what is wrong with others stands in `broken`."""
         found: list[Instrument] = []
-        for part in self.settings.get("instruments") or ():
+        for part in recipes.listed(self.settings):
             with self.leaving_out(str(part.get("kind") if isinstance(part, Mapping) else part)):
                 found.append(recipes.instrument(part))
         return [one for one in found if one.name not in self._readers]

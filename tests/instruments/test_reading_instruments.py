@@ -11,6 +11,7 @@ import tiny
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
 from ontogeny.instruments import Column, DoesNotApply, Instrument
+from ontogeny.instruments.tables import unread
 from ontogeny.laboratory import Run
 from ontogeny.pages.panel import Clock
 from ontogeny.records import OntogenyError
@@ -249,6 +250,21 @@ def test_a_run_reads_with_an_instrument_that_its_recipe_does_not_list(begin):
     assert rows(run, "ruler", "mark_0") == [(0, 5.0), (2, 5.0), (4, 5.0)]
     run.read([{"kind": "ruler", "value": 6}])
     assert rows(run, "ruler", "mark_0") == [(0, 6.0), (2, 6.0), (4, 6.0)]
+
+
+def test_instruments_at_a_schedule_of_their_own_read_no_other_checkpoint(begin):
+    run = begin("instruments={at: {kind: steps, steps: [1]}, read: [ruler]}")  # 0 and 2 are as near to 1: the earlier is taken
+    run.train()
+    run.score()
+    assert rows(run, "ruler", "mark_0") == [(0, 1.0), (4, 1.0)] and list(run.results.dev_losses()) == EVERY
+    run.read(["pebble"])
+    assert [step for step, _ in rows(run, "pebble", "mark_0")] == [0, 4]
+    assert unread(run.folder, run.recipe, 0, STEPS) == {}
+    run.score(again=[2])
+    assert [step for step, _ in rows(run, "ruler", "mark_0")] == [0, 2, 4]
+    closer = begin("instruments={at: {kind: steps, steps: [3]}, read: [pebble, ruler]}")
+    assert unread(closer.folder, closer.recipe, 0, STEPS) == {"pebble": [2]}
+    assert begin("instruments=[ruler]").recipe.instruments.at is None
 
 
 def test_again_reads_instruments_too(begin):

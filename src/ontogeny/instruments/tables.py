@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ontogeny.instruments.subject import Subject
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder, step_of
+from ontogeny.training.schedule import nearest
 
 MOVED = "moved"  # the key of a table of the version before, which kept no key of each instrument
 NO_LENGTH = -1  # of rules: the index of the row of what has no length
@@ -48,14 +49,33 @@ def is_there(folder: RunFolder, instrument: Instrument, key: str, seed: int, che
 
 
 def unread(folder: RunFolder, recipe: Observation, seed: int, steps: Sequence[int]) -> dict[str, list[int]]:
-    """By instrument of a recipe, the steps at which it has left no table with its settings; those that have all are left out."""
+    """By instrument of a recipe, the steps at which it should have left a table with its settings and has none.
+
+    `steps`: of all checkpoints of the seed.
+    """
     found: dict[str, list[int]] = {}
     for instrument in (*own_instruments(recipe), *recipe.instruments):
-        paths = {step: folder.reading(instrument.name, seed, step) for step in steps}
+        asked = steps if instrument.name == DevLoss.NAME else due(folder, recipe, seed, steps)
+        paths = {step: folder.reading(instrument.name, seed, step) for step in asked}
         settings = _settings(instrument)
         gone = [s for s, path in paths.items() if not path.exists() or store.table_metadata(path).get("settings") != settings]
         found |= {instrument.name: gone} if gone else {}
     return found
+
+
+def due(
+    folder: RunFolder, recipe: Observation, seed: int, kept: Sequence[int], words_per_step: float | None = None
+) -> Collection[int]:
+    """Of the checkpoints that are `kept`, those that `instruments.at` asks for; its dev loss is read at all.
+
+    `words_per_step`: left out, what the seed's last checkpoint says.
+    """
+    if (at := recipe.instruments.at) is None or not kept:
+        return kept
+    if words_per_step is None:
+        last = folder.checkpoints(seed)[-1]
+        words_per_step = (last.words or 0) / max(1, last.step)
+    return nearest(at, kept, words_per_step, "instruments.at")
 
 
 def _settings(instrument: Instrument) -> str:

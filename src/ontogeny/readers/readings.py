@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.instruments import Instrument, ReadingContext, Subject, tables
+from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.readers.process import Message
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
@@ -159,9 +160,30 @@ class Readings:
     def unread(
         self, seed: int, checkpoint: Checkpoint, again: bool = False, instruments: Sequence[Instrument] | None = None
     ) -> list[Instrument]:
-        """Instruments that have not read a checkpoint with their settings, on this text and these weights; with `again`, all."""
+        """Instruments that have not read a checkpoint with their settings, on this text and these weights; with `again`, all.
+
+        Between the steps of `instruments.at` the dev loss alone reads.
+        """
         asked = self.instruments if instruments is None else instruments
+        if not again and not self._due(seed, checkpoint):
+            asked = [one for one in asked if one.name == DevLoss.NAME]
         return [one for one in asked if again or not tables.is_there(self.folder, one, self._key(one), seed, checkpoint)]
+
+    def _due(self, seed: int, checkpoint: Checkpoint) -> bool:
+        return self.recipe.instruments.at is None or checkpoint.step in self.context.once(
+            ("at", seed), lambda: self._scheduled(seed)
+        )
+
+    def _scheduled(self, seed: int) -> Collection[int]:
+        """Of the checkpoints that a seed has, or while it is trained will have, those that instruments read."""
+        from ontogeny.training.session import finished, training_plan
+
+        kept = [one.step for one in self.folder.checkpoints(seed)]
+        if isinstance(self.recipe, Recipe):
+            plan = training_plan(self.folder, self.recipe, self._text())
+            if not finished(self.folder, seed, plan):
+                return tables.due(self.folder, self.recipe, seed, plan.checkpoints, plan.words_per_step)
+        return tables.due(self.folder, self.recipe, seed, kept)
 
     def _check_needs(self, instrument: Instrument, seed: int, checkpoint: Checkpoint) -> None:
         """Raises OntogenyError where an instrument that this one needs has left no table of today's settings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ontogeny.recipe import MOST_STEPS, Schedule, Training
 from ontogeny.records import OntogenyError
@@ -29,13 +30,15 @@ def warmup_steps(training: Training, steps: int) -> int:
     return round(training.warmup * steps) if training.warmup < 1 else int(training.warmup)
 
 
-def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float) -> list[int]:
-    """Steps of the checkpoints, in order; 0 and the last are always among them.
+def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float, name: str = "checkpoints") -> list[int]:
+    """Steps of the checkpoints, in order; 0 and the last are always among them.  `name`: the schedule's, in errors.
 
-    Raises OntogenyError for a step past the last, and for more than MOST_CHECKPOINTS.
+    Raises OntogenyError for a step past the last, for more than MOST_CHECKPOINTS, and for words that are not known.
     """
+    if schedule.kind == "words" and not words_per_step:
+        raise OntogenyError(f"{name} goes by words, and how many words these checkpoints have seen is not known")
     if schedule.kind == "default" and (many := min(1 / schedule.share, steps)) > MOST_CHECKPOINTS:
-        raise OntogenyError(f"checkpoints.share is {schedule.share:g}: {many:,.0f} checkpoints, more than {MOST_CHECKPOINTS:,}")
+        raise OntogenyError(f"{name}.share is {schedule.share:g}: {many:,.0f} checkpoints, more than {MOST_CHECKPOINTS:,}")
     chosen = {
         "default": lambda: _default(schedule.share, steps),
         "words": lambda: _words(words_per_step, steps),
@@ -44,8 +47,14 @@ def checkpoint_steps(schedule: Schedule, steps: int, words_per_step: float) -> l
     }[schedule.kind]()
     beyond = [step for step in chosen if not 0 <= step <= steps]
     if beyond:
-        raise OntogenyError(f"checkpoints.steps has {beyond[0]}, but training ends at step {steps}")
+        raise OntogenyError(f"{name}.steps has {beyond[0]}, but training ends at step {steps}")
     return sorted({0, *chosen, steps})
+
+
+def nearest(schedule: Schedule, kept: Sequence[int], words_per_step: float, name: str) -> set[int]:
+    """Of the checkpoints that are `kept`, the nearest to each step of a schedule; of two the earlier.  Raises as above."""
+    wanted = checkpoint_steps(schedule, max(kept), words_per_step, name)
+    return {min(kept, key=lambda step: (abs(step - one), step)) for one in wanted}
 
 
 def _default(share: float, steps: int) -> list[int]:

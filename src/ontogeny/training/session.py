@@ -36,6 +36,7 @@ class TrainingPlan:
     steps: int
     warmup: int
     checkpoints: list[int]
+    words_per_step: float
     checkpoint_bytes: int
     state_bytes: int
     engine: Engine
@@ -65,6 +66,7 @@ def training_plan(folder: RunFolder, recipe: Recipe, text: TokenisedText, jobs: 
         steps=steps,
         warmup=schedule.warmup_steps(training, steps),
         checkpoints=schedule.checkpoint_steps(recipe.checkpoints, steps, words_per_step),
+        words_per_step=words_per_step,
         checkpoint_bytes=4 * parameters + 4_000_000 // 1000,  # float32, and the small files beside them
         state_bytes=12 * parameters,  # weights and AdamW's two moments
         engine=engine,
