@@ -83,6 +83,7 @@ TABLES: dict[str, dict[str, str]] = {
         "heads": "ontogeny.instruments.heads:Heads",
         "geometry": "ontogeny.instruments.geometry:Geometry",
         "knowledge": "ontogeny.instruments.knowledge:Knowledge",
+        "weights": "ontogeny.instruments.weights:Weights",
     },
 }
 

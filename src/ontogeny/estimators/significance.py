@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 from scipy import special
-from scipy.stats import binomtest, false_discovery_control
+from scipy.stats import binomtest, false_discovery_control, rankdata
 
 from ontogeny.estimators.means import Claim
 from ontogeny.estimators.resampling import Floats
@@ -91,3 +91,44 @@ def holm(p: Floats) -> Floats:
     adjusted = np.empty_like(steps)
     np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), axis=-1)
     return adjusted
+
+
+def sign_test(values: Floats) -> float:
+    """Exact two-sided p of as many values above as below zero; a value of zero says nothing (Dixon & Mood 1946)."""
+    above, below = int((values > 0).sum()), int((values < 0).sum())
+    return float(binomtest(above, above + below).pvalue) if above + below else 1.0
+
+
+def rank_correlation(x: Floats, y: Floats, generator: np.random.Generator) -> tuple[float, float]:
+    """Spearman's correlation within rows, pooled over them, and its two-sided p; NaN and 1 where nothing varies.
+
+    x, y: (rows, seeds), NaN where a seed has no value.  The seeds of x are exchanged against those of y, the same way in all rows, as
+    the rows of one seed stand or fall together: all ways to 7 seeds, of more FLIPS that are drawn.
+    """
+    one, other = _ranked(x, y), _ranked(y, x)
+    size = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    if not size:
+        return np.nan, 1.0
+    n = x.shape[1]
+    orders = np.array(list(permutations(range(n)))) if n <= 7 else np.array([generator.permutation(n) for _ in range(FLIPS)])
+    found, drawn = float((one * other).sum()), np.einsum("rns,rs->n", one[:, orders], other)
+    as_far = int((np.abs(drawn) >= abs(found) - 1e-9).sum())
+    return found / size, as_far / len(orders) if n <= 7 else (1 + as_far) / (1 + FLIPS)
+
+
+def _ranked(x: Floats, y: Floats) -> Floats:
+    """Ranks of x within rows about their mean, over the seeds that x and y have; 0 for the others."""
+    there = ~(np.isnan(x) | np.isnan(y))
+    found = np.zeros(x.shape)
+    for row, kept in enumerate(there):
+        found[row, kept] = rankdata(x[row, kept]) - (kept.sum() + 1) / 2
+    return found
+
+
+def label_exchange(values: Floats, first: Floats, generator: np.random.Generator) -> float:
+    """Two-sided p of the difference between the means of two groups of `values`, were labels (`first`: 1 or 0) given at random."""
+    n = int(first.sum())
+    observed = abs(values[first > 0].mean() - values[first == 0].mean())
+    drawn = np.array([generator.permutation(values) for _ in range(FLIPS)])
+    apart = np.abs(drawn[:, :n].mean(1) - drawn[:, n:].mean(1))
+    return (1 + int((apart >= observed - 1e-12).sum())) / (1 + FLIPS)

@@ -82,6 +82,16 @@ class Depth(Instrument):
             rows += _rows(suite, plan, turns, taken, grams, patched(subject, parts, plan))
         return pl.DataFrame(rows, schema=schema(self), orient="row")
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """How late the sign settles, as a share of the parts, and the accuracy that is gained without the carrier of bigrams."""
+        index, parts = ("seed", "step", "suite", "paradigm"), table.drop_nulls("lens")
+        found = {"sign settles": parts.group_by(index, maintain_order=True).agg(value=1 - pl.col("settled").mean())}
+        if (most := carrier(_ends({"depth": table}))) is None:
+            return found
+        whole = parts.sort("place").group_by(index, maintain_order=True).agg(whole=pl.col("lens").last())
+        without = table.filter(part=most["part"]).join(whole, on=index, maintain_order="left")
+        return found | {"without the carrier": without.select(*index, value=pl.col("ablated") - pl.col("whole"))}
+
     def panels(self) -> tuple[Panel, ...]:
         """Where the sign settles, the direct shares, and what is right without each part."""
         shared: dict[str, Any] = {"needs": ("depth",), "per": "suite", "shape": "map", "command": "read RUN --with depth"}

@@ -69,6 +69,13 @@ class Geometry(Instrument):
             cka = debiased_cka(states, untrained)
             yield f"{STATES}{number}", *of_states(states, frequency), cka
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Of the states of the last layer: effective rank, likeness of tokens, and likeness to the first checkpoint."""
+        states = table.filter(pl.col("part").str.starts_with(STATES))
+        last = states.filter(pl.col("part") == states["part"].max())
+        said = {"effective rank": "rank", "anisotropy": "cosine", "likeness to the beginning": "cka"}
+        return {name: last.select("seed", "step", value=column) for name, column in said.items()}
+
     def panels(self) -> tuple[Panel, ...]:
         """Effective rank, likeness of tokens, and likeness to the first checkpoint, by layer."""
         return tuple(

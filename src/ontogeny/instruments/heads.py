@@ -52,6 +52,11 @@ class Heads(Instrument):
         columns = [layer.ravel(), head.ravel(), *np.clip(found, 0, 1).reshape(len(found), -1)]
         return pl.DataFrame(dict(zip(schema(self), columns, strict=True)))
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Of the head that does it most: prefix matching, and looking at the token before."""
+        most = table.group_by("seed", "step", maintain_order=True).agg(pl.col(SHOWN).max())
+        return {name: most.select("seed", "step", value=name) for name in ("prefix", "previous")}
+
     def panels(self) -> tuple[Panel, ...]:
         """A map of heads for what they are looked at for most."""
         return tuple(

@@ -82,6 +82,21 @@ class Instrument(Kind):
         """Tables over all checkpoints and seeds by name: ages, onsets, speeds.  `table`: seed, step and `columns`."""
         return {}
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """What it reads, as one number a checkpoint, or a paradigm and checkpoint, by name: seed, step (suite, paradigm), value.
+
+        Why paradigms are stuck, and what comes first, is asked of these.  Left out: the columns that no index but suite and paradigm
+        tells apart.  `table` as in `fold`.
+        """
+        index = [name for name, column in self.columns.items() if column.index]
+        if set(index) - {"suite", "paradigm"}:
+            return {}
+        return {
+            name: table.select(*CLOCK, *index, value=pl.col(name).cast(pl.Float64))
+            for name, column in self.columns.items()
+            if not column.index and column.dtype.is_numeric()
+        }
+
     def panels(self) -> tuple[Panel, ...]:
         """Its figures; left out: its columns over training."""
         return curves.panels(self.name, self.columns)

@@ -101,6 +101,12 @@ class Knowledge(Instrument):
                 known.bigrams = held_out_accuracy(_bag(plan, kept)[None], groups, fold)
             yield name, which, known
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """What states tell, what they tell beyond the best of the controls, and whether a paradigm is known and not said."""
+        beyond = table.with_columns(beyond=pl.col("know") - pl.max_horizontal(CONTROLS))
+        said = {"known": "know", "known beyond controls": "beyond", "known, not said": "silent"}
+        return {name: beyond.select("seed", "step", "suite", "paradigm", value=column) for name, column in said.items()}
+
     def panels(self) -> tuple[Panel, ...]:
         """What is known and said on average, and what is known of each paradigm."""
         shared: dict[str, Any] = {"needs": ("knowledge",), "per": "suite", "command": "read RUN --with knowledge"}

@@ -85,6 +85,12 @@ class ContextReach(Instrument):
                 turned = (turned_share(own, whole), turned_share(-own, -whole)) if k != ALL else (None, None)
                 yield suite, paradigm, k, right(own), own.mean(), (whole - own).mean(), *turned, *on_b, len(which)
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Of its own bigrams: how many pairs they get right, how strongly, what all context adds, and how many pairs it rescues."""
+        own = table.filter(k=OWN_BIGRAMS)
+        said = {"own bigrams right": "accuracy", "own bigram margin": "margin", "context": "context", "rescued": "rescue"}
+        return {name: own.select("seed", "step", "suite", "paradigm", value=column) for name, column in said.items()}
+
     def panels(self) -> tuple[Panel, ...]:
         """Accuracy by k, and what context adds to each paradigm's own bigrams."""
         shared: dict[str, Any] = {"needs": ("reach",), "per": "suite", "command": "read RUN --with reach"}
