@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from ontogeny import recipe as recipes
 from ontogeny import registry
+from ontogeny.evidence.apart import apart
+from ontogeny.evidence.over import NUMBERS, OVER, Whole
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.tables import InstrumentTables, names, tables_of
@@ -252,10 +254,12 @@ class Results:
         return tables.reason or f"{name} has read this run and found nothing in it"
 
     def folds(self, name: str) -> dict[str, pl.DataFrame]:
-        """What an instrument says of all checkpoints together, a table each by name; nothing where it read nothing.
+        """What an instrument, or `OVER` of all of them, says of all checkpoints together, a table each by name; nothing of nothing.
 
         Raises OntogenyError as `table` does, and where the instrument can make nothing of these checkpoints.
         """
+        if name in OVER:
+            return OVER[name].folds(self._over(name), self.whole)
         tables = self._read_by(name)
         frame = tables.frame.collect()
         try:
@@ -268,16 +272,44 @@ class Results:
                 f"the instrument {name} could not fold its tables of {read} ({type(error).__name__}: {error})"
             ) from error
 
+    @cached_property
+    def numbers(self) -> pl.DataFrame:
+        """What instruments read as one number a checkpoint, or a paradigm and checkpoint (NUMBERS); reading: INSTRUMENT NAME."""
+        found = [pl.DataFrame(schema=NUMBERS)]
+        for one in self.instruments():
+            with self.leaving_out(f"what {one.name} says of the run"):
+                for name, frame in one.numbers(self.table(one.name).collect()).items():
+                    own = [pl.col(key) if key in frame.columns else pl.lit("").alias(key) for key in ("suite", "paradigm")]
+                    label = pl.lit(f"{one.name} {name}").alias("reading")
+                    found.append(frame.select(label, *own, "seed", "step", "value").cast(NUMBERS))  # type: ignore[arg-type]
+        return pl.concat(found).drop_nulls("value").drop_nans("value")
+
+    @property
+    def whole(self) -> Whole:
+        """What is said of the run at once is made of this."""
+        weights = self.table("weights").collect() if "weights" in self.tables else None
+        return Whole(self.numbers, self.counted(), self.verdicts, self.dev, weights)
+
+    def _over(self, name: str) -> pl.DataFrame:
+        """A table of `OVER`.  Raises OntogenyError that says what it needs where there is nothing to make it of."""
+        if (found := self.frame(name)) is None:
+            raise OntogenyError(f"{self.folder.path}: {self.broken.get(name) or f'{name} needs {OVER[name].needs}'}")
+        return found
+
     def outcome(self, said: str) -> pl.DataFrame:
         """An instrument's column as an outcome: seed, step, value, and paradigm (suite) where it is of paradigms.
 
-        `said`: INSTRUMENT.COLUMN, and @INDEX=VALUE for each index but suite and paradigm, as in rules.accuracy@length=8.
+        `said`: INSTRUMENT.COLUMN, or a column of `OVER`, and @INDEX=VALUE for each index but suite and paradigm, as in
+        rules.accuracy@length=8.
         Raises OntogenyError for what there is not, and for an index that is left open.
         """
         place, *chosen = said.split("@")
         name, _, column = place.partition(".")
-        tables = self._read_by(name)
-        frame, declared = tables.frame, tables.instrument.columns
+        if name in OVER:
+            frame, declared = self._over(name).lazy(), OVER[name].columns
+        else:
+            tables = self._read_by(name)
+            frame, declared = tables.frame, tables.instrument.columns
         values = [known for known, one in declared.items() if not one.index]
         if column not in values:
             raise OntogenyError(f"{said}: {name} has no column {column!r}; {registry.nearest(column, values)}")
@@ -326,8 +358,8 @@ class Results:
     # --- frames by name, for figures ------------------------------------------------------------------------------
 
     def frame(self, name: str) -> pl.DataFrame | None:
-        """A frame by the name that panels know it by: curves, verdicts, losses, dev, a table of the n-gram evidence, an
-        instrument's table, or one of its folds as INSTRUMENT.FOLD; None where there is none."""
+        """A frame by the name that panels know it by: curves, verdicts, losses, dev, apart, a table of the n-gram evidence, an
+        instrument's table or one of `OVER`, or one of its folds as INSTRUMENT.FOLD; None where there is none."""
         if name not in self._frames:
             self._frames[name] = None
             with self.leaving_out(name):
@@ -338,13 +370,20 @@ class Results:
         if name in ("curves", "verdicts", "losses", "dev"):
             found: pl.DataFrame | None = getattr(self, name)
             return None if found is None or found.is_empty() else found
+        if name in OVER or name == "apart":
+            found = OVER[name].table(self.whole) if name in OVER else self._apart()
+            return None if found is None or found.is_empty() else found
         if (tables := self._tables_of(name)) is not None:
             return tables.frame.collect()
         instrument, _, fold = name.partition(".")
-        if fold and self._tables_of(instrument) is not None:
+        if fold and (self.frame(instrument) is not None if instrument in OVER else self._tables_of(instrument) is not None):
             return self.folds(instrument).get(fold)
         path = self.folder.evidence(name)
         return read_table(path).filter(PART.get(name, True)) if path.exists() else None
+
+    def _apart(self) -> pl.DataFrame | None:
+        of_paradigms = self.numbers.filter(pl.col("paradigm") != "")
+        return None if self.verdicts is None else apart(of_paradigms, self.verdicts)
 
     def frames(self, panel: Panel, suite: str | None = None, paradigm: str | None = None) -> dict[str, pl.DataFrame]:
         """What a panel needs and takes, as far as it is there, cut to one suite and, if it is of paradigms, to one paradigm."""

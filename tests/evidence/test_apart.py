@@ -26,7 +26,7 @@ def made(effect, seeds=8):
 def test_the_number_that_differs_by_construction_is_found_and_the_other_is_not():
     found = apart(*made(1.0))
     assert set(found["group"]) == {"stuck", "learned"}  # two recovered ones are fewer than FEWEST
-    assert FEWEST > VERDICTS["late recovery"]
+    assert VERDICTS["late recovery"] < FEWEST
     stuck = {row["reading"]: row for row in found.filter(group="stuck").to_dicts()}
     assert stuck["context"]["paradigms"] == 8
     assert stuck["context"]["difference_low"] < -1 < stuck["context"]["difference_high"] < 0

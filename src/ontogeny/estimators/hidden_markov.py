@@ -27,7 +27,7 @@ class HiddenMarkov:
 
     def parameters(self) -> int:
         """Numbers that were fitted."""
-        k, d = self.means.shape
+        k, d = map(int, self.means.shape)
         return k - 1 + k * (k - 1) + 2 * k * d
 
     def states(self, seen: Floats) -> Ints:

@@ -102,15 +102,16 @@ def sign_test(values: Floats) -> float:
 def rank_correlation(x: Floats, y: Floats, generator: np.random.Generator) -> tuple[float, float]:
     """Spearman's correlation within rows, pooled over them, and its two-sided p; NaN and 1 where nothing varies.
 
-    x, y: (rows, seeds), NaN where a seed has no value.  The seeds of x are exchanged against those of y, the same way in all rows, as
-    the rows of one seed stand or fall together: all ways to 7 seeds, of more FLIPS that are drawn.
+    x, y: (rows, seeds), NaN where a seed has no value.  The seeds of x are exchanged against those of y, the same way in all rows,
+    as the rows of one seed stand or fall together: all ways to 7 seeds, of more FLIPS that are drawn.
     """
     one, other = _ranked(x, y), _ranked(y, x)
     size = float(np.sqrt((one**2).sum() * (other**2).sum()))
     if not size:
         return np.nan, 1.0
     n = x.shape[1]
-    orders = np.array(list(permutations(range(n)))) if n <= 7 else np.array([generator.permutation(n) for _ in range(FLIPS)])
+    every = np.array(list(permutations(range(n)))) if n <= 7 else np.tile(np.arange(n), (FLIPS, 1))
+    orders = every if n <= 7 else generator.permuted(every, axis=1)
     found, drawn = float((one * other).sum()), np.einsum("rns,rs->n", one[:, orders], other)
     as_far = int((np.abs(drawn) >= abs(found) - 1e-9).sum())
     return found / size, as_far / len(orders) if n <= 7 else (1 + as_far) / (1 + FLIPS)
@@ -129,6 +130,6 @@ def label_exchange(values: Floats, first: Floats, generator: np.random.Generator
     """Two-sided p of the difference between the means of two groups of `values`, were labels (`first`: 1 or 0) given at random."""
     n = int(first.sum())
     observed = abs(values[first > 0].mean() - values[first == 0].mean())
-    drawn = np.array([generator.permutation(values) for _ in range(FLIPS)])
+    drawn = generator.permuted(np.tile(values, (FLIPS, 1)), axis=1)
     apart = np.abs(drawn[:, :n].mean(1) - drawn[:, n:].mean(1))
     return (1 + int((apart >= observed - 1e-12).sum())) / (1 + FLIPS)

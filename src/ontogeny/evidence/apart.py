@@ -30,6 +30,7 @@ APART: dict[str, Any] = {
     "difference": pl.Float64,
     "difference_low": pl.Float64,
     "difference_high": pl.Float64,
+    "scale": pl.Float64,
     "p": pl.Float64,
     "p_adjusted": pl.Float64,
 }
@@ -38,10 +39,11 @@ APART: dict[str, Any] = {
 def apart(numbers: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """A row a suite, reading and group of verdicts, over the last checkpoint at which each was read (APART).
 
-    `numbers`: reading, suite, paradigm, seed, step, value; `verdicts`: suite, paradigm, verdict.  Means are over seeds and paradigms,
-    both drawn at random, with Student's intervals; differences are from the learned, each group's error by Student's t of its own.  p
-    is of the labels exchanged among paradigms (means over seeds), adjusted after Holm over all rows of a suite that have one.  A group
-    of fewer than FEWEST paradigms has no row.
+    `numbers`: reading, suite, paradigm, seed, step, value; `verdicts`: suite, paradigm, verdict.  Means are over seeds and
+    paradigms, both drawn at random, with Student's intervals (one seed: over paradigms); differences are from the learned, each
+    group's error by Student's t of its own; `scale` is the standard deviation of paradigms' means within both groups.  p is of the
+    labels exchanged among paradigms (means over seeds), adjusted after Holm over all rows of a suite that have one.  A group of
+    fewer than FEWEST paradigms has no row.
     """
     named = {verdict: group for group, verdicts_of in GROUPS.items() for verdict in verdicts_of}
     ends = numbers.drop_nulls("value").filter(pl.col("step") == pl.col("step").max().over("reading"))
@@ -69,7 +71,7 @@ def _of(reading: str, own: pl.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for group, values in tables.items():
         estimate = mean(values, np.ones(values.shape[1]))
-        ends = estimate.interval(CONFIDENCE) if not math.isnan(estimate.error) else (None, None)
+        ends = estimate.interval(CONFIDENCE) if estimate.error > 0 else (None, None)  # what never varies tells nothing of others
         row = {"reading": reading, "group": group, "paradigms": values.shape[1], "mean": estimate.value}
         row |= {"low": ends[0], "high": ends[1]}
         rows.append(row | (_difference(values, tables["learned"]) if group != "learned" and "learned" in tables else {}))
@@ -79,15 +81,17 @@ def _of(reading: str, own: pl.DataFrame) -> list[dict[str, Any]]:
 def _difference(values: Floats, learned: Floats) -> dict[str, float | None]:
     both = [mean(one, np.ones(one.shape[1])) for one in (values, learned)]
     apart_by, off = both[0].value - both[1].value, None
-    if not any(math.isnan(one.error) for one in both):
+    if any(one.error > 0 for one in both) and not any(math.isnan(one.error) for one in both):
         off = reach([(one.error**2, one.df) for one in both], CONFIDENCE)
+    within = sum(one.mean(axis=0).var() * one.shape[1] for one in (values, learned))
     pooled = np.concatenate([one.mean(axis=0) for one in (values, learned)])
     first = np.arange(len(pooled)) < values.shape[1]
     return {
         "difference": apart_by,
         "difference_low": None if off is None else apart_by - off,
         "difference_high": None if off is None else apart_by + off,
-        "p": label_exchange(pooled, first.astype(float), np.random.default_rng(0)),
+        "scale": float(np.sqrt(within / max(1, len(pooled) - 2))),
+        "p": label_exchange(pooled, first.astype(float), np.random.default_rng(0)) if np.ptp(pooled) > 0 else None,
     }
 
 

@@ -26,9 +26,9 @@ PHASES: dict[str, Any] = {
 def phases(table: pl.DataFrame) -> pl.DataFrame:
     """The phase of each seed at each checkpoint, numbered in the order in which they come (PHASES).
 
-    `table`: seed, step and statistics of the weights, which are z-scored over all.  With SEEDS seeds and CHECKPOINTS checkpoints that
-    all of them have: a hidden Markov model of all seeds, phases chosen by BIC, so that one phase is the same in each (Hu et al. 2023).
-    Below that: each seed's own change points (ruptures, a level a phase, BIC), whose numbers say nothing across seeds.
+    `table`: seed, step and statistics of the weights, which are z-scored over all.  With SEEDS seeds and CHECKPOINTS checkpoints
+    that all of them have: a hidden Markov model of all seeds, phases chosen by BIC, so that one phase is the same in each (Hu et
+    al. 2023).  Below that: each seed's own change points (ruptures, a level a phase, BIC), whose numbers say nothing across seeds.
     """
     names = [name for name in table.columns if name not in ("seed", "step")]
     if wrong := next((name for name in names if not table[name].cast(pl.Float64).is_finite().all()), None):

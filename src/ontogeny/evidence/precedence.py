@@ -58,7 +58,7 @@ def onset(steps: Floats, values: Floats) -> float | None:
 def events(steps: Floats, accuracy: Floats, hi: float, run: int = 2) -> dict[str, float | None]:
     """The steps at which one seed's paradigm is right for good (onset), and leaves and turns a run of wrong checkpoints for good.
 
-    Wrong is at or below 1 - hi in `run` checkpoints in a row; an escape leaves it and never returns, a recovery ends at or above hi.
+    Wrong is at or below 1 - hi in `run` checkpoints in a row; an escape leaves it for good, a recovery for hi and above.
     A paradigm that was never wrong has neither; one that was has no onset but its recovery.
     """
     right, wrong = accuracy >= hi - ROUNDING, accuracy <= 1 - hi + ROUNDING
@@ -89,7 +89,7 @@ def leads(numbers: pl.DataFrame, curves: pl.DataFrame, hi: Mapping[str, float]) 
                 found.append((event, suite, paradigm, seed, last, at))
     schema = {"event": pl.String, "suite": pl.String, "paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "at": pl.Float64}
     happened = pl.DataFrame(found, schema, orient="row")
-    of_run = began.filter(paradigm="").drop("suite", "paradigm").join(happened, on="seed")
+    of_run = began.filter(suite="").drop("suite", "paradigm").join(happened, on="seed")
     own_ = began.filter(pl.col("paradigm") != "").join(happened, on=["suite", "paradigm", "seed"])
     both = pl.concat([frame.select(*LEADS.keys() - {"lead"}, "began", "at") for frame in (of_run, own_)])
     lead = (pl.col("at").log(2) - pl.col("began").log(2)).alias("lead")
@@ -109,8 +109,8 @@ def decided(found: pl.DataFrame) -> pl.DataFrame:
     """A row a reading and event: which of the two leads, over seeds (DECIDED).  `found`: of `leads`.
 
     leads: the reading comes first (sign test over the seeds' mean leads), and the earlier it comes in a seed, the earlier the event
-    (Spearman within paradigms, seeds exchanged), both at .05 after Holm over all rows.  follows: the same with the event first.  With
-    fewer than SEEDS seeds, and else: undecided, as everything moves with the logarithm of the step.
+    (Spearman within paradigms, seeds exchanged), both at .05 after Holm over all rows.  follows: the same with the event first.
+    With fewer than SEEDS seeds, and else: undecided, as everything moves with the logarithm of the step.
     """
     rows = [_row(str(reading), str(event), own) for (reading, event), own in found.group_by(*KEYS, maintain_order=True)]
     for name in ("p_order", "p_rho"):

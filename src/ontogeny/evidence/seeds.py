@@ -38,9 +38,9 @@ PLACES: dict[str, Any] = {
 
 
 def seeds(curves: pl.DataFrame, dev: pl.DataFrame | None) -> pl.DataFrame:
-    """A row a suite and seed: late accuracy, mean over paradigms, dev loss at the end, and how far each lies from the median (SEEDS).
+    """A row a suite and seed: late accuracy, mean over paradigms, last dev loss, and how far each lies from the median (SEEDS).
 
-    z is .6745 (x - median) / MAD; null below FEWEST_Z seeds and where half of them are equal.  outlier: 1 where either exceeds OUTLIER.
+    z is .6745 (x - median) / MAD; null below FEWEST_Z seeds and where half of them are equal.  outlier: 1 where one exceeds it.
     """
     late = _late(curves).group_by("suite", "seed", maintain_order=True).agg(pl.col("accuracy").mean(), pl.col("step").max())
     losses = pl.DataFrame(schema={"seed": pl.Int64, "loss": pl.Float64}) if dev is None else dev
@@ -60,8 +60,8 @@ def seeds(curves: pl.DataFrame, dev: pl.DataFrame | None) -> pl.DataFrame:
 def places(curves: pl.DataFrame) -> pl.DataFrame:
     """A row a paradigm: do the late accuracies of seeds have more than one mode (PLACES)?
 
-    dip and p of Hartigan & Hartigan (1985), against the uniform distribution; adjusted after Holm over a suite's paradigms.  Null below
-    FEWEST_DIP seeds; a p is rarely small with 8, and where it is not nothing is said for one place either.
+    dip and p of Hartigan & Hartigan (1985), against the uniform distribution; adjusted after Holm over a suite's paradigms.  Null
+    below FEWEST_DIP seeds; a p is rarely small with 8, and where it is not nothing is said for one place either.
     """
     rows = []
     for (suite, paradigm), own in (

@@ -56,6 +56,10 @@ class Copying(Instrument):
         )
         return pl.DataFrame({"gain": [first - second], "in_context": [early - late], "first": [first], "second": [second]})
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """What is gained by copying, and by context."""
+        return {name: table.select("seed", "step", value=name) for name in ("gain", "in_context")}
+
     def panels(self) -> tuple[Panel, ...]:
         """Copy gain and in-context learning."""
         return curves.panels(self.name, self.columns, most=2)

@@ -85,8 +85,8 @@ class Instrument(Kind):
     def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """What it reads, as one number a checkpoint, or a paradigm and checkpoint, by name: seed, step (suite, paradigm), value.
 
-        Why paradigms are stuck, and what comes first, is asked of these.  Left out: the columns that no index but suite and paradigm
-        tells apart.  `table` as in `fold`.
+        Why paradigms are stuck, and what comes first, is asked of these.  Left out: the columns that no index but suite and
+        paradigm tells apart.  `table` as in `fold`.
         """
         index = [name for name, column in self.columns.items() if column.index]
         if set(index) - {"suite", "paradigm"}:

@@ -17,7 +17,7 @@ from ontogeny.pages.axes import known, last_step, seeded
 from ontogeny.pages.orders import at_token_level, orders_key
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, chart, lacks
 from ontogeny.records import OntogenyError
-from ontogeny.report import accuracy, foretelling, likelihood, training
+from ontogeny.report import accuracy, foretelling, inside, likelihood, training
 from ontogeny.report import ladder as ladders
 from ontogeny.report import ngram_sentences as say
 from ontogeny.report.ngram_accuracy import ngram_accuracy
@@ -35,7 +35,7 @@ def panels_of(results: Results) -> list[Panel]:
     read = [*results.instruments(), *results.unread()]
     there = {one.name for one in read}
     listed = [registry.load("instrument", name)() for name in WITH_EVIDENCE if name not in there]
-    found = {panel.name: panel for panel in BUILT_IN}
+    found = {panel.name: panel for panel in (*BUILT_IN, *inside.PANELS)}
     for instrument in (*read, *listed):
         with results.leaving_out(instrument.name):
             own = {panel.name: panel for panel in instrument.panels()}

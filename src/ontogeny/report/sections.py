@@ -18,6 +18,7 @@ from ontogeny.pages.words import count, human, percent
 from ontogeny.report import accuracy
 from ontogeny.report.examples import examples
 from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
+from ontogeny.report.inside import inside_chapter
 from ontogeny.report.ngram_chapter import ngram_chapter, of_suite
 from ontogeny.results import Results
 from ontogeny.trajectories.evidence import FIRM, ONE_SEED, borne_out, tally
@@ -43,7 +44,7 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
             for panel in own
             if panel.chapter == chapter and (one := shown(panel, results.frames(panel, suite), results.clock, charts, suite))
         ]
-        for chapter in ("suite", "n-grams", "readings")
+        for chapter in ("suite", "n-grams", "inside", "readings")
     }
     return {
         "name": suite,
@@ -62,6 +63,7 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
         "single": curves["step"].n_unique() == 1,
         "several_seeds": "seed" in curves.columns and curves["seed"].n_unique() > 1,
         "ngrams": part("the chapter on n-grams", lambda: ngram_chapter(results, suite, drawn["n-grams"]), {"there": False}),
+        "inside": part("the chapter on what is inside", lambda: inside_chapter(results, suite, drawn["inside"]), {"there": False}),
         "bigram_line": of_suite(results, suite, "ngram_curves") is not None,
         "excluded": part("what was left out", lambda: _excluded(results, suite)),
         "null": part("the null", lambda: _null(results, suite), None),

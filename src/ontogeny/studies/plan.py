@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from ontogeny.evidence.over import OVER
 from ontogeny.instruments.tables import own_instruments
 from ontogeny.recipe import LONGEST_NAME, MOST_TRIES, Part, Recipe
 from ontogeny.records import OntogenyError
@@ -293,7 +294,7 @@ class Study:
         if "." not in measure:
             return measure != "dev_loss"
         name, _, column = measure.split("@")[0].partition(".")
-        instruments = {one.name: one for one in (*own_instruments(self.base), *self.base.instruments)}
+        instruments: dict[str, Any] = {one.name: one for one in (*own_instruments(self.base), *self.base.instruments)} | OVER
         if name not in instruments:
             raise OntogenyError(f"{self.source}: the recipe lists no instrument {name!r}; {nearest(name, list(instruments))}")
         columns = instruments[name].columns
