@@ -204,23 +204,47 @@ def surprisals(
 
 @app.command("open")
 def open_(
-    folder: Annotated[Path, typer.Argument(help="Folder of checkpoints, or a table: folder, step (seed, tokens, words).")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SOURCE", help="A folder or table of checkpoints, or OWNER/NAME on the hub, perhaps @PATTERN."),
+    ],
     suite: Annotated[str, typer.Option(help="blimp, babylm-supplement, table ...")] = "blimp",
     suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
-    name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's.")] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's or repository's.")] = None,
     names: Annotated[
-        list[str], typer.Option(help="Which folders, where there are several kinds: step, chck ... or a pattern: 'iter_{step}'.")
+        list[str],
+        typer.Option("--names", "--pattern", help="Which names, where there are several kinds: step, or a pattern: 'iter_{step}'."),
     ] = [],  # noqa: B006
     tokenizer: TokenizerOf = None,
+    revisions: Annotated[list[str], typer.Option(help="Of the hub: which branches, such as 'step*'.")] = [],  # noqa: B006
+    every: Annotated[int, typer.Option(help="Of the hub: every so-manieth revision, with the first and the last.", min=1)] = 1,
+    seeds: Annotated[list[str], typer.Option(help="Of the hub: repositories of other seeds, 'OWNER/NAME-seed{1..9}'.")] = [],  # noqa: B006
+    keep: Annotated[bool, typer.Option("--keep", help="Of the hub: keep what was read, in the hub's cache.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Of the hub: show the table of revisions, and do nothing.")] = False,
+    dtype: Annotated[str | None, typer.Option(help="What weights are opened in: float32, bfloat16 or float16.")] = None,
+    device_map: Annotated[str | None, typer.Option(help="auto: spread a model over all GPUs.")] = None,
+    trust_remote_code: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="Of the hub: one commit, which you have read, whose own code may be run.")
+    ] = None,
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
     jobs: Readers = None,
 ) -> None:
-    """Make a run around checkpoints that somebody else trained, then score, judge and report it."""
-    from ontogeny.commands.adoption import adopt
-    from ontogeny.display import Display
+    """Make a run around checkpoints that somebody else trained, then score, judge and report it.
 
-    here = adopt(folder, suite, suite_path, name, settings, root, Display(), names, tokenizer)
+    Revisions of the hub come one after another while they are read, and what was read goes.
+    """
+    from ontogeny.commands.adoption import FromHub, adopt, preview
+    from ontogeny.display import Display
+    from ontogeny.sources.revisions import RevisionChoice
+
+    hub = FromHub(RevisionChoice((), tuple(revisions), every, tuple(seeds)), keep, trust_remote_code)
+    if dry_run:
+        preview(source, names, name, root, Display(), hub)
+        return
+    told = {"scoring.dtype": dtype, "scoring.device_map": device_map}
+    settings = [*(f"{key}={value}" for key, value in told.items() if value), *settings]
+    here = adopt(source, suite, suite_path, name, settings, root, Display(), names, tokenizer, hub)
     here.score(jobs=jobs)
     _conclude(here)
 

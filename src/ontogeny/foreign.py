@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a model is opened."""
+
+    dtype: str = "float32"  # of its weights
+    device_map: str | None = None  # auto: over all GPUs
+    own_code: bool = False  # the folder's own, which somebody has named: it may be run
+
+
+PLAIN = Opening()
 
 # Where a folder keeps a tokenizer's vocabulary, all of a tokenizer, and weights.
 VOCABULARY = ("tokenizer.json", "vocab*", "merges*", "*.model", "tekken.json")
@@ -55,11 +68,11 @@ def open_config(folder: Path) -> dict[str, Any]:
     return _settings(folder / "config.json")
 
 
-def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
+def open_tokenizer(name: str | Path, revision: str | None = None, own_code: bool = False) -> PreTrainedTokenizerBase:
     """A tokenizer from a folder or the hub.
 
-    Raises OntogenyError that says how to point to one if it cannot be opened, or has no tokens but special ones: what the library
-    makes of a folder without a tokenizer.
+    `own_code`: that of a folder may be run.  Raises OntogenyError that says how to point to one if it cannot be opened, or has no
+    tokens but special ones: what the library makes of a folder without a tokenizer.
     """
     from transformers import AutoTokenizer
 
@@ -74,7 +87,8 @@ def open_tokenizer(name: str | Path, revision: str | None = None) -> PreTrainedT
     none = "" if _files(folder, *VOCABULARY) else NONE
     with opening(folder, f"{folder} holds no tokenizer that transformers can open{none}"):
         own = (folder / "tokenizer.json").exists()
-        return _tried(AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), own)
+        trusted = own_code and _only_here(folder)
+        return _tried(AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted), own)
 
 
 NONE = (
@@ -94,8 +108,8 @@ def _tried(tokenizer: PreTrainedTokenizerBase, own: bool) -> PreTrainedTokenizer
     return tokenizer
 
 
-def open_model(folder: Path, masked: bool = False, say: Say = lambda text: None) -> Any:
-    """A causal or masked language model from a local folder, in float32, never from the hub, tried on two tokens.
+def open_model(folder: Path, masked: bool = False, say: Say = lambda text: None, how: Opening = PLAIN) -> Any:
+    """A causal or masked language model from a local folder, in float32 unless `how` says, never from the hub, tried on two tokens.
 
     `say` is told of tensors that it has no use for and that change nothing.  Raises OntogenyError naming the folder, also if not
     all of its tensors are used or some are missing.
@@ -104,21 +118,24 @@ def open_model(folder: Path, masked: bool = False, say: Say = lambda text: None)
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     opener, kind = (AutoModelForMaskedLM, "masked") if masked else (AutoModelForCausalLM, "causal")
-    _check_config(open_config(folder), opener.__name__, folder)
+    trusted = how.own_code and _only_here(folder)
+    _check_config(open_config(folder), opener.__name__, folder, trusted)
     _check_adapter(folder)
     check_pointers(_files(folder, *WEIGHTS))
     with opening(folder, f"{folder} cannot be opened as a {kind} language model"):
         model, found = opener.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=getattr(torch, how.dtype),
+            device_map=how.device_map,
             local_files_only=True,
-            trust_remote_code=False,
+            weights_only=True,
+            trust_remote_code=trusted,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # told in `found`, and refused below
         )
         _check_tensors(found, folder, kind, say)
         with torch.inference_mode():
-            logits = model.eval()(input_ids=torch.zeros(1, 2, dtype=torch.int64)).logits
+            logits = model.eval()(input_ids=torch.zeros(1, 2, dtype=torch.int64, device=model.device)).logits
         if logits.shape[:2] != (1, 2):
             raise OntogenyError(f"{folder} is no {kind} language model: of two tokens it makes logits {list(logits.shape)}")
     return model
@@ -185,10 +202,25 @@ def _not_run(folder: Path) -> str:
     maps = [_settings(folder / file).get("auto_map") for file in SETTINGS if (folder / file).exists()]
     files = sorted({f"{name.rpartition('.')[0]}.py" for found in maps for name in _texts(found)})
     which = f" ({', '.join(files)})" if files else ""
-    return f"it needs code of its own{which}, and code that comes with a model is not run here"
+    return f"it needs code of its own{which}, and code that comes with a model is not run here{NAMED_ONE}"
 
 
-def _check_config(config: dict[str, Any], opener: str, folder: Path) -> None:
+NAMED_ONE = "; of the hub, one commit that you have read may be named: --trust-remote-code REVISION"
+
+
+def _only_here(folder: Path) -> bool:
+    """True where the code that a folder names is in it.  Raises OntogenyError where it would come from somewhere else."""
+    for file in SETTINGS:
+        named = _settings(folder / file).get("auto_map") if (folder / file).exists() else None
+        for name in _texts(named):
+            if "--" in name:
+                raise OntogenyError(
+                    f"{folder} wants code of another repository ({name}), and only that of the commit you named is run"
+                )
+    return True
+
+
+def _check_config(config: dict[str, Any], opener: str, folder: Path, trusted: bool = False) -> None:
     """Raises OntogenyError for a config that does not say what the model is, or wants code of its own or of the hub."""
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -201,7 +233,7 @@ def _check_config(config: dict[str, Any], opener: str, folder: Path) -> None:
         )
     own = config.get("auto_map")
     named = own.get(opener) if isinstance(own, dict) else None
-    if isinstance(named, str) and not hasattr(transformers, named.rpartition(".")[2]):
+    if not trusted and isinstance(named, str) and not hasattr(transformers, named.rpartition(".")[2]):
         raise OntogenyError(f"{folder} cannot be opened: {_not_run(folder)}")
     for name in ("attn_implementation", "experts_implementation"):
         for wanted in _values(config, name):

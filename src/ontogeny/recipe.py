@@ -239,6 +239,12 @@ class Scoring(Part):
     tokenizer: str | None = None
     """The tokenizer of checkpoints that come without one, a folder or a name on the hub; read when they are opened, and kept in the
     run.  Left out: each checkpoint's own."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What weights are opened in.  Anything but float32 is for models that memory has no room for otherwise: it changes numbers."""
+    device_map: Literal["auto"] | None = None
+    """auto: a model is spread over all GPUs, and what they have no room for over memory; for models larger than one of them."""
+    trust_remote_code: str | None = None
+    """One commit, OWNER/NAME@COMMIT, whose own code may be run to open checkpoints of the hub that want it.  Left out: none is."""
     masked: Literal["within-word", "original"] = "within-word"
     """What is hidden with a token when a masked model is asked for it.  within-word: the rest of its word too (Kauf & Ivanova
     2023).  original: nothing else (Salazar et al. 2020).  Causal models have no use for it."""

@@ -76,6 +76,19 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit of a repository on the hub, and what it is called there."""
+
+    repo: str  # OWNER/NAME
+    name: str  # a branch, the title of a commit, or the repository itself
+    commit: str  # 40 hex digits
+    content: str  # changes with any byte that is read of it: two with one content are the same
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A model at one moment of its training."""
 
@@ -84,6 +97,7 @@ class Checkpoint:
     tokens: int | None = None  # tokens seen so far
     words: float | None = None  # whitespace words seen so far
     dev_loss: float | None = None  # nats per token; None until it has been read
+    revision: Revision | None = None  # of the hub: its folder holds it only while it is read, unless it is kept
 
 
 @runtime_checkable

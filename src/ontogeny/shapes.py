@@ -154,12 +154,43 @@ class CheckpointFacts(TypedDict):
     words: NotRequired[float | None]
 
 
+@STRICT
+class RevisionFacts(TypedDict):
+    """Which commit of the hub a checkpoint is."""
+
+    repo: str
+    name: str
+    commit: str
+    content: str
+
+
+@STRICT
+class HubFileFacts(TypedDict):
+    """A file of a commit."""
+
+    path: str
+    size: Whole
+    id: str
+    large: bool
+
+
 @with_config(ConfigDict(strict=True, extra="forbid"))
 class CheckpointElsewhere(CheckpointFacts):
     """A row of checkpoints.json: a checkpoint that somebody else trained."""
 
     folder: str
     dev_loss: NotRequired[float | None]
+    revision: NotRequired[RevisionFacts]
+
+
+@STRICT
+class HubFacts(TypedDict):
+    """hub.json: what the hub said of repositories."""
+
+    refs: dict[str, dict[str, str]]
+    titles: dict[str, dict[str, str]]
+    trees: dict[str, list[HubFileFacts]]
+    keep: bool
 
 
 JSONS = (
@@ -168,6 +199,7 @@ JSONS = (
     (r"ngrams/[^/]+/stream/[^/]+\.json", TokenFacts, "ngrams"),
     (r"ngrams/[^/]+/index/index\.json", IndexFacts, "ngrams"),
     (r"interventions/facts\.json", EditsFacts, "train"),
+    (r"hub\.json", HubFacts, ""),
     (r"seed-\d+/checkpoints\.json", list[CheckpointElsewhere], ""),
     (r"seed-\d+/checkpoints/[^/]+/ontogeny\.json", CheckpointFacts, ""),
 )

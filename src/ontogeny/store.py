@@ -28,10 +28,11 @@ from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ontogeny import shapes
-from ontogeny.records import Checkpoint, OntogenyError, said
+from ontogeny.records import Checkpoint, OntogenyError, Revision, said
 from ontogeny.registry import nearest
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ NAMED = ("versions", "hardware", "tokens", "training", "engine", "reading", "sui
 
 TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<process>\d+)\.tmp")  # where `atomic` writes
 PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
-    r"recipe\.yaml|lineage\.json|tokenizer|tokens|interventions|suites|seed-\d+|(curves|sensitivity|verdicts)\.parquet|ngrams|"
-    r"evidence|report|trackers|study\.yaml|registered\.json|analysis"
+    r"recipe\.yaml|lineage\.json|hub\.json|tokenizer|tokens|interventions|suites|seed-\d+|"
+    r"(curves|sensitivity|verdicts)\.parquet|ngrams|evidence|report|trackers|study\.yaml|registered\.json|analysis"
 )
 FIRST = re.compile(r"\.lock|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.\d+\.tmp")  # all that lies there before the recipe
 
@@ -92,6 +93,7 @@ def score_key(
     precision: str = "float32",
     masked: str = "within-word",
     tokenizer: str = "",
+    dtype: str = "float32",
 ) -> str:
     """What a table of scores answers: these pairs (their key), with BOS or without, and what else is not as it is by default.
 
@@ -99,7 +101,8 @@ def score_key(
     """
     other = (["leading space"] if leading_space else []) + ([precision] if precision != "float32" else [])
     other += [f"masked {masked}"] if masked != "within-word" else []
-    return content_key(pairs, bos, *other, *([f"tokenizer {tokenizer}"] if tokenizer else []))
+    other += [f"tokenizer {tokenizer}"] if tokenizer else []
+    return content_key(pairs, bos, *other, *([f"weights in {dtype}"] if dtype != "float32" else []))
 
 
 def _plain(value: Any) -> Any:
@@ -146,9 +149,9 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hashes_of(folder: Path) -> dict[str, str]:
-    """Each file's hash, by its name."""
-    return {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.is_file()}
+def hashes_of(folder: Path, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Each file's hash, by its name; those that are `known` are not read."""
+    return {file.name: known.get(file.name) or file_hash(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def altered(folder: Path, hashes: Mapping[str, str]) -> str | None:
@@ -178,7 +181,7 @@ def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
         with access(target, "written"):
             _put(temporary, target)
     except Exception as error:
-        if _says_full(error):
+        if says_full(error):
             raise disk_full(target) from error
         raise
     finally:
@@ -241,13 +244,13 @@ def access(path: Path, how: Literal["read", "written"]) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise OntogenyError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x}: {error.reason})") from None
     except OSError as error:
-        if _says_full(error):
+        if says_full(error):
             raise disk_full(path) from error
         what_to_do = "; have the permissions there changed, or work in another place or on a copy" if how == "written" else ""
         raise OntogenyError(f"{path} cannot be {how} ({(error.strerror or str(error)).lower()}){what_to_do}") from error
 
 
-def _says_full(error: Exception) -> bool:
+def says_full(error: BaseException) -> bool:
     """True for a full disk, of which safetensors and polars speak in errors of their own."""
     return getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
 
@@ -451,10 +454,13 @@ def step_name(step: int) -> str:
 # --- checkpoints on disk ------------------------------------------------------------------------------------------
 
 
-def seal(folder: Path) -> str:
-    """Writes DONE: the weights' hash, and the size and hash of every file.  Returns the weights' hash."""
-    hashes = {name: was for name, was in hashes_of(folder).items() if name != DONE}
-    weights = _together([hashes[file.name] for file in weights_files(folder)])
+def seal(folder: Path, known: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Writes DONE: the weights' hash, and the size and hash of every file.  Returns the weights' hash.
+
+    `known`: hashes that files are to have, which is seen when they are opened.
+    """
+    hashes = {name: was for name, was in hashes_of(folder, known).items() if name != DONE}
+    weights = hash_together([hashes[file.name] for file in weights_files(folder)])
     sizes = {name: (folder / name).stat().st_size for name in hashes}
     write_json(folder / DONE, {"weights": weights, "sizes": sizes, "hashes": hashes})
     return weights
@@ -513,10 +519,11 @@ def sealed_weights(folder: Path) -> str | None:
 
 def weights_hash(folder: Path) -> str:
     """SHA-256 over the weights files of a Hugging Face folder: one file's own hash, or the hash of the shards' hashes."""
-    return _together([file_hash(file) for file in weights_files(folder)])
+    return hash_together([file_hash(file) for file in weights_files(folder)])
 
 
-def _together(hashes: list[str]) -> str:
+def hash_together(hashes: list[str]) -> str:
+    """The hash of weights from their files' hashes, in the order of their names."""
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
@@ -570,7 +577,7 @@ class RunFolder:
         """A Hugging Face tokenizer's folder."""
         return self.path / "tokenizer"
 
-    def scored_how(self, how: Any) -> tuple[bool, str, str, str]:
+    def scored_how(self, how: Any) -> tuple[bool, str, str, str, str]:
         """What of a recipe's scoring decides its numbers, as `score_key` takes it: also which tokenizer stands in, by its key.
 
         Raises OntogenyError if one is named that has not been kept.
@@ -580,7 +587,7 @@ class RunFolder:
                 f"{self.path} has no copy of the tokenizer {how.tokenizer}; run `ontogeny open` again, which makes it"
             )
         kept = str(read_json(self.tokenizer / "key.json")["key"]) if how.tokenizer else ""
-        return how.leading_space, how.precision, how.masked, kept
+        return how.leading_space, how.precision, how.masked, kept, how.dtype
 
     @property
     def tokens(self) -> Path:
@@ -743,7 +750,7 @@ class RunFolder:
         """Finished checkpoints by step: our own, or those of a run around somebody else's (table `checkpoints.json`)."""
         table = self.seed(seed) / "checkpoints.json"
         if table.exists():
-            return [Checkpoint(**{**row, "folder": Path(row["folder"])}) for row in read_json(table)]
+            return [self._elsewhere(seed, row) for row in read_json(table)]
         found = sorted((self.seed(seed) / "checkpoints").glob(f"step-*/{DONE}"))
         facts = [(done.parent, read_json(done.parent / "ontogeny.json")) for done in found]
         return [Checkpoint(fact["step"], folder, fact.get("tokens"), fact.get("words")) for folder, fact in facts]
@@ -762,9 +769,21 @@ class RunFolder:
                     table.unlink()
         return later
 
+    def _elsewhere(self, seed: int, row: dict[str, Any]) -> Checkpoint:
+        """A checkpoint of somebody else's; one of the hub lies in this run's folder, wherever that is by now."""
+        if revision := row.get("revision"):
+            return Checkpoint(**{**row, "folder": self.checkpoint(seed, row["step"]), "revision": Revision(**revision)})
+        return Checkpoint(**{**row, "folder": Path(row["folder"])})
+
     def adopt(self, seed: int, checkpoints: list[Checkpoint]) -> None:
         """Makes this a run around checkpoints that lie elsewhere."""
-        write_json(self.seed(seed) / "checkpoints.json", [asdict(c) | {"folder": str(c.folder)} for c in checkpoints])
+        rows = [{name: value for name, value in asdict(c).items() if name != "revision" or value} for c in checkpoints]
+        write_json(self.seed(seed) / "checkpoints.json", [row | {"folder": str(row["folder"])} for row in rows])
+
+    @property
+    def hub(self) -> Path:
+        """What the hub said of the repositories of this run's checkpoints, asked once: branches, commits, files."""
+        return self.path / "hub.json"
 
     def adopted(self) -> bool:
         """True for a run around somebody else's checkpoints."""

@@ -1,9 +1,10 @@
-"""A run around checkpoints that somebody else trained: found by their folders' names, or listed in a table."""
+"""A run around checkpoints that somebody else trained: found by names of folders or of revisions, or listed in a table."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,30 @@ from ontogeny.laboratory import Run
 from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
-from ontogeny.store import RunFolder, file_name
+from ontogeny.sources import revisions
+from ontogeny.sources.hub import Listing
+from ontogeny.sources.revisions import RevisionChoice, Revisions
+from ontogeny.sources.stream import code_of
+from ontogeny.store import RunFolder, file_name, read_json, write_json
 from ontogeny.tokens.prepare import open_or_make
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
+
+ALL = RevisionChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class FromHub:
+    """How checkpoints of the hub are had: which, and whether they stay."""
+
+    choice: RevisionChoice = ALL
+    keep: bool = False  # in the hub's cache, in place of a stream
+    trust: str | None = None  # the revision whose own code may be run
+
+    def __bool__(self) -> bool:
+        return bool(self.choice or self.keep or self.trust)
+
+
+NOTHING_SAID = FromHub()
 
 
 def adopt(
@@ -29,18 +51,23 @@ def adopt(
     display: Display,
     names: Sequence[str] = (),
     tokenizer: str | None = None,
+    hub: FromHub = NOTHING_SAID,
 ) -> Run:
     """A run's folder around the checkpoints at `source`; `names`: which of them, as `sources.find` takes them.
 
-    `tokenizer`: a folder, or a name on the hub, of the tokenizer of checkpoints that have none; kept in the run's folder.
+    `tokenizer`: a folder, or a name on the hub, of the tokenizer of checkpoints that have none; kept in the run's folder.  `hub`:
+    of a repository on the hub; what it said once is kept in the run, which goes by that from then on.
 
     Where only words are known (chck_10M), the words stand in for the steps.  What was not taken is said and kept in the lineage.
     Raises OntogenyError if nothing is found there, or more than one clock, or if two checkpoints of a seed have one step.
     """
-    found = sources.find(source, names)
     raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
+    listing = _listing(root / raw["name"], display)
+    found = look(source, names, hub, listing, display)
     if tokenizer:
         raw["scoring"] = {"tokenizer": tokenizer}
+    if found.revisions:
+        raw["scoring"] = raw.get("scoring", {}) | _trusted(found.revisions, hub.trust, listing)
     for setting in settings:
         recipes.override(raw, setting)
     recipe = recipes.build(Observation, raw, f"opening {source}")
@@ -52,8 +79,10 @@ def adopt(
     with here.folder.writing():
         if named and opened is not None:
             open_or_make(here.folder.tokenizer, Pretrained(name=named).key(), lambda: opened)
+        if found.revisions:
+            write_json(here.folder.hub, listing.kept() | {"keep": hub.keep})
         for seed, checkpoints in found.seeds.items():
-            here.folder.adopt(seed, checkpoints)
+            here.folder.adopt(seed, [_placed(here.folder, seed, checkpoint) for checkpoint in checkpoints])
         here.folder.note(opened={"from": str(source), **found.lineage()})
     seeds = f", seeds {sorted(found.seeds)}" if len(found.seeds) > 1 else ""
     display.say(f"{here.folder.path}: {found.count} checkpoints of {source}{seeds}")
@@ -62,20 +91,70 @@ def adopt(
     return here
 
 
+def look(source: Path, names: Sequence[str], hub: FromHub, listing: Listing, display: Display) -> sources.Found:
+    """What is at `source`; of revisions on the hub the table, and what they will take.  Raises OntogenyError as `adopt` does."""
+    found = sources.find(source, names, hub.choice, listing)
+    if found.revisions is None:
+        if hub:
+            raise OntogenyError(f"{source} is here; --revisions, --every, --seeds, --keep and --trust-remote-code are for the hub")
+        return found
+    display.table(*revisions.table(found.revisions))
+    display.say(revisions.costs(found.revisions, hub.keep)[1])
+    return found
+
+
+def preview(
+    source: Path, names: Sequence[str], name: str | None, root: Path, display: Display, hub: FromHub = NOTHING_SAID
+) -> sources.Found:
+    """What `adopt` would take: the table of revisions and what it leaves out; nothing is written."""
+    found = look(source, names, hub, _listing(root / (name or _name_of(source)), display), display)
+    for line in found.warnings():
+        display.warn(line)
+    return found
+
+
+def _listing(run: Path, display: Display) -> Listing:
+    """What the hub has said to this run before."""
+    folder = RunFolder(run)
+    return Listing(read_json(folder.hub) if folder.hub.exists() else None, display.warn)
+
+
+def _trusted(found: Revisions, revision: str | None, listing: Listing) -> dict[str, str]:
+    """The commit whose own code may be run, by its repository.  Raises OntogenyError where it has none."""
+    if revision is None:
+        return {}
+    repo = found.looked[0].revision.repo
+    place = f"{repo}@{listing.commit(repo, revision)}"
+    if not code_of(place, listing):
+        raise OntogenyError(f"{repo}@{revision} has no file of Python: there is no code to trust; leave --trust-remote-code out")
+    return {"trust_remote_code": place}
+
+
+def _placed(folder: RunFolder, seed: int, checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint of the hub has a place in the run's folder, where it is while it is read."""
+    return replace(checkpoint, folder=folder.checkpoint(seed, checkpoint.step)) if checkpoint.revision else checkpoint
+
+
 def _same_checkpoints(folder: RunFolder, found: dict[int, list[Checkpoint]]) -> None:
     """A run's scores belong to its checkpoints: more may come, none may be another or go."""
     for seed in folder.seeds():
-        new = {checkpoint.step: checkpoint.folder for checkpoint in found.get(seed, [])}
+        new = {checkpoint.step: checkpoint.revision or checkpoint.folder for checkpoint in found.get(seed, [])}
         for old in folder.checkpoints(seed):
-            if new.get(old.step) != old.folder:
+            if new.get(old.step) != (old.revision or old.folder):
+                was = old.revision or old.folder
                 raise OntogenyError(
-                    f"{folder.path} is a run around other checkpoints: step {old.step} of seed {seed} was {old.folder}, "
+                    f"{folder.path} is a run around other checkpoints: step {old.step} of seed {seed} was {was}, "
                     f"now {new.get(old.step, 'nothing')}; use --name for a run of its own"
                 )
 
 
 def _name_of(source: Path) -> str:
-    """A run's name: the source's with `-` for signs; one that has other letters, or begins with a sign, as `file_name` has it."""
+    """A run's name: the source's with `-` for signs; one that has other letters, or begins with a sign, as `file_name` has it.
+
+    Of a repository on the hub its own, without owner and pattern.
+    """
+    if not source.exists() and revisions.is_address(str(source)):
+        source = Path(re.sub(r"\{.*?\}", "", str(source).partition("@")[0]).rstrip("-_"))
     own = source.resolve().stem if source.is_file() else source.resolve().name
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", own)
     return plain if own.isascii() and plain[:1].isalnum() else file_name(own, own)

@@ -14,7 +14,7 @@ from ontogeny.instruments.instrument import Instrument
 from ontogeny.ngrams import ORDER
 from ontogeny.ngrams.counted import Counted, TextCounts
 from ontogeny.recipe import Observation, Recipe
-from ontogeny.records import OntogenyError
+from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder, score_key
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class ReadingContext:
         self.recipe = recipe
         self.device = device
         self.display = display
+        self.bring: Callable[[Checkpoint], None] = lambda checkpoint: None  # to where it is read, if it lies elsewhere
         self._suites, self._text, self._instruments = suites, text, instruments
         self._kept: dict[Any, Any] = {}
 

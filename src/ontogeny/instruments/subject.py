@@ -127,9 +127,10 @@ class Subject:
     def reference(self) -> Subject:
         """The same seed's first checkpoint, the untrained model where step 0 is kept."""
         first = self.context.folder.checkpoints(self.seed)[0]
-        return (
-            self if first.step == self.checkpoint.step else Subject(self.context, self.seed, first, self._opened.like(first.folder))
-        )
+        if first.step == self.checkpoint.step:
+            return self
+        self.context.bring(first)
+        return Subject(self.context, self.seed, first, self._opened.like(first.folder))
 
     def surprisals(self, sentences: Sequence[str], contexts: Sequence[str | None] | None = None) -> pl.DataFrame:
         """A row a token of each sentence, after its context where there is one: see `og.surprisals`."""

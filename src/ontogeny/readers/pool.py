@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -14,6 +15,9 @@ from ontogeny.display import Display
 from ontogeny.instruments import Instrument
 from ontogeny.readers.process import Ended, Message, Worker, answered
 from ontogeny.readers.readings import Readings, read
+from ontogeny.records import Checkpoint
+from ontogeny.sources.hub import Gone
+from ontogeny.sources.stream import Arrivals
 
 # Starting a process takes about ten seconds of a laptop's core, most of it to load torch and transformers.
 PAYS_AFTER = 30.0  # seconds of reading that are left
@@ -36,18 +40,70 @@ def read_all(
     for unit in every:
         if unit not in todo and instruments is None:
             readings.read(*unit)  # all is there: warns if the checkpoint is damaged by now
+    first = todo if again else originals(every, todo)
+    troubles += _read(readings, first, again, jobs, instruments)
+    for unit in (unit for unit in todo if unit not in first):
+        readings.copy(*unit, instruments)
+    left = [unit for unit in todo if unit not in first and readings.waits(*unit, False, instruments)]
+    return troubles + _read(readings, left, again, jobs, instruments)
+
+
+Unit = tuple[int, Checkpoint]  # seed and checkpoint
+
+
+def originals(every: Sequence[Unit], todo: Sequence[Unit]) -> list[Unit]:
+    """Of those that are to be read, the ones of which none before is the same in every byte: the others get their tables."""
+    first: dict[str, Unit] = {}
+    for unit in every:
+        if revision := unit[1].revision:
+            first.setdefault(revision.content, unit)
+    return [unit for unit in todo if unit[1].revision is None or first[unit[1].revision.content] == unit]
+
+
+def _read(
+    readings: Readings, todo: Sequence[Unit], again: Sequence[int], jobs: int | None, instruments: Sequence[Instrument] | None
+) -> list[str]:
+    """Reads checkpoints, and returns what went wrong.  Those of the hub come one after another, and this process reads them."""
     known = {(seed, checkpoint.step): checkpoint for seed, checkpoint in todo}
+    streams = [checkpoint for checkpoint in known.values() if checkpoint.revision]
+    questions = [question(readings.folder.path, seed, step, again, instruments) for seed, step in known]
+    with _arriving(readings, streams) as opened:
 
-    def here(question: Message) -> Message:
-        seed, step = question["seed"], question["step"]
-        return answered(lambda: read(readings, seed, known[seed, step], question))
+        def here(question: Message) -> Message:
+            seed, step = question["seed"], question["step"]
+            with opened(known[seed, step]) as trouble:
+                return trouble or answered(lambda: read(readings, seed, known[seed, step], question))
 
-    questions = [question(folder.path, seed, step, again, instruments) for seed, step in known]
-    for found in spread(questions, here, readings.display, readings.device, jobs):
-        if found["trouble"]:
-            readings.display.warn(found["trouble"])
-            troubles.append(found["trouble"])
+        found = spread(questions, here, readings.display, readings.device, 1 if streams else jobs)
+    troubles: list[str] = [one["trouble"] for one in found if one["trouble"]]
+    for trouble in troubles:
+        readings.display.warn(trouble)
     return troubles
+
+
+@contextmanager
+def _arriving(readings: Readings, streams: Sequence[Checkpoint]) -> Iterator[Opened]:
+    """Yields what makes a checkpoint be there while it is read; its trouble, if that checkpoint alone cannot be had."""
+    if not streams:
+        yield lambda checkpoint: nullcontext()
+        return
+    arrivals = Arrivals(readings.folder, streams, readings.display, readings.recipe.scoring.trust_remote_code)
+    readings.context.bring = arrivals.bring
+    with readings.display.bar("checkpoints of the hub", len(streams), "checkpoints") as advance:
+
+        @contextmanager
+        def opened(checkpoint: Checkpoint) -> Iterator[Message | None]:
+            try:
+                with arrivals.opened(checkpoint):
+                    yield None
+            except Gone as gone:
+                yield {"done": "", "trouble": str(gone)}
+            advance(1)
+
+        yield opened
+
+
+Opened = Callable[[Checkpoint], AbstractContextManager[Message | None]]
 
 
 def question(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ontogeny import recipe as recipes
 from ontogeny import store
 from ontogeny.display import Display
+from ontogeny.foreign import Opening
 from ontogeny.instruments import Instrument, ReadingContext, Subject, tables
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.readers.process import Message
@@ -185,6 +186,30 @@ class Readings:
                 return tables.due(self.folder, self.recipe, seed, plan.checkpoints, plan.words_per_step)
         return tables.due(self.folder, self.recipe, seed, kept)
 
+    def copy(self, seed: int, checkpoint: Checkpoint, instruments: Sequence[Instrument] | None = None) -> None:
+        """Gives a checkpoint the tables of one that is the same in every byte, each with `same as` in its metadata.
+
+        Scores are a function of what is read alone; instruments may compare with the seed's first checkpoint, so theirs come only
+        from the same seed.
+        """
+        suites = self.reader.missing(seed, checkpoint) if instruments is None else []
+        for other, twin in self._twins(seed, checkpoint):
+            for asked in suites:
+                path = self.folder.scores(other, asked.name, twin.step)
+                own = self.folder.scores(seed, asked.name, checkpoint.step)
+                _copy_table(path, own, f"seed {other}, step {twin.step}", step=str(checkpoint.step), seed=str(seed))
+            for instrument in self.unread(seed, checkpoint, instruments=instruments) if other == seed else []:
+                path = self.folder.reading(instrument.name, seed, twin.step)
+                _copy_table(path, self.folder.reading(instrument.name, seed, checkpoint.step), f"step {twin.step}")
+
+    def _twins(self, seed: int, checkpoint: Checkpoint) -> Iterator[tuple[int, Checkpoint]]:
+        """Other checkpoints that are the same in every byte, those of other seeds first."""
+        content = checkpoint.revision and checkpoint.revision.content
+        for other in sorted(self.folder.seeds(), key=lambda other: other == seed):
+            for twin in self.folder.checkpoints(other):
+                if twin.revision and twin.revision.content == content and (other, twin.step) != (seed, checkpoint.step):
+                    yield other, twin
+
     def _check_needs(self, instrument: Instrument, seed: int, checkpoint: Checkpoint) -> None:
         """Raises OntogenyError where an instrument that this one needs has left no table of today's settings."""
         for other in (one for one in self.instruments if one.name in instrument.needs):
@@ -197,8 +222,11 @@ class Readings:
     def _opened(self, checkpoint: Checkpoint) -> OpenedCheckpoint:
         from ontogeny.scoring.reading import OpenedCheckpoint
 
-        named = self.folder.tokenizer if self.recipe.scoring.tokenizer else None
-        return OpenedCheckpoint(checkpoint.folder, self.reader.device, lambda text: self._say_once(f"checkpoints: {text}"), named)
+        how = self.recipe.scoring
+        named = self.folder.tokenizer if how.tokenizer else None
+        opening = Opening(how.dtype, how.device_map, bool(how.trust_remote_code and checkpoint.revision))
+        say = lambda text: self._say_once(f"checkpoints: {text}")  # noqa: E731
+        return OpenedCheckpoint(checkpoint.folder, self.reader.device, say, named, opening)
 
     def _key(self, instrument: Instrument) -> str:
         found: str = self.context.once(("key", instrument), lambda: instrument.key(self.context))
@@ -208,6 +236,11 @@ class Readings:
         if reason and reason not in self._said:
             self._said.add(reason)
             self.display.say(reason)
+
+
+def _copy_table(source: Path, target: Path, same_as: str, **facts: str) -> None:
+    if source.exists():
+        store.write_table(target, store.read_table(source), store.table_metadata(source) | facts | {"same as": same_as})
 
 
 def _depth(name: str, known: Mapping[str, Instrument], above: tuple[str, ...] = ()) -> int:

@@ -114,15 +114,18 @@ class OpenedCheckpoint:
         device: torch.device,
         say: Callable[[str], None] = lambda text: None,
         tokenizer: Path | None = None,
+        how: foreign.Opening = foreign.PLAIN,
     ):
         self.folder = folder
         self.device = device
         self.say = say  # what a person should know of it
         self.tokenizer_in = tokenizer or folder
+        self.how = how
 
     def like(self, folder: Path) -> OpenedCheckpoint:
         """Another checkpoint, opened in the same way."""
-        return OpenedCheckpoint(folder, self.device, self.say, None if self.tokenizer_in == self.folder else self.tokenizer_in)
+        tokenizer = None if self.tokenizer_in == self.folder else self.tokenizer_in
+        return OpenedCheckpoint(folder, self.device, self.say, tokenizer, self.how)
 
     @cached_property
     def weights(self) -> str:
@@ -131,14 +134,15 @@ class OpenedCheckpoint:
 
     @cached_property
     def model(self) -> Any:
-        """The model, float32, on the device."""
+        """The model on the device, in float32 unless it is opened otherwise."""
         assert self.weights  # held against what was written, before it is opened
-        return open_model(self.folder, self.say).to(self.device)
+        model = open_model(self.folder, self.say, self.how)
+        return model if self.how.device_map else model.to(self.device)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Its tokenizer."""
-        return open_tokenizer(self.tokenizer_in)
+        return open_tokenizer(self.tokenizer_in, own_code=self.how.own_code and self.tokenizer_in == self.folder)
 
 
 class CheckpointReader:
@@ -364,13 +368,13 @@ def frame(model: Any, tokenizer: PreTrainedTokenizerBase, bos: bool, trained: in
     return (token_store.bos_id(tokenizer) if bos else None), context_of(model, trained)
 
 
-def open_model(folder: Path, say: Callable[[str], None] = lambda text: None) -> Any:
-    """A causal or masked language model from a local folder, in float32, ours made fast.  Raises OntogenyError as the door does."""
+def open_model(folder: Path, say: Callable[[str], None] = lambda text: None, how: foreign.Opening = foreign.PLAIN) -> Any:
+    """A causal or masked language model from a local folder, ours made fast.  Raises OntogenyError as the door does."""
     from ontogeny.architectures import auto
     from ontogeny.architectures.models.mamba import quicken
 
     auto.register()
-    return quicken(foreign.open_model(folder, masked.named_masked(foreign.class_named(folder)), say))
+    return quicken(foreign.open_model(folder, masked.named_masked(foreign.class_named(folder)), say, how))
 
 
 def context_of(model: Any, trained: int | None) -> int:

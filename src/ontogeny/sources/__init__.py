@@ -1,9 +1,9 @@
-"""Where checkpoints come from that somebody else trained: a folder of folders, or a table that lists them."""
+"""Where checkpoints come from that somebody else trained: a folder of folders, revisions on the hub, or a table that lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.sources import folders, table
 from ontogeny.sources.clock import end_to_end, in_order, several_clocks
 from ontogeny.sources.folders import NotTaken
+from ontogeny.sources.hub import Listing
 from ontogeny.sources.names import CLOCKS
+from ontogeny.sources.revisions import RevisionChoice, Revisions, arrange, is_address, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Found:
     clock: str  # what stands for the steps: step, words, tokens, ordinal
     not_taken: list[NotTaken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    revisions: Revisions | None = None  # of the hub
 
     @property
     def count(self) -> int:
@@ -40,25 +43,39 @@ class Found:
         return [*self.notes, *_by_reason(self.not_taken)]
 
 
-def find(source: Path, wanted: Sequence[str] = ()) -> Found:
-    """Checkpoints of a table, of a folder of folders, or of a single model's folder.
+def find(source: Path, wanted: Sequence[str] = (), choice: RevisionChoice | None = None, listing: Listing | None = None) -> Found:
+    """Checkpoints of a table, of a folder of folders, of a single model's folder, or of a repository on the hub.
 
-    `wanted`: families of names to take (step, chck ...), or patterns such as iter_{step}; empty: those of one family.  Raises
-    OntogenyError if nothing is found, if names tell more than one clock, or if checkpoints have no order.
+    `wanted`: families of names to take (step, chck ...), or patterns such as iter_{step}; empty: those of one family.  `choice`:
+    of revisions on the hub, of which `listing` knows what was said before.  Raises OntogenyError if nothing is found, if names tell
+    more than one clock, or if checkpoints have no order.
     """
+    choice = replace(choice or RevisionChoice(), names=tuple(wanted))
     try:
-        if not source.exists():
-            raise OntogenyError(f"{source} does not exist")
-        return _in_table(source, wanted) if source.is_file() else _in_folder(source, wanted)
+        if source.is_file():
+            return _in_table(source, choice, listing or Listing())
+        if source.exists():
+            return _in_folder(source, wanted)
     except OSError as error:
         raise OntogenyError(f"{error.filename or source} cannot be read ({error.strerror or error})") from error
+    if not is_address(str(source)):
+        raise OntogenyError(f"{source} does not exist")
+    return _of_hub(look([str(source)], choice, listing or Listing()))
 
 
-def _in_table(source: Path, wanted: Sequence[str]) -> Found:
-    if wanted:
+def _of_hub(found: Revisions) -> Found:
+    return Found(found.seeds, found.families, found.clock, found.not_taken, found.notes, found)
+
+
+def _in_table(source: Path, choice: RevisionChoice, listing: Listing) -> Found:
+    if choice.names:
         raise OntogenyError(f"--names is for names of folders; {source} is a table, which says its steps itself")
     candidates, unread = table.read(source)
     notes = [f"columns of {source.name} that are not read: {some(unread)}"] if unread else []
+    if table.is_of_hub(candidates[0]):
+        refs = {str(one.folder): listing.commit(*str(one.folder).split("@", 1)) for one in candidates}
+        found = _of_hub(arrange(str(source), candidates, refs, [], choice, listing))
+        return replace(found, notes=[*notes, *found.notes])
     return Found(in_order(source, candidates), ["table"], "step", notes=notes)
 
 

@@ -1,37 +1,50 @@
-"""Checkpoints in a table that somebody wrote: folder and step; seed, tokens and words where they are known."""
+"""Checkpoints in a table that somebody wrote: folder, or repository and revision, and step; seed, tokens and words where known."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from ontogeny.files import separated
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.sources.clock import Candidate
-from ontogeny.sources.names import CheckpointName, number
+from ontogeny.sources.names import CLOCKS, CheckpointName, number, parse
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 NEEDED = ("folder", "step")
 COLUMNS = (*NEEDED, "seed", "tokens", "words")
+OF_HUB = ("repo", "revision", "seed", "step", "tokens", "words")
 
 
 def read(source: Path) -> tuple[list[Candidate], list[str]]:
     """A candidate for each row, and the columns that were not read.
 
-    Names of columns may have capitals and spaces about them.  Raises OntogenyError with file and line for whatever is not as it
-    should be.
+    In a table with a column `repo` a candidate's folder is REPO@REVISION, and a step need not be written where the revision's name
+    tells it.  Names of columns may have capitals and spaces about them.  Raises OntogenyError with file and line for whatever is
+    not as it should be.
     """
     rows = _rows(source)
-    columns = _columns(source, next(rows, (1, []))[1])
-    found = [_candidate(source, line, dict(zip(columns, fields, strict=True))) for line, fields in rows]
+    written = next(rows, (1, []))[1]
+    of_hub = "repo" in [name.lower() for name in written]
+    columns = _columns(source, written, OF_HUB[:1] if of_hub else NEEDED, OF_HUB if of_hub else COLUMNS)
+    make = _of_hub if of_hub else _candidate
+    found = [make(source, line, dict(zip(columns, fields, strict=True))) for line, fields in rows]
     if not found:
         raise OntogenyError(f"{source} has no rows")
     _listed_once(source, found)
-    return found, [name for name in columns if name not in COLUMNS]
+    _one_clock(source, found)
+    return found, [name for name in columns if name not in (OF_HUB if of_hub else COLUMNS)]
+
+
+def is_of_hub(candidate: Candidate) -> bool:
+    """True for a candidate that is a revision of a repository."""
+    return not candidate.folder.is_absolute()
 
 
 def _rows(source: Path) -> Iterator[tuple[int, list[str]]]:
@@ -43,18 +56,18 @@ def _rows(source: Path) -> Iterator[tuple[int, list[str]]]:
         yield line, [field.strip() for field in fields]
 
 
-def _columns(source: Path, written: list[str]) -> list[str]:
+def _columns(source: Path, written: list[str], required: Sequence[str], known: Sequence[str]) -> list[str]:
     """Our names of the columns; one that is nearly one of them is taken for a slip."""
-    names = [name.lower() if name.lower() in COLUMNS else name for name in written]
+    names = [name.lower() if name.lower() in known else name for name in written]
     if not names:
         raise OntogenyError(f"{source} cannot be read as a table (it is empty); its first line names the columns: folder,step")
-    for needed in NEEDED:
+    for needed in required:
         if needed not in names:
             raise OntogenyError(f"{source} has no column {needed!r}; {nearest(needed, names)}")
     for name in names:
         if names.count(name) > 1:
             raise OntogenyError(f"{source}:1: two columns are called {name!r}; only one may be")
-        if name not in COLUMNS and (meant := get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.75)):
+        if name not in known and (meant := get_close_matches(name.lower(), known, n=1, cutoff=0.75)):
             raise OntogenyError(f"{source}:1: no column is called {name!r}; did you mean {meant[0]!r}?")
     return names
 
@@ -69,6 +82,31 @@ def _candidate(source: Path, line: int, row: dict[str, str]) -> Candidate:
         words=_count(place, "words", row["words"]) if row.get("words") else None,
     )
     return Candidate(row["folder"], _folder(source, place, row["folder"]), told, told.seed or 0, line)
+
+
+def _of_hub(source: Path, line: int, row: dict[str, str]) -> Candidate:
+    place, repo, revision = f"{source}:{line}", row["repo"], row.get("revision") or "main"
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise OntogenyError(f"{place}: repo is {repo!r}, expected OWNER/NAME")
+    told = parse(revision) or parse(repo.split("/")[1]) or CheckpointName("table")
+    told = replace(told, family="table", anew=told.anew and not row.get("step"))
+    for name in ("step", "seed", "tokens", "words"):
+        if row.get(name):
+            number: Any = (_count if name == "words" else _whole)(place, name, row[name])
+            told = replace(told, **{name: number})
+    if told.clock is None:
+        raise OntogenyError(f"{place}: {revision} tells no moment of training; write its step, tokens or words")
+    return Candidate(revision, Path(f"{repo}@{revision}"), told, told.seed or 0, line)
+
+
+def _one_clock(source: Path, found: list[Candidate]) -> None:
+    """Steps are never mixed with words."""
+    for one in found:
+        if one.told.clock != found[0].told.clock:
+            raise OntogenyError(
+                f"{source}:{one.line}: a run has one clock, and this row is told in {CLOCKS[one.told.clock or 'step']}, line "
+                f"{found[0].line} in {CLOCKS[found[0].told.clock or 'step']}; write the steps of all"
+            )
 
 
 def _folder(source: Path, place: str, written: str) -> Path:
