@@ -91,7 +91,7 @@ def test_a_study_or_a_notebook_asks_for_what_is_over_all_seeds(run):
     lead = results.outcome("precedence.lead@reading=knowledge known@event=onset")
     assert lead["value"].is_between(-10, 10).all() and lead.columns == ["seed", "step", "suite", "paradigm", "value"]
     assert set(results.folds("seeds")) == {"places"} and results.folds("phases")["begins"]["seeds"].to_list() == [8, 8]
-    with pytest.raises(OntogenyError, match="reads lead for each (reading|event); say which"):
+    with pytest.raises(OntogenyError, match=r"reads lead for each (reading|event); say which"):
         results.outcome("precedence.lead")
 
 
