@@ -10,15 +10,15 @@ from ontogeny.estimators.resampling import binomial_bootstrap, bootstrap_of_read
 from ontogeny.recipe import Thresholds
 from ontogeny.trajectories.cases import Case, PairScores, PairsOf, cases, weighed
 from ontogeny.trajectories.curves import timeline_of
-from ontogeny.trajectories.timeline import Floats, Timeline
+from ontogeny.trajectories.timeline import Floats, Ints, Timeline
 
 
-def resampled_curves(case: Case, thresholds: Thresholds) -> Floats:
-    """(resamples, steps): the paradigm's accuracy in each resample, from its pairs or, without them, binomially."""
+def resampled_curves(case: Case, thresholds: Thresholds, kept: Ints) -> Floats:
+    """(resamples, kept): the paradigm's accuracy in each resample at some steps, from its pairs or, without them, binomially."""
     generator = case.generator(thresholds.seed, "bootstrap")
     if case.pairs is None:
-        return binomial_bootstrap(case.accuracy["sum"], case.n, thresholds.resamples, generator)
-    return bootstrap_of_read(case.pairs.outcome, case.pairs.contrast, thresholds.resamples, generator)
+        return binomial_bootstrap(case.accuracy["sum"][:, kept], case.n, thresholds.resamples, generator)
+    return bootstrap_of_read(case.pairs.outcome[:, kept], case.pairs.contrast, thresholds.resamples, generator)
 
 
 def intervals(

@@ -160,9 +160,10 @@ def _by_seed(case: Case, name: str, late: WindowMean | None, view: Windows, thre
 def _summarised(case: Case, accuracy: Floats, view: Windows, thresholds: Thresholds) -> dict[str, Any]:
     """The learning-curve summaries, and what needs the bootstrap."""
     steps, trained = view.steps[view.trained], accuracy[view.trained]
-    drawn = resampled_curves(case, thresholds)
+    kept = summaries.thinned(steps)
     alone = case.pairs is None and len(case.accuracy["sum"]) < 2  # then resamples differ in level only
-    found = summaries.change_points(steps, trained, case.n, None if alone else drawn[:, view.trained], thresholds.confidence)
+    drawn = None if alone else resampled_curves(case, thresholds, np.flatnonzero(view.trained)[kept])
+    found = summaries.change_points(steps[kept], trained[kept], case.n, drawn, thresholds.confidence)
     return {
         "aoa_halfway": summaries.acquired_halfway(steps, trained, case.hi, case.chance),
         "aoa_lasting": summaries.acquired_lasting(steps, trained, case.hi, thresholds.lasting),

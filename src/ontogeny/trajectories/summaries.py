@@ -40,7 +40,7 @@ def acquired_halfway(steps: Ints, accuracy: Floats, hi: float, chance: float = C
     checkpoints the points are joined by lines.  None where accuracy never reaches `hi`.  The first checkpoint's step
     means "no later than".  Of more than 256 checkpoints 256 are used, evenly in log time.
     """
-    kept = _thinned(steps)
+    kept = thinned(steps)
     kept = kept[steps[kept] > 0]
     x, y = np.log10(steps[kept]), accuracy[kept]
     if not len(x) or y.max() < hi - ROUNDING:
@@ -138,10 +138,8 @@ def change_points(
     The variance is a coin's, .25 / n, so that a change counts if n fresh pairs could show it; each change point costs
     `2 log(checkpoints)` on the scale of -2 log likelihood (BIC: a place and a level).  Levels last at least two
     checkpoints. `resampled` (resamples, checkpoints): as many changes are placed in each of the first 200, and the
-    interval is of their places.  Of more than 256 checkpoints 256 are used, evenly in log time.
+    interval is of their places.  Of many checkpoints those of `thinned` are to be given.
     """
-    kept = _thinned(steps)
-    steps, accuracy = steps[kept], accuracy[kept]
     if len(steps) < 4:
         return []
     ends = _segment(accuracy).predict(pen=2 * 0.25 / n * math.log(len(steps)))
@@ -151,7 +149,7 @@ def change_points(
     places = ends[:-1]
     intervals: list[tuple[int | None, int | None]] = [(None, None)] * len(places)
     if resampled is not None:
-        drawn = np.array([_segment(row[kept]).predict(n_bkps=len(places))[:-1] for row in resampled[:CHANGE_RESAMPLES]])
+        drawn = np.array([_segment(row).predict(n_bkps=len(places))[:-1] for row in resampled[:CHANGE_RESAMPLES]])
         tail = (1 - confidence) / 2
         low, high = (
             np.quantile(drawn, tail, axis=0, method="lower"),
@@ -165,7 +163,8 @@ def _segment(accuracy: Floats) -> ruptures.KernelCPD:
     return ruptures.KernelCPD(kernel="linear", min_size=2).fit(np.ascontiguousarray(accuracy, dtype=float))
 
 
-def _thinned(steps: Ints) -> Ints:
+def thinned(steps: Ints) -> Ints:
+    """Which of more than 256 steps, in ascending order, are enough: 256, evenly in log time."""
     if len(steps) <= MOST_CHECKPOINTS:
         return np.arange(len(steps))
     even = np.geomspace(max(int(steps[0]), 1), int(steps[-1]), MOST_CHECKPOINTS)
