@@ -101,6 +101,7 @@ class Hub:
         self.page = page  # entries of a tree, or commits, in one answer
         self.tokens = tokens
         self._ids: dict[tuple[str, int], str] = {}
+        self.watch: Callable[[str], None] = lambda request: None  # called with METHOD PATH before each answer
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
         hub = self
@@ -207,6 +208,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server_of: Hub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or headers and body wait for one another
 
     def setup(self) -> None:
         super().setup()
@@ -233,6 +235,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = urllib.parse.urlsplit(self.path)
         self.query = dict(urllib.parse.parse_qsl(asked.query))
         hub.asked.append(f"{self.command} {asked.path}")
+        hub.watch(f"{self.command} {asked.path}")
         fault = hub.fault_for(f"{self.command} {asked.path}")
         self._cut = fault.after if fault else -1
         if fault and fault.after < 0:
@@ -316,7 +319,13 @@ class Handler(BaseHTTPRequestHandler):
             expand = self.query.get("expand", "").lower() == "true"
             files = self.server_of.repositories[repo].commits[commit].files
             inside = {path: sha for path, sha in sorted(files.items()) if path.startswith(f"{below}/" if below else "")}
-            self.page([self.server_of.entry(path, sha, expand) for path, sha in inside.items()])
+            found = [self.server_of.entry(path, sha, expand) for path, sha in inside.items()]
+            if self.query.get("recursive", "").lower() != "true":
+                start = len(below) + 1 if below else 0
+                folders = {path[: path.index("/", start)] for path in inside if "/" in path[start:]}
+                found = [one for one in found if "/" not in one["path"][start:]]
+                found += [{"type": "directory", "oid": "0" * 40, "size": 0, "path": path} for path in sorted(folders)]
+            self.page(found)
 
     def commits(self, repo: str, revision: str) -> None:
         if commit := self._commit(repo, revision):

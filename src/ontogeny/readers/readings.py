@@ -192,20 +192,21 @@ class Readings:
         Scores are a function of what is read alone; instruments may compare with the seed's first checkpoint, so theirs come only
         from the same seed.
         """
-        suites = self.reader.missing(seed, checkpoint) if instruments is None else []
         for other, twin in self._twins(seed, checkpoint):
-            for asked in suites:
+            same, moment = f"seed {other}, step {twin.step}", {"step": str(checkpoint.step), "seed": str(seed)}
+            lacking, lacked = (self.reader.missing(*unit) for unit in ((seed, checkpoint), (other, twin)))
+            for asked in [one for one in lacking if one not in lacked] if instruments is None else []:
                 path = self.folder.scores(other, asked.name, twin.step)
-                own = self.folder.scores(seed, asked.name, checkpoint.step)
-                _copy_table(path, own, f"seed {other}, step {twin.step}", step=str(checkpoint.step), seed=str(seed))
-            for instrument in self.unread(seed, checkpoint, instruments=instruments) if other == seed else []:
-                path = self.folder.reading(instrument.name, seed, twin.step)
-                _copy_table(path, self.folder.reading(instrument.name, seed, checkpoint.step), f"step {twin.step}")
+                _copy_table(path, self.folder.scores(seed, asked.name, checkpoint.step), moment | {"same as": same})
+            unread, left = (self.unread(*unit, instruments=instruments) for unit in ((seed, checkpoint), (other, twin)))
+            for name in [one.name for one in unread if one not in left] if other == seed else []:
+                path = self.folder.reading(name, seed, twin.step)
+                _copy_table(path, self.folder.reading(name, seed, checkpoint.step), {"same as": same})
 
     def _twins(self, seed: int, checkpoint: Checkpoint) -> Iterator[tuple[int, Checkpoint]]:
-        """Other checkpoints that are the same in every byte, those of other seeds first."""
+        """Other checkpoints that are the same in every byte, those of its own seed first."""
         content = checkpoint.revision and checkpoint.revision.content
-        for other in sorted(self.folder.seeds(), key=lambda other: other == seed):
+        for other in sorted(self.folder.seeds(), key=lambda other: other != seed):
             for twin in self.folder.checkpoints(other):
                 if twin.revision and twin.revision.content == content and (other, twin.step) != (seed, checkpoint.step):
                     yield other, twin
@@ -238,9 +239,8 @@ class Readings:
             self.display.say(reason)
 
 
-def _copy_table(source: Path, target: Path, same_as: str, **facts: str) -> None:
-    if source.exists():
-        store.write_table(target, store.read_table(source), store.table_metadata(source) | facts | {"same as": same_as})
+def _copy_table(source: Path, target: Path, facts: Mapping[str, str]) -> None:
+    store.write_table(target, store.read_table(source), store.table_metadata(source) | dict(facts))
 
 
 def _depth(name: str, known: Mapping[str, Instrument], above: tuple[str, ...] = ()) -> int:

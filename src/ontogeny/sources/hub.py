@@ -196,7 +196,7 @@ class _Told(logging.Handler):
         self.say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.say(f"the hub's client: {' '.join(record.getMessage().split())[:200]}")
+        self.say(f"the hub's client: {' '.join(record.getMessage().split())[:400]}")
 
 
 def _status(error: BaseException | None) -> int | None:

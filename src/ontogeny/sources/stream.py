@@ -17,6 +17,7 @@ from ontogeny.sources.hub import TRIES, Gone, HubClient, Listing
 from ontogeny.sources.revisions import Bringing, files_of
 from ontogeny.store import RunFolder
 
+SHORT = 2.0  # seconds: a wait that needs no bar
 LOOK = 0.2  # seconds from one look at what has come to the next
 
 
@@ -90,14 +91,17 @@ class Arrivals:
     def _watch(self, checkpoint: Checkpoint, future: Future[None]) -> None:
         """Waits until it is here, with a bar of its bytes."""
         with suppress(TimeoutError):
-            return future.result(LOOK)
+            future.result(SHORT)
+            return
         whole = sum(one.file.size for one in self._files(checkpoint))
         with self._display.bar(f"{checkpoint.revision} comes", whole, "bytes") as advance:
             come = 0
             while True:
                 advance(-come + (come := _size(checkpoint.folder.parent, whole)))
                 with suppress(TimeoutError):
-                    return future.result(LOOK)
+                    future.result(LOOK)
+                    advance(whole - come)
+                    return
 
     def _ask_for_next(self, checkpoint: Checkpoint) -> None:
         after = self._wanted[self._wanted.index(checkpoint) + 1 :] if checkpoint in self._wanted else []
