@@ -20,6 +20,7 @@ import polars as pl
 import pytest
 import tiny
 import typer
+from hub_server import Hub
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -98,9 +99,22 @@ def world(tmp_path_factory, without_pages):
     return folder
 
 
+@pytest.fixture(scope="module")
+def hub(world):
+    """Has the checkpoints of the pages, under the names of those that they speak of."""
+    with Hub() as found:
+        for seed in ("", "-seed1", "-seed2"):
+            for step, was in {0: 0, 1: 0, 2: 2, 18: 18, 20: 20}.items():
+                files = (world / "checkpoints" / f"checkpoint-{was}").iterdir()
+                theirs = {path.name: path for path in files if path.name not in ("DONE", "ontogeny.json")}
+                found.push(f"EleutherAI/pythia-14m{seed}", theirs, f"step{step}")
+        yield found
+
+
 @pytest.fixture
-def here(world, monkeypatch):
+def here(world, hub, monkeypatch):
     monkeypatch.chdir(world)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
     return world
 
 

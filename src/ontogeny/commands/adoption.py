@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,14 @@ def adopt(
     Raises OntogenyError if nothing is found there, or more than one clock, or if two checkpoints of a seed have one step.
     """
     raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
-    listing = _listing(root / raw["name"], display)
-    found = look(source, names, hub, listing, display)
     if tokenizer:
         raw["scoring"] = {"tokenizer": tokenizer}
-    if found.revisions:
-        raw["scoring"] = raw.get("scoring", {}) | _trusted(found.revisions, hub.trust, listing)
     for setting in settings:
         recipes.override(raw, setting)
+    listing = _listing(root / str(raw["name"]), display)
+    found = look(source, names, hub, listing, display)
+    if found.revisions and hub.trust:
+        raw["scoring"] = raw.get("scoring", {}) | {"trust_remote_code": _trusted(found.revisions, hub.trust, listing)}
     recipe = recipes.build(Observation, raw, f"opening {source}")
     if (before := RunFolder(root / recipe.name)).adopted():
         _same_checkpoints(before, found.seeds)  # before its recipe is written
@@ -93,7 +94,9 @@ def adopt(
 
 def look(source: Path, names: Sequence[str], hub: FromHub, listing: Listing, display: Display) -> sources.Found:
     """What is at `source`; of revisions on the hub the table, and what they will take.  Raises OntogenyError as `adopt` does."""
-    found = sources.find(source, names, hub.choice, listing)
+    here = source.exists() or not revisions.is_address(str(source))
+    with nullcontext(listing.looked) if here else display.bar(f"looking at {source}", unit="revisions") as listing.looked:
+        found = sources.find(source, names, hub.choice, listing)
     if found.revisions is None:
         if hub:
             raise OntogenyError(f"{source} is here; --revisions, --every, --seeds, --keep and --trust-remote-code are for the hub")
@@ -119,15 +122,13 @@ def _listing(run: Path, display: Display) -> Listing:
     return Listing(read_json(folder.hub) if folder.hub.exists() else None, display.warn)
 
 
-def _trusted(found: Revisions, revision: str | None, listing: Listing) -> dict[str, str]:
+def _trusted(found: Revisions, revision: str, listing: Listing) -> str:
     """The commit whose own code may be run, by its repository.  Raises OntogenyError where it has none."""
-    if revision is None:
-        return {}
     repo = found.looked[0].revision.repo
     place = f"{repo}@{listing.commit(repo, revision)}"
     if not code_of(place, listing):
         raise OntogenyError(f"{repo}@{revision} has no file of Python: there is no code to trust; leave --trust-remote-code out")
-    return {"trust_remote_code": place}
+    return place
 
 
 def _placed(folder: RunFolder, seed: int, checkpoint: Checkpoint) -> Checkpoint:

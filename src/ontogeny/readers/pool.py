@@ -67,7 +67,7 @@ def _read(
     known = {(seed, checkpoint.step): checkpoint for seed, checkpoint in todo}
     streams = [checkpoint for checkpoint in known.values() if checkpoint.revision]
     questions = [question(readings.folder.path, seed, step, again, instruments) for seed, step in known]
-    with _arriving(readings, streams) as opened:
+    with _arriving(readings, streams, jobs) as opened:
 
         def here(question: Message) -> Message:
             seed, step = question["seed"], question["step"]
@@ -82,11 +82,13 @@ def _read(
 
 
 @contextmanager
-def _arriving(readings: Readings, streams: Sequence[Checkpoint]) -> Iterator[Opened]:
+def _arriving(readings: Readings, streams: Sequence[Checkpoint], jobs: int | None) -> Iterator[Opened]:
     """Yields what makes a checkpoint be there while it is read; its trouble, if that checkpoint alone cannot be had."""
     if not streams:
         yield lambda checkpoint: nullcontext()
         return
+    if (jobs or 1) > 1:
+        readings.display.warn("--jobs is for checkpoints that lie here: those of the hub come one after another, to one process")
     arrivals = Arrivals(readings.folder, streams, readings.display, readings.recipe.scoring.trust_remote_code)
     readings.context.bring = arrivals.bring
     with readings.display.bar("checkpoints of the hub", len(streams), "checkpoints") as advance:

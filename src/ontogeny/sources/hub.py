@@ -61,6 +61,7 @@ class Listing:
             commit: [HubFile(**file) for file in own] for commit, own in told.get("trees", {}).items()
         }
         self.client = HubClient(say)
+        self.looked: Callable[[int], None] = lambda n: None  # hears of each commit whose files were asked for
 
     def kept(self) -> dict[str, Any]:
         """Plain values, for a run to keep."""
@@ -94,6 +95,7 @@ class Listing:
         """The files at the top of a commit."""
         if commit not in self.trees:
             found = self.client.ask(repo, lambda api: list(api.list_repo_tree(repo, revision=commit)))
+            self.looked(1)
             files = [file for file in found if hasattr(file, "blob_id")]
             self.trees[commit] = [
                 HubFile(file.path, file.size, file.lfs.sha256 if file.lfs else file.blob_id, bool(file.lfs)) for file in files

@@ -45,6 +45,8 @@ class Arrivals:
                 for checkpoint in folder.checkpoints(seed):
                     if checkpoint.folder not in here:
                         store.remove(checkpoint.folder)  # read before the command was stopped
+            sizes = sorted(sum(one.file.size for one in self._files(checkpoint)) for checkpoint in wanted)
+            _check_room(folder.path, sum(sizes[-2:]))
 
     @contextmanager
     def opened(self, checkpoint: Checkpoint) -> Iterator[None]:
@@ -152,7 +154,7 @@ def code_of(place: str, listing: Listing) -> list[Bringing]:
     return [Bringing(repo, commit, file) for file in listing.tree(repo, commit) if file.path.endswith(".py")]
 
 
-def check_room(path: Path, needed: int) -> None:
+def _check_room(path: Path, needed: int) -> None:
     """Raises OntogenyError for a disk on which so many bytes have no room."""
     if needed > (free := store.free_space(path)):
         raise OntogenyError(
