@@ -122,7 +122,7 @@ def test_patterns_and_every_choose(hub):
     assert steps(find("a/b", revisions=("step1", "step9"))) == {0: [1, 9]}
     found = find("a/b", every=4)
     assert steps(found) == {0: [0, 4, 8, 9]}
-    assert "of each seed every 4th of its revisions, its first and its last: 4 of 10" in found.notes
+    assert "of each seed one in 4 of its revisions, with its first and its last: 4 of 10" in found.notes
     push(hub, "c/d", "iter-10", "iter-20")
     assert steps(find("c/d", "iter-{step}")) == {0: [10, 20]}
 

@@ -116,7 +116,7 @@ def arrange(
     placed = list(_every(placed, choice.every))
     if choice.every > 1:
         notes.append(
-            f"of each seed every {choice.every}th of its revisions, its first and its last: {len(placed)} of {len(chosen)}"
+            f"of each seed one in {choice.every} of its revisions, with its first and its last: {len(placed)} of {len(chosen)}"
         )
     if clock != "step":
         notes = [f"names of checkpoints tell no optimiser steps; in place of steps stand {CLOCKS[clock]}", *notes]
