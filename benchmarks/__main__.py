@@ -35,6 +35,7 @@ OWN = {
     "relaxation": "what is left of an early error: a study's tables and figure from its committed curves",
     "stream": "a run's checkpoints served as Pythia, OLMo 2 and BabyLM, opened in a stream: the disk's high-water mark",
     "instruments": "seconds and memory of each instrument at one checkpoint",
+    "watch": "what a Watch costs a training of transformers' Trainer",
 }
 
 

@@ -75,6 +75,9 @@ class Trackers:
             "mlflow": lambda: {"run_name": self.folder.name},
             "tensorboard": lambda: {"logging_dir": str(self.folder.path / "trackers")},
         }
+        from accelerate import PartialState
+
+        PartialState()  # which its trackers ask whether this process is the first
         try:
             tracker = _classes()[name]("tensorboard" if name == "tensorboard" else PROJECT, **options.get(name, dict)())
             if not _joined(name, tracker):
