@@ -123,6 +123,14 @@ def test_what_training_waited_is_said_and_kept(tmp_path, dataset, tokenizer):
     assert {"seconds", "waited"} <= set(one.run.folder.lineage()["watched"])
 
 
+def test_the_page_says_what_was_watched(tmp_path, dataset, tokenizer):
+    from ontogeny.report.sections import sentences
+
+    one = watch(tmp_path, at=[4])
+    trained(tmp_path / "a", dataset, tokenizer, one)
+    assert "OPTForCausalLM" in sentences(one.run.results, "micro-english")[-1]
+
+
 def test_a_snapshot_is_the_model_that_stands_there(tmp_path, dataset, tokenizer):
     one = watch(tmp_path, at=[12])
     _, trainer = trained(tmp_path / "a", dataset, tokenizer, one)

@@ -120,7 +120,8 @@ def _kind(part: Any) -> Any:
 
 
 def _opened(results: Results) -> str | None:
-    source = results.section("opened", "from")
+    """What somebody else's model is called: where its checkpoints lie, or the class of one that was watched."""
+    source = results.section("opened", "from") or results.section("watched", "model")
     return PurePath(source).name or None if isinstance(source, str) else None
 
 
