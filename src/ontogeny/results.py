@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from ontogeny import recipe as recipes
 from ontogeny import registry
 from ontogeny.evidence.apart import apart
-from ontogeny.evidence.over import NUMBERS, OVER, Whole
+from ontogeny.evidence.over import NUMBERS, OVER, WholeRun
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.tables import InstrumentTables, names, tables_of
@@ -285,10 +286,10 @@ class Results:
         return pl.concat(found).drop_nulls("value").drop_nans("value")
 
     @property
-    def whole(self) -> Whole:
+    def whole(self) -> WholeRun:
         """What is said of the run at once is made of this."""
         weights = self.table("weights").collect() if "weights" in self.tables else None
-        return Whole(self.numbers, self.counted(), self.verdicts, self.dev, weights)
+        return WholeRun(self.numbers, self.counted(), self.verdicts, self.dev, weights)
 
     def _over(self, name: str) -> pl.DataFrame:
         """A table of `OVER`.  Raises OntogenyError that says what it needs where there is nothing to make it of."""
@@ -358,8 +359,8 @@ class Results:
     # --- frames by name, for figures ------------------------------------------------------------------------------
 
     def frame(self, name: str) -> pl.DataFrame | None:
-        """A frame by the name that panels know it by: curves, verdicts, losses, dev, apart, a table of the n-gram evidence, an
-        instrument's table or one of `OVER`, or one of its folds as INSTRUMENT.FOLD; None where there is none."""
+        """A frame by the name that panels know it by: curves, verdicts, losses, health, dev, apart, a table of the n-gram evidence,
+        an instrument's table or one of `OVER`, or one of its folds as INSTRUMENT.FOLD; None where there is none."""
         if name not in self._frames:
             self._frames[name] = None
             with self.leaving_out(name):
@@ -367,7 +368,7 @@ class Results:
         return self._frames[name]
 
     def _found(self, name: str) -> pl.DataFrame | None:
-        if name in ("curves", "verdicts", "losses", "dev"):
+        if name in ("curves", "verdicts", "losses", "health", "dev"):
             found: pl.DataFrame | None = getattr(self, name)
             return None if found is None or found.is_empty() else found
         if name in OVER or name == "apart":
@@ -376,7 +377,8 @@ class Results:
         if (tables := self._tables_of(name)) is not None:
             return tables.frame.collect()
         instrument, _, fold = name.partition(".")
-        if fold and (self.frame(instrument) is not None if instrument in OVER else self._tables_of(instrument) is not None):
+        there = self.frame(instrument) if instrument in OVER else self._tables_of(instrument) if fold else None
+        if fold and there is not None:
             return self.folds(instrument).get(fold)
         path = self.folder.evidence(name)
         return read_table(path).filter(PART.get(name, True)) if path.exists() else None
@@ -401,7 +403,15 @@ class Results:
     @cached_property
     def losses(self) -> pl.DataFrame | None:
         """Training loss, rate, gradient norm, tokens, words and seconds of every step and seed."""
-        there = [(seed, self.folder.losses(seed)) for seed in self.folder.seeds()]
+        return self._of_seeds(self.folder.losses)
+
+    @cached_property
+    def health(self) -> pl.DataFrame | None:
+        """How the optimiser did, of every tensor and of all together (tensor empty), where it was recorded."""
+        return self._of_seeds(self.folder.health)
+
+    def _of_seeds(self, path_of: Callable[[int], Path]) -> pl.DataFrame | None:
+        there = [(seed, path_of(seed)) for seed in self.folder.seeds()]
         frames = [read_table(path).with_columns(seed=pl.lit(seed, pl.Int64)) for seed, path in there if path.exists()]
         kept = [frame for frame in frames if len(frame)]
         return pl.concat(kept, how="diagonal_relaxed") if kept else None

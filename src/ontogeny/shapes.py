@@ -27,6 +27,7 @@ TABLES = (
     (r"suites/[^/]+\.parquet", "paradigm pair good", "score"),
     (r"suites/tokens/[^/]+\.parquet", "paradigm pair", "score"),
     (r"seed-\d+/losses\.parquet", "step loss", "train"),
+    (r"seed-\d+/health\.parquet", "step tensor update agreement saturated", "train"),
     (r"seed-\d+/scores/[^/]+/step-\d+\.parquet", "paradigm pair logp_good logp_bad tokens_good tokens_bad", "score"),
     (r"seed-\d+/readings/loss/step-\d+\.parquet", "dev", "read"),
     (r"seed-\d+/readings/[^/]+/step-\d+\.parquet", "", "read"),
@@ -55,6 +56,7 @@ TEXTS = {
     "first",
     "second",
     "stream",
+    "tensor",
 }
 WHOLE = {"step", "seed", "order", "tokens_good", "tokens_bad"}
 

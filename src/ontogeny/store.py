@@ -1,7 +1,7 @@
 """The only room that knows the disk: a run's folder, content keys, atomic writes, DONE markers last.
 
     runs/NAME/recipe.yaml  lineage.json  tokenizer/  tokens/{train,dev}.bin  suites/SUITE.parquet
-      seed-0/losses.parquet
+      seed-0/losses.parquet  seed-0/health.parquet
         checkpoints/step-00000128/   a Hugging Face folder, DONE written last
         scores/SUITE/step-00000128.parquet
         readings/INSTRUMENT/step-00000128.parquet
@@ -836,6 +836,10 @@ class RunFolder:
     def losses(self, seed: int) -> Path:
         """Table step, loss (nats per token), learning_rate, gradient_norm, tokens, words, seconds."""
         return self.seed(seed) / "losses.parquet"
+
+    def health(self, seed: int) -> Path:
+        """How the optimiser did, where that was recorded."""
+        return self.seed(seed) / "health.parquet"
 
     def state(self, seed: int, step: int) -> Path:
         """File with everything that training at `step` needs to go on."""

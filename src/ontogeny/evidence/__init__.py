@@ -1,1 +1,1 @@
-"""What n-grams say about a network's trajectories: reliance, distance, and what foretells its verdicts."""
+"""What n-grams say of a network's trajectories and what foretells its verdicts; and what instruments say of a whole run at once."""

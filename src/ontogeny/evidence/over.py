@@ -19,7 +19,7 @@ NUMBERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeRun:
     """What a run has, as frames; None for what it lacks."""
 
     numbers: pl.DataFrame  # NUMBERS: what instruments read as one number a checkpoint (suite and paradigm empty) or a paradigm
@@ -37,15 +37,15 @@ class OverRun:
     columns: Mapping[str, Column]
     needs: str
     """What has to be there, in words."""
-    table: Callable[[Whole], pl.DataFrame]
-    folds: Callable[[pl.DataFrame, Whole], dict[str, pl.DataFrame]]
+    table: Callable[[WholeRun], pl.DataFrame]
+    folds: Callable[[pl.DataFrame, WholeRun], dict[str, pl.DataFrame]]
 
 
 def _index(says: str) -> Column:
     return Column(says=says, dtype=pl.String, index=True)
 
 
-def _leads(run: Whole) -> pl.DataFrame:
+def _leads(run: WholeRun) -> pl.DataFrame:
     if run.verdicts is None:
         return pl.DataFrame(schema=precedence.LEADS)
     hi = dict(run.verdicts.group_by("suite").agg(pl.col("hi").cast(pl.Float64).max()).iter_rows())

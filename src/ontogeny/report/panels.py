@@ -383,4 +383,13 @@ BUILT_IN = (
         chapter="training",
         shape="stack",
     ),
+    Panel(
+        name="health",
+        title="how the optimiser did",
+        needs=("health",),
+        draw=lambda frames, clock, **options: training.health(frames["health"], clock.spans, **options),
+        says=lambda frames, clock: training.health_says(frames["health"]),
+        chapter="training",
+        command="train with training.health: 50",
+    ),
 )

@@ -82,6 +82,45 @@ def rate_curve(losses: pl.DataFrame, spans: pl.DataFrame | None = None, *, width
     return filled(drawing, {"rates": rows(frame), "spans": span_rows(spans, last)})
 
 
+KINDS = {
+    "update": "size of an update (log10 of its share of the weights)",
+    "agreement": "agreement of update and gradient (cosine)",
+    "saturated": "coordinates at their largest step (share)",
+}
+
+
+def health(
+    found: pl.DataFrame, spans: pl.DataFrame | None = None, *, width: Width = 300, height: int = 110
+) -> dict[str, alt.Chart]:
+    """How the optimiser did: of all tensors together a line a seed, and between the dotted ones half of the tensors."""
+    need(found, ("step", "tensor", *KINDS), "the figure of the optimiser's health")
+    last = last_step(found)
+    whole, parts = found.filter(tensor=""), found.filter(pl.col("tensor") != "")
+    drawn = {}
+    for name, title in KINDS.items():
+        x, y = step_axis(last), alt.Y("value:Q", scale=alt.Scale(zero=False), title=None, axis=alt.Axis(tickCount=4, minExtent=36))
+        ends = [parts.group_by("step").agg(value=pl.col(name).quantile(q)).with_columns(end=pl.lit(q)) for q in (0.25, 0.75)]
+        lines = table("health").mark_line(strokeWidth=1.2).encode(x=x, y=y, detail="seed:N")
+        between = table("ends").mark_line(strokeWidth=0.8, strokeDash=[2, 2]).encode(x=x, y=y, detail="end:N")
+        drawing = alt.layer(*shading(last), between, lines).properties(width=width, height=height)
+        own = seeded(whole).select("seed", "step", value=name).sort("seed", "step")
+        tables = {"health": rows(own), "ends": rows(pl.concat(ends).sort("end", "step")), "spans": span_rows(spans, last)}
+        drawn[title] = filled(drawing, tables)
+    return drawn
+
+
+def health_says(found: pl.DataFrame) -> str:
+    """Spikes and clipping, in words."""
+    whole = seeded(found.filter(tensor=""))
+    spiked = whole.filter(pl.col("spikes") > 0)
+    where = f", the first before step {spiked['step'].min():,}" if len(spiked) else ""
+    return (
+        "Over log steps, all weights together (a line a seed) and the middle half of the tensors (dotted). "
+        f"The gradient was clipped in {whole['clipped'].mean():.0%} of the steps; the loss leapt by six median absolute deviations "
+        f"over the hundred steps before in {int(whole['spikes'].sum() or 0)}{where}."
+    )
+
+
 def thinned(frame: pl.DataFrame, value: str, points: int = POINTS) -> pl.DataFrame:
     """Means over at most `points` equal stretches of log(1 + step), by seed; frame of seed, step and value."""
     width = np.log1p(max(last_step(frame), 1)) / points

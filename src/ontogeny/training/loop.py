@@ -75,7 +75,7 @@ def train(
             part_loss.backward()
             loss += part_loss.item()
         loss = ranks.add_up(state.model, loss)
-        norm = state.clip_and_update(training.clip)
+        norm = state.clip_and_update(training.clip, loss)
         treatment.after(state, step, steps)
         if loss != loss:
             raise OntogenyError(f"the loss is not a number at step {step + 1}; a smaller training.learning_rate may help")

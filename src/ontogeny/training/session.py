@@ -15,16 +15,26 @@ from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import some_rows
-from ontogeny.training import parallel, schedule
+from ontogeny.training import health, parallel, schedule
 from ontogeny.training.engine import Engine, choose, find_device
 from ontogeny.training.loop import train
 from ontogeny.training.state import COLUMNS, TrainingState
 from ontogeny.training.treatment import Treatment
 
 if TYPE_CHECKING:
+    import polars as pl
     from transformers import PreTrainedTokenizerBase
 
-NOT_IN_KEY = {"save_minutes", "dev_tokens", "device", "threads", "compile", "in_place", "trial"}  # of a training's settings
+NOT_IN_KEY = {
+    "save_minutes",
+    "dev_tokens",
+    "device",
+    "threads",
+    "compile",
+    "in_place",
+    "trial",
+    "health",
+}  # of a training's settings
 MASK = "<mask>"  # as a checkpoint's tokenizer writes the token that hides others
 
 
@@ -138,10 +148,23 @@ def save_state(folder: RunFolder, state: TrainingState, seed: int, key: str) -> 
     so_far = {"tokens": pl.col("tokens").cum_sum().cast(pl.Int64), "words": pl.col("words").cum_sum()}
     frame = rows.select(pl.col("step").cast(pl.Int64), *COLUMNS[:3], **so_far, seconds="seconds")
     store.write_table(folder.losses(seed), frame)
+    if state.health and state.health.rows:
+        store.write_table(folder.health(seed), health_of(state))
     path = folder.state(seed, state.step)
     if not path.exists():
         state.save(path, key)
         folder.keep_only_state(seed, state.step)
+
+
+def health_of(state: TrainingState) -> pl.DataFrame:
+    """step, tensor (empty: all of them), and what was recorded of each."""
+    import polars as pl
+
+    assert state.health
+    names = dict(enumerate(name for name, _ in state.model.named_parameters())) | {health.WHOLE: ""}
+    rows = pl.DataFrame(state.health.rows, schema=dict.fromkeys(health.COLUMNS, pl.Float64), orient="row")
+    tensor = pl.col("tensor").cast(pl.Int64).replace_strict(names, return_dtype=pl.String)
+    return rows.with_columns(pl.col("step").cast(pl.Int64), tensor).with_columns(pl.col("clipped", "spikes").fill_nan(None))
 
 
 def save_model(model: Any, tokenizer: PreTrainedTokenizerBase, place: Any) -> None:

@@ -17,7 +17,7 @@ from ontogeny.training.session import TrainingPlan
 from ontogeny.training.treatment import Treatment
 
 DECIDES = ("corpus", "dev", "held_out", "tokenizer", "model", "training", "interventions", "bos")  # fields that change a training
-FREE = ("save_minutes", "dev_tokens", "device", "threads", "trial")  # of training: they do not change what comes out
+FREE = ("save_minutes", "dev_tokens", "device", "threads", "trial", "health")  # of training: they do not change what comes out
 
 
 def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: TrainingPlan, jobs: int, display: Display) -> None:

@@ -13,6 +13,8 @@ import torch
 from ontogeny import store
 from ontogeny.recipe import Training
 from ontogeny.records import OntogenyError
+from ontogeny.training import health
+from ontogeny.training.health import Health
 from ontogeny.training.treatment import Change
 
 COLUMNS = ("loss", "learning_rate", "gradient_norm", "tokens", "words", "seconds")
@@ -29,6 +31,7 @@ class TrainingState:
         self.words = 0.0  # between spaces, seen so far
         self.history: list[tuple[float, ...]] = []  # one row of COLUMNS for each step done
         self.optimiser = torch.optim.AdamW(_groups(model, training), lr=training.learning_rate, betas=training.betas, fused=True)
+        self.health = Health(training.health, training.clip) if training.health else None
         self.watch: Callable[[int, float], None] = lambda step, loss: None  # told of each step done
         self._rate = 0.0
         model.train()
@@ -39,10 +42,13 @@ class TrainingState:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
-    def clip_and_update(self, clip: float) -> float:
+    def clip_and_update(self, clip: float, loss: float) -> float:
         """Clips the gradient to norm `clip` (0: not), updates the weights, and returns the norm before clipping."""
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip or float("inf"))
+        before = self.health.before(self) if self.health else None
         self.optimiser.step()
+        if self.health and before:
+            self.health.after(self, before, float(norm), loss)
         self.optimiser.zero_grad(set_to_none=True)
         return float(norm)
 
@@ -65,6 +71,8 @@ class TrainingState:
         for number, change in enumerate(self.changes):
             tensors |= {f"change.{number}.{name}": value for name, value in change.tensors().items()}
         tensors["history"] = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(COLUMNS))
+        if self.health:
+            tensors["health"] = torch.tensor(self.health.rows, dtype=torch.float64).reshape(-1, len(health.COLUMNS))
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         numbers = {"step": self.step, "tokens": self.tokens, "words": self.words}
         facts = {name: json.dumps(value) for name, value in numbers.items()} | {"key": key}
@@ -86,6 +94,8 @@ class TrainingState:
                     k: v if k == "step" and not parameter.is_cuda else v.to(parameter.device) for k, v in parts.items()
                 }
         self.history = [tuple(row) for row in tensors["history"].tolist()]
+        if self.health and "health" in tensors:
+            self.health.rows = [tuple(row) for row in tensors["health"].tolist()]
         self.step, self.tokens, self.words = (json.loads(facts[name]) for name in ("step", "tokens", "words"))
 
 
