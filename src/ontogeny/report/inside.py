@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from ontogeny.evidence.apart import FEWEST, GROUPS
@@ -83,7 +84,11 @@ def _apart_says(frames: Frames, clock: Clock) -> str:
     if len(undecided):
         said += f" Undecided: {listed(undecided['reading'].to_list(), 4)}"
         seen = ((undecided["difference_high"] - undecided["difference_low"]) / 2 / undecided["scale"]).drop_nulls().drop_nans()
-        said += f"; differences of {float(seen.median()):.1f} standard deviations could have been seen." if len(seen) else "."
+        said += (
+            f"; differences of {float(np.median(seen.to_numpy())):.1f} standard deviations could have been seen."
+            if len(seen)
+            else "."
+        )
     return (
         f"{said} What goes with a verdict need not be its cause: verdicts are made of the same margins that most readings look "
         "into, and paradigms of one phenomenon are alike in more than their verdicts."

@@ -113,10 +113,11 @@ def health_says(found: pl.DataFrame) -> str:
     """Spikes and clipping, in words."""
     whole = seeded(found.filter(tensor=""))
     spiked = whole.filter(pl.col("spikes") > 0)
-    where = f", the first before step {spiked['step'].min():,}" if len(spiked) else ""
+    where = f", the first before step {spiked['step'].to_numpy().min():,}" if len(spiked) else ""
+    clipped = float(whole["clipped"].to_numpy().mean())
     return (
         "Over log steps, all weights together (a line a seed) and the middle half of the tensors (dotted). "
-        f"The gradient was clipped in {whole['clipped'].mean():.0%} of the steps; the loss leapt by six median absolute deviations "
+        f"The gradient was clipped in {clipped:.0%} of the steps; the loss leapt by six median absolute deviations "
         f"over the hundred steps before in {int(whole['spikes'].sum() or 0)}{where}."
     )
 
