@@ -14,7 +14,8 @@ from ontogeny.trajectories.timeline import Floats
 
 GROUPS = {
     "stuck": ("entrenched", "late-wrong"),
-    "recovered": ("late recovery", "escaped"),
+    "escaped": ("escaped",),
+    "recovered": ("late recovery",),
     "learned": ("learned",),
 }
 FEWEST = 3  # paradigms of a group, below which nothing is compared

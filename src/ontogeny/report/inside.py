@@ -53,8 +53,9 @@ def _apart(frames: Frames, clock: Clock, *, width: Width = 520, row: int = 34) -
     base = table("apart")
     axis = alt.Axis(title="how much higher than in learned paradigms, standard deviations of paradigms")
     y = alt.Y("reading:N", sort=None, scale=alt.Scale(domain=order), axis=alt.Axis(title=None, labelLimit=260, ticks=False))
-    colour = alt.Color("group:N", scale=alt.Scale(domain=["stuck", "recovered"]), legend=alt.Legend(title=None, orient="top"))
-    place = {"y": y, "yOffset": alt.YOffset("group:N", scale=alt.Scale(domain=["stuck", "recovered"])), "color": colour}
+    groups = [group for group in GROUPS if group in set(drawn["group"])]
+    colour = alt.Color("group:N", scale=alt.Scale(domain=groups), legend=alt.Legend(title=None, orient="top"))
+    place = {"y": y, "yOffset": alt.YOffset("group:N", scale=alt.Scale(domain=groups)), "color": colour}
     tip = tips("reading", "group", "paradigms", "mean", "difference", "p_adjusted", p_adjusted=".3f")
     drawing = alt.layer(
         dashed(0).encode(x="at:Q"),
