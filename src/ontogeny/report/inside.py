@@ -15,7 +15,7 @@ from ontogeny.evidence.precedence import SEEDS
 from ontogeny.evidence.seeds import FEWEST_DIP
 from ontogeny.pages.axes import Width, dashed, filled, rows, table, tips
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
-from ontogeny.pages.words import count, difference, enumerated, listed, probability
+from ontogeny.pages.words import count, enumerated, listed, probability
 from ontogeny.report.ngram_chapter import of_suite
 from ontogeny.results import Results
 
@@ -126,7 +126,7 @@ def _gap(row: dict[str, Any]) -> str:
     if row.get("difference") is None:
         return ""
     ends = "" if row["difference_low"] is None else f" ({_plain(row['difference_low'])} to {_plain(row['difference_high'])})"
-    return f"{difference(row['difference'], 2)}{ends}"
+    return f"{row['difference']:+.2f}{ends}".replace("-", "−")
 
 
 def _p(row: dict[str, Any]) -> str:
@@ -142,19 +142,20 @@ def _plain(value: float) -> str:
 
 def _order(frames: Frames, clock: Clock, *, width: Width = 520, row: int = 16) -> Drawn:
     found = frames["precedence.decided"].drop_nulls("low").filter(pl.col("seeds") >= FEWEST_SEEDS)
-    drawn = {}
+    drawn, ends = {}, [float(end) for end in (np.floor(found["low"].to_numpy().min()), np.ceil(found["high"].to_numpy().max()))]
     for (event,), own in found.sort("lead", descending=True).group_by("event", maintain_order=True):
         base, order = table("leads"), own["reading"].to_list()
         y = alt.Y("reading:N", sort=None, scale=alt.Scale(domain=order), axis=alt.Axis(title=None, labelLimit=260, ticks=False))
         colour = alt.Color(
             "verdict:N", scale=alt.Scale(domain=["leads", "follows", "undecided"]), legend=alt.Legend(title=None, orient="top")
         )
-        axis = alt.Axis(title="doublings of the step from the reading's onset to the event")
+        axis = alt.Axis(title=f"doublings of the step from the reading's onset to the paradigm's {event}")
+        x = alt.X("low:Q", axis=axis, scale=alt.Scale(domain=ends))
         tip = tips("reading", "lead", "first", "seeds", "rho", "verdict", lead="+.2f", first="d")
         drawn[str(event)] = filled(
             alt.layer(
                 dashed(0).encode(x="at:Q"),
-                base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q", axis=axis), x2="high:Q", y=y, color=colour),
+                base.mark_rule(strokeWidth=1.6).encode(x=x, x2="high:Q", y=y, color=colour),
                 base.mark_point(filled=True, size=44).encode(x="lead:Q", y=y, color=colour, tooltip=tip),
             ).properties(width=width, height=max(row * len(order), 40)),
             {"leads": rows(own)},
