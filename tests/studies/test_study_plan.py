@@ -206,3 +206,12 @@ def test_a_study_is_not_begun_under_a_name_that_is_a_path(tmp_path, monkeypatch)
         with pytest.raises(OntogenyError, match="a study's name"):
             commands.new(name, "recipe.yaml", None)
     assert [path.name for path in tmp_path.rglob("*")] == ["here"]
+
+
+def test_what_is_made_of_a_whole_run_is_an_outcome_as_an_instruments_column_is(study):
+    assert study.of_paradigms("precedence.lead@reading=loss dev@event=recovery")
+    assert not study.of_paradigms("phases.phase") and not study.of_paradigms("seeds.accuracy_z")
+    with pytest.raises(OntogenyError, match=r"precedence reads lead by @reading=\.\.\., @event=\.\.\..*wrong or open: event"):
+        study.of_paradigms("precedence.lead@reading=loss dev")
+    with pytest.raises(OntogenyError, match="no column 'leed'; did you mean 'lead'"):
+        study.of_paradigms("precedence.leed")

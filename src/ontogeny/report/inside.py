@@ -12,7 +12,7 @@ import polars as pl
 
 from ontogeny.evidence.apart import FEWEST, GROUPS
 from ontogeny.evidence.precedence import SEEDS
-from ontogeny.evidence.seeds import FEWEST_DIP
+from ontogeny.evidence.seeds import FEWEST_DIP, FEWEST_Z
 from ontogeny.pages.axes import Width, dashed, filled, rows, table, tips
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
 from ontogeny.pages.words import count, enumerated, listed, probability
@@ -251,10 +251,10 @@ def _seeds_say(frames: Frames, clock: Clock) -> str:
         said += f"Two places rather than one (dip test, Holm over {count(len(places), 'paradigm')}): {listed(split, 5)}. "
     else:
         said += f"In none are two places shown (dip test, Holm over {count(len(places), 'paradigm')}), nor one. "
-    out = [] if table_ is None else table_.filter(pl.col("outlier") == 1)["seed"].to_list()
-    return said + (
-        f"Seeds that lie apart from the others: {enumerated([str(seed) for seed in out])}." if out else "No seed lies apart."
-    )
+    if table_ is None or not table_["outlier"].count():
+        return f"{said}Seeds that lie apart are not asked of fewer than {FEWEST_Z}."
+    out = [str(seed) for seed in table_.filter(pl.col("outlier") == 1)["seed"]]
+    return said + (f"Seeds that lie apart from the others: {enumerated(out)}." if out else "No seed lies apart.")
 
 
 _of = partial(Panel, per="suite", chapter="inside", files=("svg",))

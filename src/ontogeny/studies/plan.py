@@ -89,7 +89,7 @@ class Prediction(Part):
     measure: Measure
     """What is measured.  learned_at: tokens until learned, up to the end of training.  verdict: goes with `of: change`.
     margin: at every checkpoint; goes with `of: relaxation`.  INSTRUMENT.COLUMN, such as rules.ood_rule1: what an instrument of the
-    recipe reads at the last checkpoint."""
+    recipe reads at the last checkpoint, or precedence, phases or seeds make of the whole run."""
     of: Literal["slope", "difference", "equivalence", "change", "relaxation"]
     """slope: of the measure on `over`, within seeds.  difference, equivalence: each arm minus the reference, seed by seed.
     change: share of seeds whose verdict is not the one that the reference gives the same seed.  relaxation: what is left in the
