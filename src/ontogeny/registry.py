@@ -84,6 +84,7 @@ TABLES: dict[str, dict[str, str]] = {
         "geometry": "ontogeny.instruments.geometry:Geometry",
         "knowledge": "ontogeny.instruments.knowledge:Knowledge",
         "weights": "ontogeny.instruments.weights:Weights",
+        "divergence": "ontogeny.instruments.divergence:Divergence",
     },
 }
 

@@ -132,6 +132,16 @@ class Subject:
         self.context.bring(first)
         return Subject(self.context, self.seed, first, self._opened.like(first.folder))
 
+    def of_seed(self, seed: int) -> Subject:
+        """Another seed at the same step.  Raises OntogenyError where it has no checkpoint there yet."""
+        step = self.checkpoint.step
+        if (found := next((one for one in self.context.folder.checkpoints(seed) if one.step == step), None)) is None:
+            raise OntogenyError(
+                f"seed {seed} has no checkpoint at step {step:,}, which seed {self.seed} is held against; once it has, "
+                f"ontogeny read {self.context.folder.path}"
+            )
+        return Subject(self.context, seed, found, self._opened.like(found.folder))
+
     def surprisals(self, sentences: Sequence[str], contexts: Sequence[str | None] | None = None) -> pl.DataFrame:
         """A row a token of each sentence, after its context where there is one: see `og.surprisals`."""
         from ontogeny.scoring.surprisals import surprisals
