@@ -208,3 +208,17 @@ def test_wandb_offline_has_them_on_an_axis_of_their_own_and_the_page(tracked, tm
     axes = [(r.metric.glob_name, r.metric.step_metric) for r in records if r.WhichOneof("record_type") == "metric"]
     assert axes == [("ontogeny/*", "ontogeny/step")]
     assert [r.artifact.name for r in records if r.WhichOneof("record_type") == "artifact"] == ["tiny-report"]
+
+
+def test_a_run_of_somebody_elses_in_wandb_is_joined_and_left_open(own_run, tmp_path):
+    wandb = pytest.importorskip("wandb")
+    theirs = wandb.init(project="theirs")
+    theirs.define_metric("*", step_metric="train/global_step")  # as transformers' callback does
+    asked = Trackers(RunFolder(own_run), tiny.recipe("trackers=[wandb]"), [0], tiny.Heard())
+    asked.finish(RunFolder(own_run).report)
+    assert wandb.run is theirs
+    theirs.finish()
+    wandb.teardown()
+    records = list(wandb_records(tmp_path))
+    assert sum(any("ontogeny/accuracy" in (item.key, "/".join(item.nested_key)) for item in r.history.item) for r in records) == 7
+    assert [r.run.project for r in records if r.WhichOneof("record_type") == "run"] == ["theirs"]
