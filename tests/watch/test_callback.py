@@ -159,12 +159,14 @@ def test_a_training_that_goes_on_makes_the_later_snapshots_anew(tmp_path, datase
 
 def test_a_training_from_the_beginning_is_not_mixed_with_another(tmp_path, dataset, tokenizer):
     trained(tmp_path / "a", dataset, tokenizer, watch(tmp_path, at=[4]))
+    before = {path: path.read_bytes() for path in tmp_path.glob("mine/*.*")}
     with pytest.raises(OntogenyError, match=r"snapshots of another training \(3, the last at step 12\).* another name"):
-        trained(tmp_path / "b", dataset, tokenizer, watch(tmp_path, at=[4]))
+        trained(tmp_path / "b", dataset, tokenizer, watch(tmp_path, at=[4], read="in turn"))
+    assert {path: path.read_bytes() for path in tmp_path.glob("mine/*.*")} == before
     again = watch(tmp_path, at=[4])  # another seed has a place of its own
     trained(tmp_path / "b", dataset, tokenizer, again, seed=7)
     assert again.run.folder.seeds() == [7, 42] and again.run.verdicts()["seeds"].unique().to_list() == [2]
-    with pytest.raises(OntogenyError, match="another training"):  # of another size
+    with pytest.raises(OntogenyError, match="another training: its model has"):
         trained(tmp_path / "b", dataset, tokenizer, watch(tmp_path), model=model_for(tokenizer, ffn_dim=64), seed=8)
 
 

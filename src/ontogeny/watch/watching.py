@@ -22,6 +22,7 @@ from ontogeny.laboratory import Run
 from ontogeny.readers.beside import Beside, mode_beside
 from ontogeny.recipe import Observation, Schedule
 from ontogeny.records import Checkpoint, OntogenyError, Suite
+from ontogeny.store import RunFolder
 from ontogeny.trackers import Trackers
 from ontogeny.training import parallel, schedule
 from ontogeny.training.session import save_model
@@ -64,8 +65,9 @@ class Watching:
         with self._watching(), ExitStack() as held:
             for suite in watched.recipe.suites:
                 next(iter(cast(Suite, suite).pairs()), None)  # a suite that is not there is heard of now
+            self.folder = RunFolder(watched.root / watched.recipe.name)
+            self._check_same()
             self.run = Run.begin(watched.recipe, watched.root, display, kind="watched")
-            self.folder = self.run.folder
             held.enter_context(self.folder.writing())
             fresh = self._go_on()
             self._note()
@@ -117,7 +119,7 @@ class Watching:
         try:
             yield
         except OntogenyError as error:
-            self.display.warn(f"{error}; training goes on")
+            self.display.warn(f"{error}; training goes on" if not self._over else str(error))
             missed = self.folder.lineage().get("watched", {}).get("missed", [])
             self.folder.note(watched={"missed": [*missed, str(error)]})
 
@@ -150,20 +152,28 @@ class Watching:
 
     # --- its beginning and its end --------------------------------------------------------------------------------
 
-    def _go_on(self) -> bool:
-        """Goes on with what a training of this run has left; True if there is nothing.
-
-        Raises OntogenyError where that was another training.
-        """
-        seed, start = self.watched.seed, self.watched.start
-        parameters = self.folder.lineage().get("training", {}).get("parameters", self._parameters)
-        there = [checkpoint.step for checkpoint in self.folder.checkpoints(seed)]
-        other = parameters != self._parameters or (start in there and self._weights() != _sealed(self.folder, seed, start))
-        if other or (there and there[-1] > start == 0):
+    def _check_same(self) -> None:
+        """Raises OntogenyError, before anything is changed, where the run's folder has the snapshots of another training."""
+        seed, start, there = self.watched.seed, self.watched.start, self._there()
+        known = self.folder.lineage()
+        if known.get("kind") != "watched":
+            return  # new, or refused as what it is
+        parameters = known.get("training", {}).get("parameters", self._parameters)
+        mend = "give it another name, or delete that folder"
+        if parameters != self._parameters:
             raise OntogenyError(
-                f"{self.folder.seed(seed)} has the snapshots of another training ({len(there)}, the last at step "
-                f"{max(there, default=0):,}), and this one begins at step {start:,}; give it another name, or delete that folder"
+                f"{self.folder.path} has the snapshots of another training: its model has {parameters:,} parameters, and this one "
+                f"{self._parameters:,}; {mend}"
             )
+        if (start in there and self._weights() != _sealed(self.folder, seed, start)) or (there and there[-1] > start == 0):
+            raise OntogenyError(
+                f"{self.folder.seed(seed)} has the snapshots of another training ({len(there)}, the last at step {there[-1]:,}), "
+                f"and this one begins at step {start:,}; {mend}"
+            )
+
+    def _go_on(self) -> bool:
+        """Goes on with what this training has left; True if there is nothing."""
+        seed, start, there = self.watched.seed, self.watched.start, self._there()
         if not there and start:
             self.display.warn(f"the training is watched from step {start:,} on; what it was before is not known")
         if gone := self.folder.forget_after(seed, start):
@@ -172,6 +182,9 @@ class Watching:
             kept = store.read_table(self.folder.losses(seed))
             self._rows = kept.filter(kept["step"] <= start).select("step", *COLUMNS).rows()
         return not there
+
+    def _there(self) -> list[int]:
+        return [checkpoint.step for checkpoint in self.folder.checkpoints(self.watched.seed)]
 
     def _weights(self) -> str:
         """The hash that a snapshot would have now."""
@@ -212,11 +225,12 @@ class Watching:
             f"{trained:.1f} s for it ({share})"
         )
         self._end_reading(alone)
-        with undisturbed(self.model), self._said():
-            if alone:
-                self._conclude()
-            else:
-                self.display.say(f"to read what is left and write the page: {self._rest()}")
+        with undisturbed(self.model):
+            with self._said():
+                if alone:
+                    self._conclude()
+                else:
+                    self.display.say(f"to read what is left and write the page: {self._rest()}")
             self.trackers.finish(self.folder.report)
 
     def _end_reading(self, patiently: bool) -> None:
@@ -245,6 +259,7 @@ class Watching:
             self._beside.stop()
         self._write_losses()
         self._held.close()
+        self.trackers.finish(self.folder.report)
 
     def _write_losses(self) -> None:
         """What the trainer has said of its steps, as our own training writes it."""
@@ -307,7 +322,7 @@ def _device(model: Any) -> str:
     return str(next(model.parameters()).device.type)
 
 
-def _sealed(folder: store.RunFolder, seed: int, step: int) -> str | None:
+def _sealed(folder: RunFolder, seed: int, step: int) -> str | None:
     return store.sealed_weights(folder.checkpoint(seed, step))
 
 
