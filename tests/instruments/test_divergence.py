@@ -29,11 +29,12 @@ def run(tmp_path_factory):
 def test_every_two_seeds_are_read_once_as_by_definition(run):
     run.read(["divergence"])
     table = run.reading("divergence").collect()
-    assert table.select("seed", "step", "other").rows() == [(1, 0, 0), (1, 1, 0), (1, 2, 0)]
+    assert table.select("seed", "step", "other").rows() == [(seed, step, 0) for seed in (0, 1) for step in (0, 1, 2)]
+    assert table.filter(seed=0)["kl"].to_list() == [0, 0, 0]
     rows = torch.tensor(_sample(run))
     logps = [open_model(run.folder.checkpoint(seed, 2))(input_ids=rows[:, :-1]).logits.log_softmax(-1) for seed in (1, 0)]
     expected = (logps[0].exp() * (logps[0] - logps[1])).sum(-1).mean().item()
-    assert table["kl"][-1] == pytest.approx(expected, rel=1e-4) and (table["kl"] > 0).all()
+    assert table["kl"][-1] == pytest.approx(expected, rel=1e-4) and (table.filter(seed=1)["kl"] > 0).all()
     course = run.fold("divergence")["course"]
     assert course["step"].to_list() == [0, 1, 2] and course["pairs"].to_list() == [1, 1, 1]
 

@@ -33,26 +33,28 @@ class Divergence(Instrument):
     def columns(self) -> Mapping[str, Column]:
         """By the other seed."""
         return {
-            "other": Column(says="a seed that stands before this one", dtype=pl.Int64, index=True),
+            "other": Column(says="a seed that stands before this one; of the first, itself", dtype=pl.Int64, index=True),
             "kl": Column(says="KL(this seed || the other), mean over tokens of held-out text", unit="nats a token"),
         }
 
     def read(self, subject: Subject) -> pl.DataFrame:
-        """No row of a run's first seed.  Raises OntogenyError where another seed has no checkpoint of the step yet."""
+        """A run's first seed is held against itself.  Raises OntogenyError where another has no checkpoint of the step yet."""
         rows = subject.sample(self.tokens)
+        own = predictions(subject, rows)
         others = [seed for seed in subject.context.folder.seeds() if seed < subject.seed]
-        own = predictions(subject, rows) if others else np.zeros(0)
-        found = [(other, kl(own, predictions(subject.of_seed(other), rows))) for other in others]
+        found = [(other, kl(own, predictions(subject.of_seed(other), rows))) for other in others] or [(subject.seed, 0.0)]
         return pl.DataFrame(found, schema=schema(self), orient="row")
 
     def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Of each seed, the mean over the others that it is held against."""
-        return {"from other seeds": table.group_by("seed", "step", maintain_order=True).agg(value=pl.col("kl").mean())}
+        return {"from other seeds": _of_others(table).group_by("seed", "step", maintain_order=True).agg(value=pl.col("kl").mean())}
 
     def fold(self, table: pl.DataFrame, clock: Clock) -> dict[str, pl.DataFrame]:
         """`course`: mean, least and largest divergence of two seeds at each step."""
         every = pl.col("kl")
-        course = table.group_by("step").agg(kl=every.mean(), least=every.min(), largest=every.max(), pairs=every.count())
+        course = (
+            _of_others(table).group_by("step").agg(kl=every.mean(), least=every.min(), largest=every.max(), pairs=every.count())
+        )
         return {"course": course.sort("step")}
 
     def panels(self) -> tuple[Panel, ...]:
@@ -69,6 +71,10 @@ class Divergence(Instrument):
                 command="read RUN --with divergence",
             ),
         )
+
+
+def _of_others(table: pl.DataFrame) -> pl.DataFrame:
+    return table.filter(pl.col("other") != pl.col("seed"))
 
 
 @torch.inference_mode()
@@ -90,13 +96,17 @@ def kl(p: Floats, q: Floats) -> float:
 
 
 def _draw(frames: Frames, clock: Clock, **options: object) -> Drawn:
-    values = frames["divergence"].group_by("seed", "step", maintain_order=True).agg(value=pl.col("kl").mean())
+    others = _of_others(frames["divergence"])
+    shown = frames["divergence"] if others.is_empty() else others
+    values = shown.group_by("seed", "step", maintain_order=True).agg(value=pl.col("kl").mean())
     return curves.reading(values, clock.spans, last=clock.last, **options)  # type: ignore[arg-type]
 
 
 def _says(frames: Frames, clock: Clock) -> str:
     """Where it is largest, and where it ends."""
-    course = frames["divergence"].group_by("step").agg(pl.col("kl").mean()).sort("step")
+    course = _of_others(frames["divergence"]).group_by("step").agg(pl.col("kl").mean()).sort("step")
+    if course.is_empty():
+        return "This run has one seed, and none to hold it against."
     most, last = course.sort("kl").row(-1, named=True), course.row(-1, named=True)
     return (
         f"Two seeds are farthest apart at step {most['step']:,} ({most['kl']:.3f} nats a token) and {last['kl']:.3f} apart at the "
