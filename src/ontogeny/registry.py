@@ -85,6 +85,7 @@ TABLES: dict[str, dict[str, str]] = {
         "knowledge": "ontogeny.instruments.knowledge:Knowledge",
         "weights": "ontogeny.instruments.weights:Weights",
         "divergence": "ontogeny.instruments.divergence:Divergence",
+        "probes": "ontogeny.instruments.probes:Probes",
     },
 }
 

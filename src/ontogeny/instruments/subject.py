@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ontogeny import store
 from ontogeny.foreign import class_named
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import DoesNotApply
+from ontogeny.instruments.parsed import ParsedText, parsed_text
 from ontogeny.records import Checkpoint, OntogenyError, Pair
 from ontogeny.scoring import plan as plans
 from ontogeny.scoring import settled
@@ -101,6 +103,14 @@ class Subject:
     def _plan(self, suite: str, most: int | None) -> Plan:
         pairs = plans.sample(of_two(self.pairs(suite)), most)
         return plans.make(pairs, self.tokenizer, self.first, self.limit, self.context.recipe.scoring.leading_space)
+
+    def parsed(self, treebank: Path, option: str, words: int) -> ParsedText:
+        """Sentences of a treebank as the model's tokens, so many words at the most; made once for a tokenizer.
+
+        Raises DoesNotApply and OntogenyError as `parsed_text` does; `option` is what set the path.
+        """
+        key = ("parsed", treebank, words, tokenizer_key(self.checkpoint.folder, self.tokenizer), self.limit)
+        return self.context.once(key, lambda: parsed_text(self, treebank, option, words))  # type: ignore[no-any-return]
 
     def unigram(self) -> Any:
         """Log-probability (nats) of each token by its count in the training text, array (vocabulary,)."""

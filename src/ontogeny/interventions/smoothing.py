@@ -14,9 +14,7 @@ each word has its own random ones.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -24,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ontogeny import store
-from ontogeny.files import lines
+from ontogeny.corpora.treebank import sentences as parsed
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.ngrams import Index
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
 
 EQUAL = 1e-6  # similarities this close are equal
 CHUNK = 256  # words whose similarities with all others are worked out at a time
-COLUMNS = {"upos": 3, "xpos": 4}  # of CoNLL-U
 
 
 class SyntacticSmoothing(Objective):
@@ -68,7 +64,7 @@ class SyntacticSmoothing(Objective):
     def neighbours(self, context: InterventionContext) -> Neighbours:
         """The similar words of every word; special tokens have none and are none.  Says how much of the text has none."""
         if self.treebank:
-            profiles = [tag_counts(self.treebank, context.tokenizer, COLUMNS[self.tags])]
+            profiles = [tag_counts(self.treebank, context.tokenizer, self.tags)]
         else:
             profiles = list(neighbour_counts(context.index()))
         found = most_similar(profiles, context.tokenizer.all_special_ids, self.similar, self.temperature, context.rng(self.seed))
@@ -181,7 +177,7 @@ def neighbour_counts(index: Index) -> tuple[Any, Any]:
     return right.T.tocsr(), right
 
 
-def tag_counts(treebank: Path, tokenizer: PreTrainedTokenizerBase, column: int) -> Any:
+def tag_counts(treebank: Path, tokenizer: PreTrainedTokenizerBase, tag: str) -> Any:
     """How often each token stands in a word of each tag: a sparse matrix [vocabulary, tags].
 
     Every token of a word has the word's tag; one that spans several has that of the word it ends in.  Raises OntogenyError for a
@@ -194,8 +190,8 @@ def tag_counts(treebank: Path, tokenizer: PreTrainedTokenizerBase, column: int) 
     numbers: dict[str, int] = {}
     tokens: list[int] = []
     tags: list[int] = []
-    for text, tagged in sentences(treebank, column):
-        of = [numbers.setdefault(tag, len(numbers)) if tag else -1 for tag in tagged]  # of each character
+    for text, tagged in sentences(treebank, tag):
+        of = [numbers.setdefault(one, len(numbers)) if one else -1 for one in tagged]  # of each character
         found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         for token, (_, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
             if end and of[end - 1] >= 0:
@@ -204,35 +200,13 @@ def tag_counts(treebank: Path, tokenizer: PreTrainedTokenizerBase, column: int) 
     return sparse.csr_array((np.ones(len(tokens)), (tokens, tags)), shape=(len(tokenizer), max(1, len(numbers))))
 
 
-def sentences(treebank: Path, column: int) -> Iterator[tuple[str, list[str]]]:
-    """Each sentence's text, put together from its words, and the tag of each of its characters ("" for spaces).
+def sentences(treebank: Path, tag: str) -> Iterator[tuple[str, list[str]]]:
+    """Each sentence's text, and the tag of each of its characters ("" for spaces).
 
     Raises OntogenyError, with file and line, for what is no CoNLL-U.
     """
-    path = treebank.expanduser()
-    if not path.is_file():
-        raise store.missing(path, "syntactic-smoothing.treebank")
-    text, inside, after = "", 0, ""  # inside: the last word of the multiword token that is being read
-    tags: list[str] = []
-    for number, line in chain(lines(path), [(0, "")]):
-        cells = line.split("\t")
-        if not line.strip():
-            if text:
-                yield text, tags
-            text, tags, inside = "", [], 0
-        elif line.startswith("#") or "." in cells[0]:
-            continue  # a comment, or an empty node, which is not written
-        elif len(cells) != 10:
-            raise OntogenyError(f"{path}:{number}: a word of CoNLL-U has 10 columns between tabs, this line has {len(cells)}")
-        elif not re.fullmatch("[0-9]+(-[0-9]+)?", cells[0]):
-            raise OntogenyError(f"{path}:{number}: a word of CoNLL-U begins with its number (3, or 3-4), not {cells[0]!r}")
-        elif "-" in cells[0]:
-            inside, after = int(cells[0].split("-")[1]), _space(cells)
-        else:
-            end = int(cells[0])
-            space = ("" if end < inside else after) if end <= inside else _space(cells)
-            text, tags = text + cells[1] + space, [*tags, *[cells[column]] * len(cells[1]), *[""] * len(space)]
-
-
-def _space(cells: list[str]) -> str:
-    return "" if "SpaceAfter=No" in cells[9].split("|") else " "
+    for text, words, _ in parsed(treebank, "syntactic-smoothing.treebank"):
+        tags = [""] * len(text)
+        for word in words:
+            tags[word.start : word.end] = [getattr(word, tag)] * (word.end - word.start)
+        yield text, tags
