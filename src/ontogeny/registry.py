@@ -86,6 +86,7 @@ TABLES: dict[str, dict[str, str]] = {
         "weights": "ontogeny.instruments.weights:Weights",
         "divergence": "ontogeny.instruments.divergence:Divergence",
         "probes": "ontogeny.instruments.probes:Probes",
+        "syntax": "ontogeny.instruments.syntax:SyntacticAttention",
     },
 }
 

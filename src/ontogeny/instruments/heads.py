@@ -47,7 +47,7 @@ class Heads(Instrument):
         """Raises DoesNotApply for a model that gives no attention weights."""
         rows = subject.repeated(self.rows, self.tokens)
         n = (rows.shape[1] - (subject.first is not None)) // 2
-        found = np.mean([places(attention, n) for attention in subject.attending(rows)], axis=0)  # (4, layers, heads)
+        found = np.mean([places(attention, n) for attention in subject.attending(rows.tolist())], axis=0)  # (4, layers, heads)
         layer, head = np.indices(found.shape[1:]) + 1
         columns = [layer.ravel(), head.ravel(), *np.clip(found, 0, 1).reshape(len(found), -1)]
         return pl.DataFrame(dict(zip(schema(self), columns, strict=True)))

@@ -171,20 +171,28 @@ class Subject:
         with self._eager():
             yield from self._outputs(sentences, "attentions", lambda layer, i, n: layer[i, :, :n, :n])
 
-    def attending(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
-        """Of each row of token ids (rows, tokens) the attention of all layers: an array (layers, heads, tokens, tokens).
+    def attending(self, rows: Sequence[Sequence[int]]) -> Iterator[NDArray[np.float32]]:
+        """Of each row of token ids the attention of all layers: an array (layers, heads, tokens, tokens).
 
-        Raises DoesNotApply for a model that gives none, or whose layers differ in their heads.
+        Raises DoesNotApply for a model that gives none, or whose layers differ in their heads, and OntogenyError that names layer
+        and row where a weight is no finite number.
         """
         import torch
 
         with self._eager():
-            for _, ids in self.padded(rows.tolist()):
+            for part, ids in self.padded(rows):
                 with torch.inference_mode():
                     found = getattr(self.model(input_ids=ids, output_attentions=True), "attentions", None)
                 if not found or found[0] is None or len({layer.shape for layer in found}) > 1:
                     raise DoesNotApply(f"{type(self.model).__name__} gives no attentions of equal layers")
-                yield from torch.stack(found, 1).float().cpu().numpy()
+                every = torch.stack(found, 1).float().cpu().numpy()
+                if len(wrong := np.argwhere(~np.isfinite(every).all(axis=(2, 3, 4)))):
+                    row, layer = wrong[0]
+                    raise OntogenyError(
+                        f"an attention weight of layer {layer + 1} is no finite number, in row {part.start + row} of the text; the "
+                        "model's weights may be broken"
+                    )
+                yield from (one[..., : len(row), : len(row)] for one, row in zip(every, rows[part], strict=True))
 
     @contextmanager
     def _eager(self) -> Iterator[None]:
