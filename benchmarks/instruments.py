@@ -1,6 +1,6 @@
 """What instruments cost at one checkpoint: seconds and memory of each, on a run's own text and suites.
 
-    python -m benchmarks instruments runs/babylm-small --random
+    python -m benchmarks instruments runs/babylm-small --random --treebank en_ewt-ud-dev.conllu
 
 The run's newest checkpoint, or with --random an untrained OPT of 6 layers, width 256 and the same vocabulary.  Each is read twice:
 the first time makes what is the same at all checkpoints, and reads the first one where an instrument compares with it; the second
@@ -26,13 +26,15 @@ from ontogeny.laboratory import Run
 from ontogeny.scoring.reading import OpenedCheckpoint
 from ontogeny.tokens import token_store
 
-INSIDE = ("reach", "depth", "copying", "heads", "geometry", "knowledge")
+INSIDE = ("reach", "depth", "copying", "heads", "geometry", "knowledge", "calibration", "neurons")
+PARSED = ("probes", "syntax")  # those that read a treebank
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Which run, which instruments, which model."""
     parser.add_argument("run", type=Path)
-    parser.add_argument("--with", dest="instruments", nargs="+", default=list(INSIDE), help="names of instruments")
+    parser.add_argument("--with", dest="instruments", nargs="+", help="names of instruments; left out: all that look inside")
+    parser.add_argument("--treebank", type=Path, help=f"in CoNLL-U, for {' and '.join(PARSED)}")
     parser.add_argument("--random", action="store_true", help="random weights of the larger size")
 
 
@@ -49,8 +51,8 @@ def run(asked: argparse.Namespace) -> None:
 
     print(f"{torch.get_num_threads()} threads\n{'instrument':12} {'first s':>8} {'s':>8} {'clock s':>8} {'rows':>6} {'peak MB':>8}")
     together = 0.0
-    for name in asked.instruments:
-        instrument: Instrument = recipes.instrument(name)
+    for name in asked.instruments or [*INSIDE, *(PARSED if asked.treebank else ())]:
+        instrument: Instrument = recipes.instrument({"kind": name, "treebank": asked.treebank} if name in PARSED else name)
         (first, _, _), (again, clock, rows) = (measured(instrument, subject()) for _ in range(2))
         together += again
         print(f"{name:12} {first:8.1f} {again:8.1f} {clock:8.1f} {rows:6,} {peak():8,.0f}", flush=True)

@@ -86,6 +86,8 @@ TABLES: dict[str, dict[str, str]] = {
         "weights": "ontogeny.instruments.weights:Weights",
         "divergence": "ontogeny.instruments.divergence:Divergence",
         "probes": "ontogeny.instruments.probes:Probes",
+        "calibration": "ontogeny.instruments.calibration:MarginCalibration",
+        "neurons": "ontogeny.instruments.neurons:Neurons",
         "syntax": "ontogeny.instruments.syntax:SyntacticAttention",
     },
 }

@@ -23,7 +23,6 @@ from ontogeny.pages.curves import means_by_verdict
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
 from ontogeny.pages.words import listed
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.scoring import causal
 from ontogeny.scoring.plan import Plan
 from ontogeny.suites.contrast import contrast
 from ontogeny.trajectories.timeline import Floats, Ints
@@ -73,7 +72,7 @@ class Knowledge(Instrument):
         rows: list[tuple[Any, ...]] = []
         for suite in subject.suites_of_two():
             plan = subject.plan(suite, self.pairs)
-            said = margins(subject, plan, subject.context.recipe.scoring.batch_tokens)
+            said = subject.margins(suite, self.pairs)
             first = subject.context.once((self, suite, id(plan), subject.seed), partial(self._first, subject, plan))
             for name, which, known in self._known(subject, plan):
                 rows.append((suite, name, *_row(known, first.get(name), said[which])))
@@ -224,14 +223,6 @@ def differences(subject: Subject, plan: Plan, which: Sequence[int], places: Sequ
             f"a state is no finite number, in pair {pair.pair} of {pair.paradigm}; the model's weights may be broken"
         )
     return np.asarray(found)
-
-
-def margins(subject: Subject, plan: Plan, batch_tokens: int) -> Floats:
-    """The model's margin of each pair, nats."""
-    way = causal.choose_way(subject.model, plan.sentences, subject.device)
-    logps, _ = causal.read_by(way, plan.sentences, subject.device, batch_tokens)
-    sums = np.add.reduceat(logps, plan.sentences.starts)
-    return np.asarray(sums[plan.good] - sums[plan.bad], dtype=np.float64)
 
 
 def _grams(found: NDArray[np.float32]) -> Floats:

@@ -133,16 +133,25 @@ def last_state(model: Any, ids: Tensor) -> Tensor:
 
 def scaled(norm: nn.Module | None, part: Tensor, whole: Tensor) -> Tensor:
     """What a part of a state (..., width) becomes under the last norm where the whole is what sets the scale; without its bias."""
-    if norm is None:
-        return part
+    return directed(norm, part) * scale_of(norm, whole)
+
+
+def directed(norm: nn.Module | None, part: Tensor) -> Tensor:
+    """What the last norm makes of a part of a state (..., width) but for its scale and bias."""
+    part = part - part.mean(-1, keepdim=True) if isinstance(norm, nn.LayerNorm) else part
     weight = getattr(norm, "weight", None)
-    weight = torch.ones(part.shape[-1], device=part.device, dtype=part.dtype) if weight is None else weight.to(part.dtype)
+    return part if weight is None else part * weight.to(part.dtype)
+
+
+def scale_of(norm: nn.Module | None, whole: Tensor) -> Tensor:
+    """What the last norm multiplies states (..., width) by, (..., 1)."""
+    if norm is None:
+        return torch.ones_like(whole[..., :1])
     if isinstance(norm, nn.LayerNorm):
-        part, whole = (one - one.mean(-1, keepdim=True) for one in (part, whole))
-        epsilon = norm.eps
+        whole, epsilon = whole - whole.mean(-1, keepdim=True), norm.eps
     else:  # of root mean square
         epsilon = float(getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0)))
-    return part * weight / (whole.pow(2).mean(-1, keepdim=True) + epsilon).sqrt()
+    return (whole.pow(2).mean(-1, keepdim=True) + epsilon).rsqrt()
 
 
 def bias_of(module: nn.Module | None) -> Tensor | None:

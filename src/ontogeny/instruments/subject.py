@@ -17,8 +17,8 @@ from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import DoesNotApply
 from ontogeny.instruments.parsed import ParsedText, parsed_text
 from ontogeny.records import Checkpoint, OntogenyError, Pair
+from ontogeny.scoring import causal, settled
 from ontogeny.scoring import plan as plans
-from ontogeny.scoring import settled
 from ontogeny.scoring.masked import named_masked
 from ontogeny.scoring.options import of_two
 from ontogeny.scoring.reading import OpenedCheckpoint, context_of, tokenizer_key
@@ -64,6 +64,10 @@ class Subject:
         return self.context.device
 
     @cached_property
+    def _margins(self) -> dict[tuple[str, int | None], NDArray[np.float64]]:
+        return {}
+
+    @cached_property
     def kind(self) -> str:
         """causal or masked."""
         return "masked" if named_masked(class_named(self.checkpoint.folder)) else "causal"
@@ -103,6 +107,20 @@ class Subject:
     def _plan(self, suite: str, most: int | None) -> Plan:
         pairs = plans.sample(of_two(self.pairs(suite)), most)
         return plans.make(pairs, self.tokenizer, self.first, self.limit, self.context.recipe.scoring.leading_space)
+
+    def margins(self, suite: str, most: int | None = None) -> NDArray[np.float64]:
+        """The model's margins of a plan's pairs, nats; read once for all that ask.
+
+        Raises OntogenyError if a log-probability is no finite number.
+        """
+        if (suite, most) not in self._margins:
+            plan, batch = self.plan(suite, most), self.context.recipe.scoring.batch_tokens
+            logps, _ = causal.read_by(
+                causal.choose_way(self.model, plan.sentences, self.device), plan.sentences, self.device, batch
+            )
+            sums = np.add.reduceat(logps, plan.sentences.starts)
+            self._margins[suite, most] = np.asarray(sums[plan.good] - sums[plan.bad], dtype=np.float64)
+        return self._margins[suite, most]
 
     def parsed(self, treebank: Path, option: str, words: int) -> ParsedText:
         """Sentences of a treebank as the model's tokens, so many words at the most; made once for a tokenizer.
