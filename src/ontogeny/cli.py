@@ -216,6 +216,11 @@ def open_(
         typer.Option("--names", "--pattern", help="Which names, where there are several kinds: step, or a pattern: 'iter_{step}'."),
     ] = [],  # noqa: B006
     tokenizer: TokenizerOf = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="The text they were trained on: a folder or file, or a kind of corpus.")
+    ] = None,
+    dev: Annotated[str | None, typer.Option(help="With it: held-out text, which they were not trained on.")] = None,
+    infinigram: Annotated[Path | None, typer.Option(help="In place of --corpus: a local infini-gram index of that text.")] = None,
     revisions: Annotated[list[str], typer.Option(help="Of the hub: which branches, such as 'step*'.")] = [],  # noqa: B006
     every: Annotated[int, typer.Option(help="Of the hub: every so-manieth revision, with the first and the last.", min=1)] = 1,
     seeds: Annotated[list[str], typer.Option(help="Of the hub: repositories of other seeds, 'OWNER/NAME-seed{1..9}'.")] = [],  # noqa: B006
@@ -232,7 +237,8 @@ def open_(
 ) -> None:
     """Make a run around checkpoints that somebody else trained, then score, judge and report it.
 
-    Revisions of the hub come one after another while they are read, and what was read goes.
+    Revisions of the hub come one after another while they are read, and what was read goes.  With the text that they were trained
+    on, the page has the n-gram evidence too, and `why`, `audit --run` and every instrument work as for a training of ours.
     """
     from ontogeny.commands.adoption import FromHub, adopt, preview
     from ontogeny.display import Display
@@ -244,9 +250,9 @@ def open_(
         return
     told = {"scoring.dtype": dtype, "scoring.device_map": device_map}
     settings = [*(f"{key}={value}" for key, value in told.items() if value), *settings]
-    here = adopt(source, suite, suite_path, name, settings, root, Display(), names, tokenizer, hub)
+    here = adopt(source, suite, suite_path, name, settings, root, Display(), names, tokenizer, hub, corpus, dev, infinigram)
     here.score(jobs=jobs)
-    _conclude(here)
+    _conclude(here, evidence=here.recipe.corpus is not None)
 
 
 @app.command()
@@ -536,8 +542,10 @@ def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
         print(f"comparison: {page}")
 
 
-def _conclude(here: Run) -> None:
+def _conclude(here: Run, evidence: bool = False) -> None:
     here.display.verdicts(here.judge())
+    if evidence:
+        here.examine()
     print(f"report: {here.write_report()}")
 
 

@@ -261,7 +261,7 @@ class Run(OpenedRun):
 
     def _counting(self, order: int, levels: Sequence[str]) -> AbstractContextManager[None]:
         """The one writer's place, but for what has been counted before or cannot be: to read, none is needed."""
-        if isinstance(self.recipe, Recipe) and not all((self.folder.ngrams(level) / "index").exists() for level in levels):
+        if self.recipe.corpus is not None and not all((self.folder.ngrams(level) / "index").exists() for level in levels):
             return self.folder.writing()
         before = all(self.ngram_evidence.counts.before(level, order) for level in levels)
         return nullcontext() if before else self.folder.writing()

@@ -21,7 +21,7 @@ from ontogeny.instruments.ngram_margins import margins_of, sentences_of
 from ontogeny.ngrams.counted import Counted, TextCounts
 from ontogeny.ngrams.growth import counts_among
 from ontogeny.ngrams.kneser_ney import Floats
-from ontogeny.recipe import Recipe
+from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results, score_keys
@@ -40,7 +40,7 @@ GROWTH = 3  # highest order whose own learning curve is drawn: each order double
 class Evidence:
     """One run's n-gram evidence.  Each table is made if it is missing or was made of something else."""
 
-    def __init__(self, folder: RunFolder, recipe: Recipe, text: TokenisedText, asked: Sequence[SuitePairs], display: Display):
+    def __init__(self, folder: RunFolder, recipe: Observation, text: TokenisedText, asked: Sequence[SuitePairs], display: Display):
         self.folder = folder
         self.recipe = recipe
         self.text = text
@@ -180,7 +180,9 @@ class Evidence:
         return pl.concat(frames).select("suite", "seed", "step", "level", "order", "paradigm", "phenomenon", "accuracy", "margin")
 
     def _seen(self, seed: int, step: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which tokens of the stream training has predicted after `step` steps."""
+        """Which tokens of the stream training has predicted after `step` steps.  Raises OntogenyError where nobody knows that."""
+        if not isinstance(self.recipe, Recipe):
+            raise OntogenyError("what somebody else's training had read of its text at a checkpoint is not known")
         training, text = self.recipe.training, self.text.train
         rows = rows_of(text, training.unit, training.context)
         steps = first_seen(seed, training.batch, len(rows), training.order == "shuffled")

@@ -117,10 +117,10 @@ class OpenedRun:
 
     @cached_property
     def text(self) -> TokenisedText:
-        """Tokenizer and token stores."""
+        """Tokenizer and token stores.  Raises OntogenyError where nobody knows the text."""
         from ontogeny.tokens.prepare import prepare
 
-        return prepare(self.folder, self._own(), lambda title: self.display.bar(title, None, "documents"))
+        return prepare(self.folder, self.recipe, lambda title: self.display.bar(title, None, "documents"))
 
     @cached_property
     def intervention_context(self) -> InterventionContext:
@@ -187,12 +187,13 @@ class OpenedRun:
         """What makes and opens the n-gram evidence of this run.  Raises OntogenyError where its training text is not known."""
         from ontogeny.ngram_evidence import Evidence
 
-        if not isinstance(self.recipe, Recipe):
+        if self.recipe.corpus is None:
             raise OntogenyError(
                 f"{self.folder.path} is a run around somebody else's checkpoints: the text they were trained on is not known, and "
-                "n-grams are counted in it; to audit a suite against any text: ontogeny audit SUITE --corpus FOLDER"
+                "n-grams are counted in it; where you have it: ontogeny open CHECKPOINTS --corpus FOLDER; to audit a suite against "
+                "any text: ontogeny audit SUITE --corpus FOLDER"
             )
-        return Evidence(self.folder, self._own(), self.text, self.asked, self.display)
+        return Evidence(self.folder, self.recipe, self.text, self.asked, self.display)
 
     def _to_come(self, seed: int) -> list[int]:
         return [step for step in self.training_plan().checkpoints if not self.folder.has_checkpoint(seed, step)]

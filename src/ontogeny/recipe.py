@@ -345,6 +345,12 @@ class Observation(Part):
     """Training stream and sentences begin with BOS: BOS doc BOS doc ...; off: documents follow one another without a mark."""
     trackers: tuple[str, ...] = ()
     """Where else a training's numbers go as it is read: wandb, mlflow, tensorboard and the others that accelerate knows."""
+    corpus: CorpusPart | None = None
+    """The training text.  Of somebody else's checkpoints, where it is known: what they were trained on, in whatever order."""
+    dev: CorpusPart | None = None
+    """Held-out text; left out: `held_out` of the corpus's documents are set aside (which somebody else's model was trained on)."""
+    held_out: float = Field(0.01, gt=0, lt=1)
+    """Share of documents set aside for the dev loss when there is no `dev`."""
 
     @field_validator("name")
     @classmethod
@@ -366,10 +372,6 @@ class Recipe(Observation):
     """One model is trained for each; a seed decides initialisation, dropout and data order."""
     corpus: CorpusPart
     """The training text."""
-    dev: CorpusPart | None = None
-    """Held-out text; left out: `held_out` of the corpus's documents are set aside."""
-    held_out: float = Field(0.01, gt=0, lt=1)
-    """Share of documents set aside for the dev loss when there is no `dev`."""
     tokenizer: TokenizerPart
     """What cuts text into tokens."""
     model: ArchitecturePart

@@ -22,6 +22,7 @@ TABLES: dict[str, dict[str, str]] = {
         "hub": "ontogeny.corpora.hub:Hub",
         "micro-english": "ontogeny.corpora.micro_english:MicroEnglish",
         "formal": "ontogeny.corpora.formal:Formal",
+        "infinigram": "ontogeny.ngrams.indexed_text:IndexedText",
     },
     "tokenizer": {
         "bpe": "ontogeny.tokens.trained:BPE",

@@ -26,7 +26,7 @@ class EngineByHand:
     """Finds n-grams by looking at every suffix in turn."""
 
     def __init__(self, folder, numbers, dtype):
-        shards = [infinigram._Shard.open(folder, number) for number in numbers]
+        shards = [infinigram.Shard.open(folder, number) for number in numbers]
         self.sorted = [[s.ids[p:].tolist() for p in s.positions(np.arange(len(s.table)))] for s in shards]
 
     def find(self, ngram):
@@ -119,7 +119,7 @@ def test_followers_are_tallied_without_reading_them_all(runs):
     tokens = np.sort(np.array(runs))
     ids = np.append(tokens, 9).astype("<u2")  # the sorted order of this made-up shard is that of its positions
 
-    class Sorted(infinigram._Shard):
+    class Sorted(infinigram.Shard):
         def _tokens(self, ranks, depth):
             return tokens[ranks]
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ontogeny import recipe as recipes
 from ontogeny import sources
+from ontogeny.commands.auditing import corpus_named
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
+from ontogeny.readers import recipe_of
 from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
@@ -21,7 +23,7 @@ from ontogeny.sources.hub import Listing
 from ontogeny.sources.revisions import RevisionChoice, Revisions
 from ontogeny.sources.stream import code_of
 from ontogeny.store import RunFolder, file_name, read_json, write_json
-from ontogeny.tokens.prepare import open_or_make
+from ontogeny.tokens.prepare import open_or_make, told_by
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 
 ALL = RevisionChoice()
@@ -53,11 +55,16 @@ def adopt(
     names: Sequence[str] = (),
     tokenizer: str | None = None,
     hub: FromHub = NOTHING_SAID,
+    corpus: str | None = None,
+    dev: str | None = None,
+    infinigram: Path | None = None,
 ) -> Run:
     """A run's folder around the checkpoints at `source`; `names`: which of them, as `sources.find` takes them.
 
     `tokenizer`: a folder, or a name on the hub, of the tokenizer of checkpoints that have none; kept in the run's folder.  `hub`:
     of a repository on the hub; what it said once is kept in the run, which goes by that from then on.
+    `corpus`: the text that they were trained on, as `corpus_named` takes it, or `infinigram`, a local index of it; `dev`: text that
+    was held out.
 
     Where only words are known (chck_10M), the words stand in for the steps.  What was not taken is said and kept in the lineage.
     Raises OntogenyError if nothing is found there, or more than one clock, or if two checkpoints of a seed have one step.
@@ -65,21 +72,24 @@ def adopt(
     raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
     if tokenizer:
         raw["scoring"] = {"tokenizer": tokenizer}
+    raw |= _their_text(corpus, dev, infinigram, RunFolder(root / raw["name"]).tokenizer)
     for setting in settings:
         recipes.override(raw, setting)
     listing = _listing(root / str(raw["name"]), display)
     found = look(source, names, hub, listing, display)
     if found.revisions and hub.trust:
         raw["scoring"] = raw.get("scoring", {}) | {"trust_remote_code": _trusted(found.revisions, hub.trust, listing)}
-    recipe = recipes.build(Observation, raw, f"opening {source}")
+    recipe = _with_text_of_before(recipes.build(Observation, raw, f"opening {source}"), root)
+    for part in (recipe.corpus, recipe.dev):
+        told_by(cast(Any, part))  # a text that is not there is said before anything is made
     if (before := RunFolder(root / recipe.name)).adopted():
         _same_checkpoints(before, found.seeds)  # before its recipe is written
-    named = recipe.scoring.tokenizer
-    opened = open_tokenizer(named) if named else None
+    theirs = _tokenizer_of(recipe, found.seeds)
+    opened = None if theirs is None or _is_kept(before, theirs) else open_tokenizer(theirs.name, theirs.revision)
     here = Run.begin(recipe, root, display)
     with here.folder.writing():
-        if named and opened is not None:
-            open_or_make(here.folder.tokenizer, Pretrained(name=named).key(), lambda: opened)
+        if theirs is not None:
+            open_or_make(here.folder.tokenizer, theirs.key(), lambda: opened)
         if found.revisions:
             write_json(here.folder.hub, listing.kept() | {"keep": hub.keep})
         for seed, checkpoints in found.seeds.items():
@@ -134,6 +144,46 @@ def _trusted(found: Revisions, revision: str, listing: Listing) -> str:
 def _placed(folder: RunFolder, seed: int, checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint of the hub has a place in the run's folder, where it is while it is read."""
     return replace(checkpoint, folder=folder.checkpoint(seed, checkpoint.step)) if checkpoint.revision else checkpoint
+
+
+def _their_text(corpus: str | None, dev: str | None, infinigram: Path | None, tokenizer: Path) -> dict[str, Any]:
+    """What is known of the text that the checkpoints were trained on, as a recipe says it."""
+    if corpus and infinigram:
+        raise OntogenyError("--corpus and --infinigram both name the text that the checkpoints were trained on; say one")
+    if dev and not (corpus or infinigram):
+        raise OntogenyError("--dev is held-out text beside that of --corpus or --infinigram; say what they were trained on too")
+    found = {
+        name: corpus_named(text, f"--{name}").model_dump(mode="json") for name, text in (("corpus", corpus), ("dev", dev)) if text
+    }
+    if infinigram:
+        found["corpus"] = {"kind": "infinigram", "path": str(infinigram), "tokenizer": str(tokenizer)}
+    return found
+
+
+def _with_text_of_before(recipe: Observation, root: Path) -> Observation:
+    """The recipe; of a run that is there, and now opened without its text, with that text."""
+    folder = RunFolder(root / recipe.name)
+    if recipe.corpus is not None or not folder.adopted():
+        return recipe
+    before = recipe_of(folder)
+    return recipe.model_copy(update={name: getattr(before, name) for name in ("corpus", "dev", "held_out")})
+
+
+def _tokenizer_of(recipe: Observation, seeds: Mapping[int, list[Checkpoint]]) -> Pretrained | None:
+    """The tokenizer that the run keeps: one that is named, or where their text is known the last checkpoint's, for the one of all."""
+    if recipe.scoring.tokenizer:
+        return Pretrained(name=recipe.scoring.tokenizer)
+    if recipe.corpus is None:
+        return None
+    last = seeds[min(seeds)][-1]
+    return (
+        Pretrained(name=last.revision.repo, revision=last.revision.commit) if last.revision else Pretrained(name=str(last.folder))
+    )
+
+
+def _is_kept(folder: RunFolder, tokenizer: Pretrained) -> bool:
+    key = folder.tokenizer / "key.json"
+    return key.exists() and read_json(key)["key"] == tokenizer.key()
 
 
 def _same_checkpoints(folder: RunFolder, found: dict[int, list[Checkpoint]]) -> None:

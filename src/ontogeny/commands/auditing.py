@@ -90,16 +90,16 @@ def audit_text(asked: SuitePairs, corpus: str, folder: Path, thresholds: Guides,
     return replace(found, facts=found.facts | ({"what is read": "; ".join(told)} if told else {}))
 
 
-def corpus_named(name: str) -> Any:
+def corpus_named(name: str, option: str = "--corpus") -> Any:
     """A corpus as the command line names it: a folder or file of text, or a kind such as micro-english."""
     if Path(name).exists():
-        return recipes.build(registry.load("corpus", "text"), {"kind": "text", "path": name}, "--corpus")
+        return recipes.build(registry.load("corpus", "text"), {"kind": "text", "path": name}, option)
     if name in registry.names("corpus"):
-        return recipes.build(registry.load("corpus", name), {"kind": name}, "--corpus")
+        return recipes.build(registry.load("corpus", name), {"kind": name}, option)
     if "/" in name or "." in name:
-        raise store.missing(Path(name), "--corpus")
+        raise store.missing(Path(name), option)
     near = registry.nearest(name, registry.names("corpus"))
-    raise OntogenyError(f"--corpus {name}: neither a folder or file of text nor a kind of corpus; {near}")
+    raise OntogenyError(f"{option} {name}: neither a folder or file of text nor a kind of corpus; {near}")
 
 
 def guides(settings: Sequence[str]) -> Guides:

@@ -54,18 +54,9 @@ class ReadingContext:
         self._kept: dict[Any, Any] = {}
 
     @property
-    def trained(self) -> Recipe:
-        """The recipe of a run that trains its own model.  Raises OntogenyError for one around somebody else's checkpoints."""
-        if not isinstance(self.recipe, Recipe):
-            raise OntogenyError(
-                f"{self.folder.path} is a run around somebody else's checkpoints: the text they were trained on is not known"
-            )
-        return self.recipe
-
-    @property
-    def trains(self) -> bool:
-        """True of a run that trains its own model: its text is known."""
-        return isinstance(self.recipe, Recipe)
+    def knows_text(self) -> bool:
+        """True where the text that the model was trained on is known: of our own trainings, and of others' if it was given."""
+        return self.recipe.corpus is not None
 
     @property
     def limit(self) -> int | None:
@@ -85,17 +76,16 @@ class ReadingContext:
         return found[name]
 
     def text(self, split: str = "dev") -> TokenStore:
-        """The run's own text as tokens: train or dev.  Raises OntogenyError as `trained` does, or if it was changed."""
+        """The run's own text as tokens: train or dev.  Raises OntogenyError where it is not known, or was changed."""
         if split not in SPLITS:
             raise OntogenyError(f"a run's text is train or dev, not {split!r}")
-        assert self.trained
         found: TokenStore = self.once(("text", split), lambda: getattr(self._text(), split).checked())
         return found
 
     @cached_property
     def counts(self) -> TextCounts:
-        """The n-grams of the run's training text.  Raises OntogenyError as `trained` does."""
-        return TextCounts(self.folder, self.trained, self._text(), self.display)
+        """The n-grams of the run's training text.  Raises OntogenyError where it is not known."""
+        return TextCounts(self.folder, self.recipe, self._text(), self.display)
 
     def ngrams(self, level: str = "token", order: int = ORDER) -> Counted:
         """The same, one level; where they were not counted to this order yet, now, to the one that all evidence is made with."""
@@ -117,10 +107,11 @@ class ReadingContext:
     def key_of(self, need: str, who: str) -> str:
         """The content key of something that an instrument needs.  Raises OntogenyError that names it if the run has none."""
         if need in ("text", "ngrams"):
-            if not isinstance(self.recipe, Recipe):
+            if not self.knows_text:
                 raise OntogenyError(
                     f"the instrument {who} needs the text that a model was trained on, and {self.folder.path} is a run around "
-                    "somebody else's checkpoints, whose text is not known; leave it out"
+                    "somebody else's checkpoints, whose text is not known; leave it out, or give the text: "
+                    "ontogeny open CHECKPOINTS --corpus FOLDER"
                 )
             splits = SPLITS if need == "text" else SPLITS[:1]
             return store.content_key([self.text(split).facts["key"] for split in splits])

@@ -229,7 +229,7 @@ def _batch(parts: ResidualParts, turns: Turns, part: slice, ids: Tensor, means: 
 
 def bigrams_at(subject: Subject, turns: Turns) -> Floats | None:
     """The text's bigram and unigram margins of those tokens, (2, turns); None where the text is not known."""
-    if not subject.context.trains:
+    if not subject.context.knows_text:
         return None
     model = subject.context.ngrams("token", 2).model
     last = np.array([[prefix[-1]] for prefix in turns.prefixes], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The loss on held-out text, which every training of ours is read with."""
+"""The loss on held-out text, which every training whose text is known is read with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from ontogeny.instruments.instrument import Column, Instrument
+from ontogeny.instruments.instrument import Column, DoesNotApply, Instrument
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages.panel import Panel
-from ontogeny.recipe import Recipe, Training
+from ontogeny.recipe import Observation, Recipe, Training
 from ontogeny.tokens.rows import rows_of
 from ontogeny.training.loop import dev_loss
 from ontogeny.training.treatment import batch_loss
@@ -33,8 +33,10 @@ class DevLoss(Instrument):
     """What a row is, as in training."""
 
     @classmethod
-    def of(cls, recipe: Recipe) -> DevLoss:
-        """As a recipe's training asks for it."""
+    def of(cls, recipe: Observation) -> DevLoss:
+        """As a recipe's training asks for it; of somebody else's training, as it is by default."""
+        if not isinstance(recipe, Recipe):
+            return cls()
         training = recipe.training
         return cls(tokens=training.dev_tokens, context=training.context, unit=training.unit)
 
@@ -45,10 +47,13 @@ class DevLoss(Instrument):
 
     def read(self, subject: Subject) -> pl.DataFrame:
         """One row.  Raises OntogenyError if the text is shorter than one row."""
-        recipe = subject.context.trained
-        asked = Training(dev_tokens=self.tokens, context=self.context)
-        objective = getattr(recipe.model, "loss", batch_loss)
-        rows = rows_of(subject.text("dev"), self.unit, self.context)
+        recipe = subject.context.recipe
+        if subject.kind == "masked" and not isinstance(recipe, Recipe):
+            raise DoesNotApply("what somebody else's masked model minimised is not known")
+        context = min(self.context, subject.limit)
+        asked = Training(dev_tokens=self.tokens, context=context)
+        objective = getattr(recipe.model, "loss", batch_loss) if isinstance(recipe, Recipe) else batch_loss
+        rows = rows_of(subject.text("dev"), self.unit, context)
         return pl.DataFrame({"dev": [dev_loss(subject.model, rows, asked, subject.device, objective)]})
 
     def panels(self) -> tuple[Panel, ...]:

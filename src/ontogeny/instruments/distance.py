@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import Column, Instrument, schema
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages.axes import Width, filled, last_step, need, span_rows
@@ -31,6 +30,7 @@ from ontogeny.tokens.token_store import TokenStore
 Logps = NDArray[np.float32]
 
 HISTORY = 4  # tokens before the one that is predicted: what a 5-gram looks at
+ROW = 128  # tokens of a block where it is not known what the model was trained with
 NOTHING = -1  # in a history: there is no token here
 CHUNK = 2**24  # probabilities in memory at a time, 64 MB as float32
 TITLE = "distance of the predictions"
@@ -62,7 +62,7 @@ class Distance(Instrument):
 
     def read(self, subject: Subject) -> pl.DataFrame:
         """Raises OntogenyError where the network's tokens are not the counted ones."""
-        compared = subject.context.once(self, lambda: self._models(subject.context))
+        compared = subject.context.once(self, lambda: self._models(subject))
         found = divergences(subject.model, compared, subject.device)
         rows = [(order, kl, kl_reverse, len(compared.contexts)) for order, kl, kl_reverse in found]
         return pl.DataFrame(rows, schema=schema(self), orient="row")
@@ -87,9 +87,10 @@ class Distance(Instrument):
             ),
         )
 
-    def _models(self, context: ReadingContext) -> Distributions:
-        chosen = held_out(context.text("dev"), context.trained.training.context, self.blocks, 0, self.contexts)
-        model = context.ngrams("token", self.order).model
+    def _models(self, subject: Subject) -> Distributions:
+        row = subject.context.limit or min(subject.limit, ROW)
+        chosen = held_out(subject.text("dev"), row, self.blocks, 0, self.contexts)
+        model = subject.context.ngrams("token", self.order).model
         return Distributions({n: model.of_order(n) for n in range(1, self.order + 1)}, chosen)
 
 

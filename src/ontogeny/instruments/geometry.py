@@ -175,7 +175,7 @@ def _hsic(k: Floats, m: Floats) -> float:
 
 def frequencies(subject: Subject) -> NDArray[np.float64]:
     """How often each token is in the training text, or in the sampled one where that is not known; one is added."""
-    if subject.context.trains:
+    if subject.context.knows_text:
         return np.asarray(np.exp(subject.unigram()), dtype=np.float64)
     return np.asarray(np.bincount(subject.sample().ravel()) + 1.0, dtype=np.float64)
 

@@ -112,7 +112,7 @@ class Instrument(Kind):
 
         Raises OntogenyError for what it needs and this run does not have.
         """
-        asked = (*self.needs, *(use for use in self.uses if context.trains))
+        asked = (*self.needs, *(use for use in self.uses if context.knows_text))
         needed = [context.key_of(need, self.name) for need in asked]
         return store.content_key(self.name, self.version, self.model_dump(mode="json"), self.contents(), needed)
 

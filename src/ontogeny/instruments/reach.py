@@ -69,7 +69,7 @@ class ContextReach(Instrument):
 
     def _bigrams(self, subject: Subject, suite: str, plan: Plan) -> Floats | None:
         """b of each pair (pairs,); None where the text is not known."""
-        if not subject.context.trains:
+        if not subject.context.knows_text:
             return None
         found: Floats = subject.context.once((self, "b", suite, id(plan)), lambda: bigram_margins(subject, suite, plan))
         return found

@@ -85,8 +85,14 @@ class Subject:
         return context_of(self.model, self.context.limit)
 
     def text(self, split: str = "dev") -> TokenStore:
-        """The run's own text as tokens: train or dev.  Raises OntogenyError for a run around somebody else's checkpoints."""
-        return self.context.text(split)
+        """The run's own text as tokens: train or dev.  Raises OntogenyError where it is not known, or cut into other tokens."""
+        found = self.context.text(split)
+        if len(self.tokenizer) != found.facts["vocabulary"]:
+            raise OntogenyError(
+                f"{self.checkpoint.folder} has a tokenizer of {len(self.tokenizer):,} tokens, the text was cut by another, of "
+                f"{found.facts['vocabulary']:,}: checkpoints of one training have one tokenizer"
+            )
+        return found
 
     def pairs(self, suite: str) -> list[Pair]:
         """A suite's pairs, as they are scored."""
@@ -282,7 +288,7 @@ class Subject:
         return self.context.once(key, lambda: self._repeated(rows, n))  # type: ignore[no-any-return]
 
     def _repeated(self, rows: int, n: int) -> NDArray[np.int64]:
-        ids = np.asarray(self.text("train").ids if self.context.trains else self._suites_stream(), dtype=np.int64)
+        ids = np.asarray(self.text("train").ids if self.context.knows_text else self._suites_stream(), dtype=np.int64)
         counts = np.bincount(ids).astype(np.float64)
         if self.first is not None:
             counts[self.first] = 0
@@ -291,7 +297,7 @@ class Subject:
         return np.hstack([front, once, once]).astype(np.int64)
 
     def _sample(self, tokens: int, width: int) -> NDArray[np.int64]:
-        stream = np.asarray(self.text("dev").ids if self.context.trains else self._suites_stream(), dtype=np.int64)
+        stream = np.asarray(self.text("dev").ids if self.context.knows_text else self._suites_stream(), dtype=np.int64)
         own = width - (self.first is not None)
         if (there := len(stream) // own) < 1:
             raise OntogenyError(f"the text that states are read on has {len(stream)} tokens, and a row takes {own}")

@@ -20,7 +20,7 @@ from ontogeny import registry, store
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.subject import Subject
-from ontogeny.recipe import Observation, Recipe
+from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder, step_of
 from ontogeny.training.schedule import nearest
@@ -223,6 +223,6 @@ def _in_full(instrument: Instrument, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def own_instruments(recipe: Observation) -> list[Instrument]:
-    """What is read off every checkpoint whether a recipe names it or not: the dev loss of our own training."""
+    """What is read off every checkpoint whether a recipe names it or not: the dev loss where the text is known."""
     listed = {one.name for one in recipe.instruments}
-    return [DevLoss.of(recipe)] if isinstance(recipe, Recipe) and DevLoss.NAME not in listed else []
+    return [DevLoss.of(recipe)] if recipe.corpus is not None and DevLoss.NAME not in listed else []

@@ -13,7 +13,7 @@ from ontogeny.ngrams import arpa
 from ontogeny.ngrams.index import ORDER, Index, build, is_whole
 from ontogeny.ngrams.kneser_ney import KneserNey
 from ontogeny.ngrams.words import word_stream
-from ontogeny.recipe import Recipe
+from ontogeny.recipe import Observation
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.store import RunFolder
@@ -49,9 +49,9 @@ class Counted:
 
 
 class TextCounts:
-    """Makes and opens the counts of one run's training text."""
+    """Makes and opens the counts of one run's training text, or of the text of somebody else's checkpoints."""
 
-    def __init__(self, folder: RunFolder, recipe: Recipe, text: TokenisedText, display: Display):
+    def __init__(self, folder: RunFolder, recipe: Observation, text: TokenisedText, display: Display):
         self.folder = folder
         self.recipe = recipe
         self.text = text

@@ -50,8 +50,8 @@ class InfiniGram:
         require_package()
         self.folder = folder
         self.vocabulary, self.bos = _described(folder, vocabulary, bos)
-        numbers = _shards(folder)
-        self.shards = [_Shard.open(folder, number) for number in numbers]
+        numbers = shards_of(folder)
+        self.shards = [Shard.open(folder, number) for number in numbers]
         for shard in self.shards:
             _check_vocabulary(shard, self.vocabulary, folder)
         self._engine = open_engine(folder, numbers, self.shards[0].dtype)
@@ -120,7 +120,9 @@ END = -1  # what follows the last token of a shard
 
 
 @dataclass(frozen=True, slots=True)
-class _Shard:
+class Shard:
+    """One shard of an index, its files mapped."""
+
     ids: NDArray[Any]  # [tokens]
     table: NDArray[np.uint8]  # [tokens, bytes of a pointer], little-endian
     offsets: NDArray[np.uint64]  # [documents], in bytes
@@ -129,14 +131,16 @@ class _Shard:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Of a token."""
         return self.ids.dtype
 
     @property
     def separator(self) -> int:
+        """What stands before each document."""
         return int(np.iinfo(self.dtype).max)
 
     @classmethod
-    def open(cls, folder: Path, number: str) -> _Shard:
+    def open(cls, folder: Path, number: str) -> Shard:
         """Maps a shard's files.  The width of a token follows from their sizes; raises OntogenyError if none fits."""
         size, table = ((folder / f"{name}.{number}").stat().st_size for name in ("tokenized", "table"))
         pointer = int(np.ceil(np.log2(max(2, size)) / 8))
@@ -211,8 +215,8 @@ def require_package() -> None:
         raise OntogenyError("infini-gram is not installed: pip install 'ontogeny[infinigram]' (Linux and macOS)")
 
 
-def _shards(folder: Path) -> list[str]:
-    """Numbers of the shards, in order.  Raises OntogenyError with the names of files that are missing."""
+def shards_of(folder: Path) -> list[str]:
+    """Numbers of an index's shards, in order.  Raises OntogenyError with the names of files that are missing."""
     if not folder.is_dir():
         raise store.missing(folder, "an infini-gram index")
     numbers = sorted((path.suffix[1:] for path in folder.glob("tokenized.*") if path.suffix[1:].isdigit()), key=int)
@@ -238,7 +242,7 @@ def _described(folder: Path, vocabulary: int | None, bos: int | None) -> tuple[i
     return said["vocabulary"], said["bos"]
 
 
-def _check_vocabulary(shard: _Shard, vocabulary: int, folder: Path) -> None:
+def _check_vocabulary(shard: Shard, vocabulary: int, folder: Path) -> None:
     if vocabulary > shard.separator:
         raise OntogenyError(
             f"{folder} holds tokens of {shard.dtype.itemsize} bytes, at most {shard.separator:,} different ones; "

@@ -55,11 +55,7 @@ class Readings:
         folder = RunFolder.existing(path)
         recipe = recipe_of(folder)
 
-        def text() -> TokenisedText:
-            assert isinstance(recipe, Recipe)
-            return prepare(folder, recipe)
-
-        return cls(folder, recipe, display, text, device)
+        return cls(folder, recipe, display, lambda: prepare(folder, recipe), device)
 
     @cached_property
     def asked(self) -> list[SuitePairs]:

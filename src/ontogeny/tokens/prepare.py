@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ontogeny import store
-from ontogeny.recipe import Recipe
+from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Corpus, Document, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
@@ -21,12 +21,16 @@ from ontogeny.tokens.trained import Trained
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+UNKNOWN = (  # of somebody else's text: without dev, both
+    "corpus: the order in which they read it is not known, so nothing is said of what had been read at a checkpoint",
+    "corpus: its held-out part was in their training too; a text that was not: --dev FOLDER",
+)
 Bar = Callable[[str], AbstractContextManager[token_store.Progress]]  # what shows how far a stage with this title is
 
 
 @dataclass(frozen=True, slots=True)
 class TokenisedText:
-    """What a run trains on, as tokens."""
+    """What a run trains on, or somebody else's checkpoints were trained on, as tokens."""
 
     tokenizer: PreTrainedTokenizerBase
     train: TokenStore
@@ -44,14 +48,18 @@ def silent(title: str) -> AbstractContextManager[token_store.Progress]:
     return nullcontext(lambda documents: None)
 
 
-def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> TokenisedText:
+def prepare(folder: RunFolder, recipe: Observation, bar: Bar = silent) -> TokenisedText:
     """Tokenizer and token stores of a recipe, made or opened.  Raises OntogenyError if corpus or tokenizer cannot be had."""
     train, dev = splits(recipe)
     corpus, held_out = cast(Corpus, recipe.corpus), cast(Corpus, recipe.dev)
     fingerprints = [corpus.fingerprint(), held_out.fingerprint() if held_out else recipe.held_out]
-    inside = recipe.tokenizer.contents() if isinstance(recipe.tokenizer, Pretrained | Trained) else []
-    key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos, *inside)
-    tokenizer = _tokenizer(folder, recipe, key, train, bar)
+    if isinstance(recipe, Recipe):
+        inside = recipe.tokenizer.contents() if isinstance(recipe.tokenizer, Pretrained | Trained) else []
+        key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos, *inside)
+        tokenizer = _tokenizer(folder, recipe, key, train, bar)
+    else:  # theirs, which was kept when their checkpoints were opened
+        key = store.content_key(*fingerprints, store.read_json(folder.tokenizer / "key.json")["key"], recipe.bos)
+        tokenizer = open_tokenizer(folder.tokenizer)
 
     def write(name: str, documents: Callable[[], Iterable[Document]]) -> TokenStore:
         def make() -> TokenStore:
@@ -61,6 +69,7 @@ def prepare(folder: RunFolder, recipe: Recipe, bar: Bar = silent) -> TokenisedTe
         return token_store.open_or_write(folder.tokens, name, key, make)
 
     told = tuple(dict.fromkeys(line for part in (corpus, held_out) for line in told_by(part)))
+    told += () if isinstance(recipe, Recipe) else UNKNOWN[: 1 if held_out else 2]
     text = TokenisedText(tokenizer, write("train", train), write("dev", dev), told)
     facts = {name: {k: v for k, v in s.facts.items() if k != "sources"} for name, s in [("train", text.train), ("dev", text.dev)]}
     folder.note(tokens=facts, corpus=list(told))
@@ -73,8 +82,16 @@ def told_by(corpus: Corpus | None) -> list[str]:
     return told()
 
 
-def splits(recipe: Recipe) -> tuple[Callable[[], Iterator[Document]], Callable[[], Iterator[Document]]]:
-    """The training and the held-out documents: two corpora, or one that is parted by a hash of each document's number."""
+def splits(recipe: Observation) -> tuple[Callable[[], Iterator[Document]], Callable[[], Iterator[Document]]]:
+    """The training and the held-out documents: two corpora, or one that is parted by a hash of each document's number.
+
+    Somebody else's model was trained on the whole of one.  Raises OntogenyError where its text is not known.
+    """
+    if recipe.corpus is None:
+        raise OntogenyError(
+            f"{recipe.name} is a run around somebody else's checkpoints: the text they were trained on is not known; "
+            "where you have it: ontogeny open CHECKPOINTS --corpus FOLDER"
+        )
     corpus = cast(Corpus, recipe.corpus)
     if recipe.dev is not None:
         return corpus.documents, cast(Corpus, recipe.dev).documents
@@ -84,7 +101,7 @@ def splits(recipe: Recipe) -> tuple[Callable[[], Iterator[Document]], Callable[[
             if (zlib.crc32(i.to_bytes(8, "little")) < recipe.held_out * 2**32) == held_out:
                 yield document
 
-    return (lambda: side(False)), (lambda: side(True))
+    return (lambda: side(False)) if isinstance(recipe, Recipe) else corpus.documents, (lambda: side(True))
 
 
 def _tokenizer(
