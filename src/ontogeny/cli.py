@@ -404,6 +404,26 @@ def compare(
     print(f"page: {page}")
 
 
+@app.command()
+def export(
+    run: RunPath,
+    to: Annotated[str, typer.Option(help="csv, json, r, babylm or hub.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write [export-RUN; of babylm: results].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of babylm and hub: whose checkpoints; left out: the first.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of babylm: the model's name; of hub: the repository, OWNER/NAME.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Of babylm: its evaluation_data; left out: where the suites lie.")] = None,
+    track: Annotated[str | None, typer.Option(help="Of babylm: strict-small or strict; left out: by the words seen.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Of hub: a repository that only you see.")] = False,
+) -> None:
+    """Write a run for others: tidy tables with a codebook, a submission to BabyLM, or revisions of a repository on the hub."""
+    from ontogeny.commands.exporting import export as write
+    from ontogeny.display import Display
+    from ontogeny.laboratory import Run
+
+    display = Display()
+    print(write(Run(run, display), to, out, display, seed=seed, name=name, data=data, track=track, private=private))
+
+
 @suites.command("make")
 def make_suite(
     like: Annotated[str, typer.Argument(help="What to make: blimp-like.")],

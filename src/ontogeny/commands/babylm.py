@@ -1,0 +1,317 @@
+"""A run as a submission to BabyLM 2026: prediction files in its pipeline's folders, order and keys, and what they collate to.
+
+    OUT/MODEL/REVISION/zero_shot/BACKEND/TASK/DATASET/predictions.json
+        {uid: {"predictions": [{"id": "uid_0", "pred": the sentence that the model prefers}]}}, in the order of the data's files
+    OUT/MODEL/all_full_preds_and_fast_scores_BACKEND.json
+
+REVISION is `main`, the last checkpoint, or `chck_1M` ... by words seen.  What the run has no data for is null there, and is named.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from ontogeny import files, store
+from ontogeny.laboratory import Run
+from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.scoring.surprisals import surprisals
+
+TRACKS = {"strict-small": 100, "strict": 1000}  # millions of words of the last revision
+NEAR = 0.05  # a checkpoint is that of a revision if it has seen as many words within this share
+Predictions = dict[str, dict[str, list[dict[str, Any]]]]  # uid: {"predictions": [...]}
+
+
+class Task(NamedTuple):
+    """One entry of the collated file."""
+
+    key: str
+    place: str  # of its predictions below BACKEND
+    data: str  # of its data below evaluation_data
+
+
+PAIRS = (
+    Task("blimp", "blimp/blimp_filtered", "full_eval/blimp_filtered"),
+    Task("blimp_supplement", "blimp/supplement_filtered", "full_eval/supplement_filtered"),
+)
+FAST = (
+    Task("blimp", "blimp/blimp_fast", "fast_eval/blimp_fast"),
+    Task("blimp_supplement", "blimp/supplement_fast", "fast_eval/supplement_fast"),
+)
+READING = Task("reading", "reading", "full_eval/reading/reading_data.csv")
+AOA = Task("aoa_surprisals", "AoA_word", "full_eval/cdi_childes/cdi_childes.json")
+NOT_MADE = {  # keys that stay empty, and why
+    "ewok": "EWoK is gated and no suite of this run",
+    "entity_tracking_filtered": "entity tracking is no suite of this run",
+    "comps": "COMPS is no suite of this run",
+    "global_piqa_parallel": "GlobalPIQA is no suite of this run",
+    "global_piqa_nonparallel": "GlobalPIQA is no suite of this run",
+    "aoa": "its score is computed by the pipeline, from the surprisals and cdi_human.csv",
+    "glue": "GLUE needs fine-tuning, which is the pipeline's",
+}
+ORDER = (
+    *("blimp", "blimp_supplement", "ewok", "entity_tracking_filtered", "comps", "global_piqa_parallel", "global_piqa_nonparallel"),
+    *("reading", "aoa_surprisals", "aoa", "glue", "fast_eval_results"),
+)
+FAST_KEYS = (
+    *("blimp", "blimp_supplement", "ewok", "entity_tracking_filtered"),
+    "global_piqa_parallel",
+    "global_piqa_nonparallel",
+    "reading",
+)
+
+
+def revisions(track: str) -> dict[str, int]:
+    """The checkpoints that a track asks for, and the millions of words of each: 19 or 28.
+
+    >>> list(revisions("strict-small"))[8:11], len(revisions("strict"))
+    (['chck_9M', 'chck_10M', 'chck_20M'], 28)
+    """
+    millions = [*range(1, 10), *range(10, 101, 10), *range(200, 1001, 100)]
+    return {f"chck_{m}M": m for m in millions if m <= TRACKS[track]}
+
+
+class Submission:
+    """One seed of a run, as BabyLM's pipeline would have read it."""
+
+    def __init__(
+        self, run: Run, seed: int | None = None, name: str | None = None, track: str | None = None, data: Path | None = None
+    ):
+        """`data`: the pipeline's evaluation_data; left out, where the run's suites of BabyLM lie.
+
+        Raises OntogenyError for a seed without checkpoints, and where no data can be found.
+        """
+        self.run, self.folder = run, run.folder
+        self.seed = self.folder.seeds()[0] if seed is None else seed
+        self.checkpoints = self.folder.checkpoints(self.seed)
+        if not self.checkpoints:
+            raise OntogenyError(f"{self.folder.path} has no checkpoints of seed {self.seed}; it has seeds {self.folder.seeds()}")
+        self.name = name or self.folder.name
+        self.track = track or self._track()
+        self.data = data or self._data()
+        self.left_out: dict[str, str] = dict(NOT_MADE)
+
+    @cached_property
+    def backend(self) -> str:
+        """causal or mlm, as the pipeline calls them."""
+        from ontogeny.foreign import class_named
+        from ontogeny.scoring.masked import named_masked
+
+        return "mlm" if named_masked(class_named(self.checkpoints[-1].folder)) else "causal"
+
+    def _track(self) -> str:
+        words = self.checkpoints[-1].words
+        return "strict-small" if words is None or words <= 1.05e8 else "strict"
+
+    def _data(self) -> Path:
+        for suite in self.run.recipe.suites:
+            if suite.kind.startswith("babylm-"):
+                return Path(suite.path).expanduser()  # type: ignore[attr-defined]
+        raise OntogenyError(
+            f"{self.folder.path} has no suite of BabyLM's; the pipeline's data are named with --data evaluation_data "
+            "(huggingface.co/datasets/BabyLM-community/BabyLM-2026-Strict-Evals)"
+        )
+
+    def _find(self, inside: str) -> Path | None:
+        """A file or folder of the pipeline's data; None where it is not there."""
+        tried = [self.data / inside, self.data / "evaluation_data" / inside, self.data / inside.partition("/")[2]]
+        return next((path for path in tried if path.exists()), None)
+
+    def at(self, millions: int) -> Checkpoint | None:
+        """The checkpoint that has seen so many words; None where none has."""
+        known = [c for c in self.checkpoints if c.words and abs(c.words / (millions * 1e6) - 1) <= NEAR]
+        return min(known, key=lambda c: abs((c.words or 0) - millions * 1e6), default=None)
+
+    # --- pairs ----------------------------------------------------------------------------------------------------
+
+    def pairs(self, task: Task, checkpoint: Checkpoint) -> Predictions:
+        """What the model prefers at one checkpoint of every pair of a task's data, in its order.  A tie is the good sentence's.
+
+        Raises OntogenyError for data that is not there, and for pairs that the run has no scores of.
+        """
+        folder = self._find(task.data)
+        if folder is None:
+            raise OntogenyError(f"no {task.data} in {self.data}")
+        margins, tie = self._margins(checkpoint.step), self.run.recipe.verdicts.tie
+        found: Predictions = {}
+        for file in sorted(folder.glob("*.jsonl")):
+            for line, row in files.objects(file):
+                uid, good, bad = row.get("UID", file.stem), row["sentence_good"], row["sentence_bad"]
+                margin = 0.0 if good == bad else margins.get((uid, good, bad))
+                if margin is None:
+                    raise OntogenyError(
+                        f"{file}:{line}: this pair has no score at step {checkpoint.step}: all pairs are needed "
+                        "(no pairs_per_paradigm, scoring.until: all)"
+                    )
+                rows = found.setdefault(uid, {"predictions": []})["predictions"]
+                rows.append({"id": f"{uid}_{len(rows)}", "pred": good if margin >= -tie else bad})
+        return found
+
+    def _margins(self, step: int) -> Mapping[tuple[str, str, str], float]:
+        """Paradigm and sentences to the log-probability of the good one minus the bad one's, of all suites."""
+        found: dict[tuple[str, str, str], float] = {}
+        for suite in self.folder.suites():
+            path = self.folder.scores(self.seed, suite, step)
+            if path.exists() and {"good", "bad"} <= set((pairs := store.read_table(self.folder.pairs(suite))).columns):
+                joined = store.read_table(path).join(pairs, on=["paradigm", "pair"])
+                rows = joined.select("paradigm", "good", "bad", joined["logp_good"] - joined["logp_bad"]).iter_rows()
+                found |= {(paradigm, good, bad): margin for paradigm, good, bad, margin in rows}
+        return found
+
+    # --- surprisals -----------------------------------------------------------------------------------------------
+
+    def reading(self, checkpoint: Checkpoint) -> Predictions:
+        """Surprisal (nats) of each word of the reading data after what stands before it, and of the word before that.
+
+        Raises OntogenyError where the data is not there.
+        """
+        file = self._find(READING.data)
+        if file is None:
+            raise OntogenyError(f"no {READING.data} in {self.data}")
+        (_, names), *fields = files.separated(file, ",")
+        rows = [dict(zip(names, row, strict=True)) for _, row in fields]
+        now = self._surprisals(checkpoint, [(row["item"] or "None", row["word"]) for row in rows])
+        before = iter(self._surprisals(checkpoint, [(row["prev_item"], row["prev_word"]) for row in rows if row["prev_item"]]))
+        predicted = [
+            {"id": number, "pred": value, "prev_pred": next(before) if row["prev_item"] else None}
+            for number, (row, value) in enumerate(zip(rows, now, strict=True))
+        ]
+        return {"reading": {"predictions": predicted}}
+
+    def aoa(self) -> dict[str, Any]:
+        """Surprisal (nats, summed over tokens) of the words of children's vocabularies in their contexts, at every revision.
+
+        Raises OntogenyError where the data is not there, or no checkpoint is a revision of the track.
+        """
+        file = self._find(AOA.data)
+        if file is None:
+            raise OntogenyError(f"no {AOA.data} in {self.data}")
+        asked = [
+            (number, said["context"], word)
+            for word, contexts in store.read_json(file).items()
+            if len(word) > 1
+            for number, said in enumerate(contexts)
+        ]
+        results = []
+        for name, checkpoint in self._revisions():
+            values = self._surprisals(checkpoint, [(context.strip(), word.strip()) for _, context, word in asked])
+            results += [
+                {
+                    "step": name,
+                    "word_count": revisions(self.track)[name] * 1_000_000,
+                    "target_word": word,
+                    "context_id": number,
+                    "context": context,
+                    "surprisal": value,
+                }
+                for (number, context, word), value in zip(asked, values, strict=True)
+            ]
+        if not results:
+            raise OntogenyError("no checkpoint has seen as many words as a revision has, chck_1M ...")
+        about = {"model_name": self.name, "use_bos_only": False, "total_steps": len(revisions(self.track))}
+        return {"metadata": about | {"completed_steps": len({row["step"] for row in results})}, "results": results}
+
+    def _surprisals(self, checkpoint: Checkpoint, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """Of each word after its context, summed over the word's tokens."""
+        kept = self.run.recipe.scoring
+        texts, contexts = [word for _, word in asked], [context or None for context, _ in asked]
+        tokenizer = None if kept.tokenizer is None else self._tokenizer
+        with self.run.display.bar(f"surprisals at step {checkpoint.step}", len(asked), "words") as progress:
+            found = surprisals(
+                checkpoint.folder,
+                texts,
+                contexts=contexts,
+                tokenizer=tokenizer,
+                bos=self.run.recipe.bos,
+                leading_space=True,
+                metric=kept.masked,
+                device=kept.device,
+                progress=progress,
+            )
+        summed: list[float] = found.group_by("sentence").agg(pl.col("surprisal").sum()).sort("sentence")["surprisal"].to_list()
+        return summed
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from ontogeny.tokens.pretrained import open_tokenizer
+
+        return open_tokenizer(self.folder.tokenizer)
+
+    def _revisions(self) -> Iterator[tuple[str, Checkpoint]]:
+        for name, millions in revisions(self.track).items():
+            if (checkpoint := self.at(millions)) is not None:
+                yield name, checkpoint
+
+    # --- all of it ------------------------------------------------------------------------------------------------
+
+    def write(self, out: Path) -> Path:
+        """Writes every prediction file that can be made, and the collated one, whose path it returns.
+
+        What could not be made stands in `left_out` with the reason.  Raises OntogenyError for a folder of somebody else's.
+        """
+        top = out / self.name
+        collated = f"all_full_preds_and_fast_scores_{self.backend}.json"
+        store.claim(top, collated, "Name another folder with --out")
+        last, whole = self.checkpoints[-1], dict.fromkeys(ORDER)
+        for task in PAIRS:
+            whole[task.key] = self._made(top, "main", task, "predictions.json", lambda task=task: self.pairs(task, last))
+        whole["reading"] = self._made(top, "main", READING, "predictions.json", lambda: self.reading(last))
+        whole["aoa_surprisals"] = self._made(top, "main", AOA, "surprisal.json", self.aoa)
+        whole["glue"] = {}
+        whole["fast_eval_results"] = self._fast(top)
+        _write_json(top / collated, whole)
+        return top / collated
+
+    def _fast(self, top: Path) -> dict[str, list[Any]]:
+        """Of each fast task a share of right answers by paradigm, a revision each; null where it could not be made."""
+        found: dict[str, list[Any]] = {key: [None] * len(revisions(self.track)) for key in FAST_KEYS}
+        reached = dict(self._revisions())
+        if lacking := [name for name in revisions(self.track) if name not in reached]:
+            self.left_out["revisions"] = f"no checkpoint has seen the words of {', '.join(lacking)}"
+        there = [task for task in FAST if self._find(task.data)]
+        self.left_out |= {task.place: f"no {task.data} in {self.data}" for task in FAST if task not in there}
+        for number, name in enumerate(revisions(self.track)):
+            for task in there if name in reached else ():
+                checkpoint = reached[name]
+                made = self._made(top, name, task, "predictions.json", lambda t=task, c=checkpoint: self.pairs(t, c))
+                found[task.key][number] = None if made is None else self._shares(task, made)
+        return found
+
+    def _shares(self, task: Task, made: Predictions) -> dict[str, float]:
+        folder, right = self._find(task.data), {}
+        for file in sorted(folder.glob("*.jsonl")) if folder else ():
+            rows = [row for _, row in files.objects(file)]
+            uid = rows[0].get("UID", file.stem)
+            answers = zip(made[uid]["predictions"], rows, strict=True)
+            right[uid] = sum(answer["pred"].strip() == row["sentence_good"].strip() for answer, row in answers) / len(rows)
+        return right
+
+    def _made(self, top: Path, revision: str, task: Task, file: str, make: Any) -> Any:
+        """What `make` gives, also written as a file of the pipeline's; None where it cannot be had, and why is kept."""
+        try:
+            found = make()
+        except OntogenyError as error:
+            self.left_out[task.key if revision == "main" else f"{task.place.rpartition('/')[2]} ({revision})"] = str(error)
+            return None
+        _write_json(top / revision / "zero_shot" / self.backend / task.place / file, found)
+        return found
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with store.atomic(path) as temporary:
+        temporary.write_text(json.dumps(_finite(value), ensure_ascii=False), encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

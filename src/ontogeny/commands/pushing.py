@@ -1,0 +1,134 @@
+"""A run's checkpoints as revisions of a repository on the hub, with a model card that holds its verdicts and its map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from ontogeny import store
+from ontogeny.display import Display
+from ontogeny.laboratory import Run
+from ontogeny.records import Checkpoint, OntogenyError
+
+OURS = ("DONE", "ontogeny.json")  # files of a checkpoint that are of use in its run alone
+MAP = "map.png"
+
+
+def name_of(checkpoint: Checkpoint) -> str:
+    """What a checkpoint is called as a revision: by whole millions of words as BabyLM has it, else by its step.
+
+    >>> name_of(Checkpoint(813, Path("."), words=1_000_400.0)), name_of(Checkpoint(64, Path(".")))
+    ('chck_1M', 'step-64')
+    """
+    millions = (checkpoint.words or 0) / 1e6
+    return (
+        f"chck_{round(millions)}M" if millions >= 0.5 and abs(millions / round(millions) - 1) <= 0.05 else f"step-{checkpoint.step}"
+    )
+
+
+def revisions(checkpoints: list[Checkpoint]) -> dict[str, Checkpoint]:
+    """Name to checkpoint; of two that would have one name, the later in training has its step's."""
+    found: dict[str, Checkpoint] = {}
+    for checkpoint in checkpoints:
+        name = name_of(checkpoint)
+        found[name if name not in found else f"step-{checkpoint.step}"] = checkpoint
+    return found
+
+
+def push(run: Run, repo: str, display: Display, seed: int | None = None, private: bool = False, endpoint: str | None = None) -> str:
+    """Uploads every checkpoint of a seed as a branch, the last one as main too, with the card.  Returns the repository's address.
+
+    A revision holds exactly a checkpoint's files.  Goes on where it was left: what is there already is not sent again.
+    Raises OntogenyError if huggingface_hub is not installed, if nobody is logged in, and with what the hub says.
+    """
+    chosen = run.folder.seeds()[0] if seed is None else seed
+    named = revisions(run.folder.checkpoints(chosen))
+    if not named:
+        raise OntogenyError(f"{run.folder.path} has no checkpoints of seed {chosen}; it has seeds {run.folder.seeds()}")
+    last = named[list(named)[-1]]
+    with hub_errors(repo):
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=endpoint)
+        address = str(api.create_repo(repo, private=private, exist_ok=True))
+        with display.bar(f"revisions of {repo}", len(named) + 1, "revisions") as advance:
+            for name, checkpoint in named.items():
+                api.create_branch(repo, branch=name, exist_ok=True)
+                upload(api, repo, checkpoint.folder, name, f"{run.folder.name}, seed {chosen}, step {checkpoint.step}")
+                advance(1)
+            with TemporaryDirectory() as place:
+                shown = Path(place)
+                for file in last.folder.iterdir():
+                    if file.is_file() and file.name not in OURS:
+                        (shown / file.name).symlink_to(file.resolve())
+                write_card(run, shown, list(named))
+                upload(api, repo, shown, "main", f"{run.folder.name}, seed {chosen}: the last checkpoint, step {last.step}")
+            advance(1)
+    return address
+
+
+def upload(api: Any, repo: str, folder: Path, revision: str, message: str) -> None:
+    """One commit after which a revision holds the folder's files and no other: a new branch begins as a copy of main."""
+    api.upload_folder(
+        repo_id=repo, folder_path=folder, revision=revision, delete_patterns="*", ignore_patterns=list(OURS), commit_message=message
+    )
+
+
+@contextmanager
+def hub_errors(repo: str) -> Iterator[None]:
+    """Whatever the hub and its library raise, as one error for people."""
+    try:
+        yield
+    except ImportError as error:
+        raise OntogenyError("huggingface_hub is not installed: pip install 'ontogeny[hub]'") from error
+    except Exception as error:
+        if not type(error).__module__.startswith(("huggingface_hub", "httpx")):
+            raise
+        said = " ".join(str(error).split()) or type(error).__name__
+        where = "log in with `hf auth login`, and name a repository that you may write to, as OWNER/NAME"
+        raise OntogenyError(f"{repo}: {said[:300]}; {where}") from error
+
+
+# --- the card -----------------------------------------------------------------------------------------------------
+
+
+def write_card(run: Run, folder: Path, names: list[str]) -> None:
+    """README.md with the verdicts, and the map beside it, where the run was judged."""
+    verdicts = run.verdicts() if run.folder.verdicts.exists() else None
+    if verdicts is not None:
+        run.figure("map").save(str(folder / MAP), scale_factor=2)
+    with store.atomic(folder / "README.md") as temporary:
+        temporary.write_text("\n".join(card(run, verdicts, names)) + "\n", encoding="utf-8")
+
+
+def card(run: Run, verdicts: pl.DataFrame | None, names: list[str]) -> Iterator[str]:
+    """Lines of the model card."""
+    yield from (
+        "---",
+        "library_name: transformers",
+        "tags:",
+        "- ontogeny",
+        "- babylm" if names[-1].startswith("chck_") else "- checkpoints",
+        "---",
+    )
+    yield from ("", f"# {run.folder.name}", "")
+    lineage = run.folder.lineage()
+    if training := lineage.get("training"):
+        words = lineage.get("tokens", {}).get("train", {}).get("words")
+        text = f" on {words:,} words of text" if words else ""
+        yield f"{training['parameters'] / 1e6:.1f}M parameters, trained for {training['steps']:,} steps{text}."
+    yield f"Each checkpoint is a revision, {len(names)} in all: {', '.join(f'`{name}`' for name in names)}."
+    yield from ("", "```python", f'AutoModelForCausalLM.from_pretrained("OWNER/NAME", revision="{names[-1]}")', "```", "")
+    if verdicts is None:
+        yield "It has not been judged."
+        return
+    yield from ("## How its grammar developed", "", f"![accuracy of every paradigm at every checkpoint]({MAP})", "")
+    yield from ("| verdict | paradigms |", "|---|---|")
+    for verdict, rows in verdicts.group_by("verdict", maintain_order=True).agg("paradigm").sort("verdict").iter_rows():
+        yield f"| {verdict} | {len(rows)}: {', '.join(sorted(rows))} |"
+    yield from ("", "Each row is a paradigm of minimal pairs; a verdict says how it developed over training (ontogeny).")

@@ -1,0 +1,123 @@
+"""A run as BabyLM's submission, held against a checker that was written from the pipeline's description alone."""
+
+import json
+
+import polars as pl
+import pytest
+import tiny
+from babylm_checker import check
+
+from ontogeny import store
+from ontogeny.commands import adoption
+from ontogeny.commands.babylm import Submission, revisions
+from ontogeny.commands.exporting import export
+from ontogeny.laboratory import Run
+from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.scoring.surprisals import surprisals
+from ontogeny.store import RunFolder
+from ontogeny.suites.babylm import Supplement
+
+PAIRS = [("The dog sleeps.", "The dogs sleeps."), ("A cat runs.", "A cats runs."), ("It is the same.", "It is the same.")]
+READING = 'item,word,prev_item,prev_word\n"The dog",sleeps,The,dog\n,The,,\n"A cat, it",runs,"A cat,",it\n'
+WORDS = {"dog": [{"context": "The "}, {"context": "I see a"}], "a": [{"context": "x"}], "cat": [{"context": "the"}]}
+
+
+def write_lines(file, pairs):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps({"sentence_good": good, "sentence_bad": bad}) + "\n" for good, bad in pairs))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The pipeline's evaluation_data in little: the supplement, its fast part, reading, and children's words."""
+    place = tmp_path_factory.mktemp("data") / "evaluation_data"
+    for paradigm in Supplement.known:
+        write_lines(place / "full_eval" / "supplement_filtered" / f"{paradigm}.jsonl", PAIRS)
+        write_lines(place / "fast_eval" / "supplement_fast" / f"{paradigm}.jsonl", PAIRS[1:])
+    (place / "full_eval" / "reading").mkdir()
+    (place / "full_eval" / "reading" / "reading_data.csv").write_text(READING)
+    (place / "full_eval" / "cdi_childes").mkdir()
+    (place / "full_eval" / "cdi_childes" / "cdi_childes.json").write_text(json.dumps(WORDS))
+    return place
+
+
+@pytest.fixture(scope="module")
+def run(finished_run, data, tmp_path_factory):
+    """Checkpoints of somebody's, of 1, 3 and 100 million words, read on the supplement."""
+    root = tmp_path_factory.mktemp("runs")
+    own, table = RunFolder(finished_run), ["folder,step,words"]
+    for step, words in ((1, 1_004_000), (8, 3_000_000), (24, 100_000_000)):
+        table.append(f"{own.checkpoint(0, step)},{step},{words}")
+    (root / "table.csv").write_text("\n".join(table) + "\n")
+    run = adoption.adopt(
+        root / "table.csv", "babylm-supplement", data, "mine", ["scoring.device=cpu", "verdicts.swaps=5"], root, tiny.Heard()
+    )
+    run.score()
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(run, tmp_path_factory):
+    submission = Submission(run)
+    return submission, submission.write(tmp_path_factory.mktemp("out") / "results")
+
+
+def test_the_checker_finds_nothing_wrong(made, data):
+    wrong, accuracy = check(made[1], data)
+    assert wrong == []
+    assert made[1].name == "all_full_preds_and_fast_scores_causal.json"
+    scores = store.read_table(made[0].folder.scores(0, "babylm-supplement", 24))
+    right = scores.select((pl.col("logp_good") - pl.col("logp_bad") >= -1e-5).cast(pl.Int8).sum().over("paradigm").unique())
+    assert accuracy["blimp_supplement"] == pytest.approx((right.mean().item() + 1) / 3)  # the pair of one sentence is right
+
+
+def test_revisions_are_named_by_words_and_what_is_lacking_is_said(made):
+    submission, collated = made
+    fast = json.loads(collated.read_text())["fast_eval_results"]["blimp_supplement"]
+    assert [number for number, one in enumerate(fast) if one] == [0, 2, 18]  # 1M, 3M, 100M
+    assert (collated.parent / "chck_3M" / "zero_shot" / "causal" / "blimp" / "supplement_fast" / "predictions.json").exists()
+    assert "chck_2M, chck_4M" in submission.left_out["revisions"]
+    assert {"blimp", "ewok", "glue", "aoa", "comps"} <= set(submission.left_out)
+    assert json.loads(collated.read_text())["blimp"] is None
+
+
+def test_surprisals_are_those_of_the_words_after_their_contexts(made, run):
+    whole = json.loads(made[1].read_text())
+    rows = [row for row in whole["aoa_surprisals"]["results"] if row["step"] == "chck_100M"]
+    last = run.folder.checkpoints(0)[-1].folder
+    wanted = [
+        surprisals(last, [word], contexts=[context])["surprisal"].sum() for word, context in (("dog", "The"), ("dog", "I see a"))
+    ]
+    assert [row["surprisal"] for row in rows[:2]] == pytest.approx(wanted, rel=1e-5)
+    assert [row["word_count"] for row in rows] == [100_000_000] * 3
+    reading = whole["reading"]["reading"]["predictions"]
+    assert reading[0]["pred"] == pytest.approx(surprisals(last, ["sleeps"], contexts=["The dog"])["surprisal"].sum(), rel=1e-5)
+    assert reading[1]["prev_pred"] is None and reading[2]["id"] == 2
+
+
+def test_a_run_that_read_some_pairs_alone_has_no_predictions_and_says_so(run, tmp_path):
+    submission = Submission(run)
+    submission._margins = lambda step: {}
+    collated = json.loads(submission.write(tmp_path).read_text())
+    assert collated["blimp_supplement"] is None
+    assert "all pairs are needed" in submission.left_out["blimp_supplement"]
+
+
+def test_what_cannot_be_exported_is_an_error(finished_run, run, tmp_path):
+    with pytest.raises(OntogenyError, match=r"no suite of BabyLM's; .* --data evaluation_data"):
+        Submission(Run(finished_run))
+    with pytest.raises(OntogenyError, match="no checkpoints of seed 7; it has seeds"):
+        Submission(run, seed=7)
+    with pytest.raises(OntogenyError, match=r"--to cvs: .*did you mean 'csv'"):
+        export(run, "cvs")
+    with pytest.raises(OntogenyError, match="--data is nothing that an export to csv takes"):
+        export(run, "csv", data=tmp_path)
+    (tmp_path / "mine" / "thesis").mkdir(parents=True)
+    with pytest.raises(OntogenyError, match="was not made by ontogeny"):
+        export(run, "babylm", tmp_path)
+
+
+def test_the_longer_track_has_28_revisions(run):
+    assert [len(revisions(track)) for track in ("strict-small", "strict")] == [19, 28]
+    assert Submission(run)._track() == "strict-small"
+    assert Checkpoint(1, run.folder.path).words is None
