@@ -37,7 +37,7 @@ FLOORS = (
     ("foreign",),
     ("files",),
     ("recipe", "store", "display", "machine", "estimators"),
-    ("registry", "shapes"),
+    ("registry", "shapes", "codebook"),
     ("records",),
 )
 FLOOR = {room: height for height, rooms in enumerate(reversed(FLOORS)) for room in rooms}

@@ -170,7 +170,7 @@ def _with_text_of_before(recipe: Observation, root: Path) -> Observation:
 
 
 def _tokenizer_of(recipe: Observation, seeds: Mapping[int, list[Checkpoint]]) -> Pretrained | None:
-    """The tokenizer that the run keeps: one that is named, or where their text is known the last checkpoint's, for the one of all."""
+    """The tokenizer that the run keeps: one that is named, or where their text is known the last one's, for that of all."""
     if recipe.scoring.tokenizer:
         return Pretrained(name=recipe.scoring.tokenizer)
     if recipe.corpus is None:
