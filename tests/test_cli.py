@@ -222,7 +222,7 @@ def test_a_run_in_its_folder_goes_on_and_is_judged(own_run):
     assert RunFolder(own_run).scored(0, "micro-english") == tiny.TRAINED
     assert "paradigm" in call("verdicts", own_run)
     assert "--set is for a recipe" in refused("train", own_run, "--set", "training.batch=2")
-    assert "thresholds stand in its recipe" in refused("verdicts", own_run, "--set", "verdicts.hi=0.6")
+    assert "thresholds can be tried" in refused("verdicts", own_run, "--set", "training.batch=6")
     for option in (["--suite", "blimp"], ["--out", "scores.parquet"], ["--no-bos"], ["--device", "cpu"]):
         assert "are for a single folder; a run has them in its recipe" in refused("score", own_run, *option)
     assert "--out is for a table" in refused("verdicts", own_run, "--out", "verdicts.parquet")

@@ -15,15 +15,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ontogeny.commands.adoption import adopt
+    from ontogeny.commands.auditing import audit_suite as audit
+    from ontogeny.commands.beginning import new
+    from ontogeny.commands.early_warning import warn_of as warn
+    from ontogeny.commands.exporting import export
+    from ontogeny.comparison.page import compare
+    from ontogeny.judging import judge_table as judge
     from ontogeny.laboratory import Run, run
     from ontogeny.laboratory import Run as open
+    from ontogeny.readers.folders import score_folders as score
     from ontogeny.recipe import Recipe
     from ontogeny.recipe import load as load_recipe
     from ontogeny.records import OntogenyError
     from ontogeny.scoring.surprisals import surprisals
+    from ontogeny.studies import commands as studies
     from ontogeny.watch.callback import Watch
 
-__all__ = ["OntogenyError", "Recipe", "Run", "Watch", "load_recipe", "open", "run", "surprisals"]
+__all__ = [
+    "OntogenyError",
+    "Recipe",
+    "Run",
+    "Watch",
+    "adopt",
+    "audit",
+    "compare",
+    "export",
+    "judge",
+    "load_recipe",
+    "new",
+    "open",
+    "run",
+    "score",
+    "studies",
+    "surprisals",
+    "warn",
+]
 
 NOWHERE = "/nonexistent"  # as systems name the home of an account without one
 
@@ -43,6 +70,16 @@ _HOMES = {
     "load_recipe": "ontogeny.recipe:load",
     "OntogenyError": "ontogeny.records:OntogenyError",
     "surprisals": "ontogeny.scoring.surprisals:surprisals",
+    # what the command line has, under its names; a run's own stages are methods of Run
+    "adopt": "ontogeny.commands.adoption:adopt",
+    "new": "ontogeny.commands.beginning:new",
+    "score": "ontogeny.readers.folders:score_folders",
+    "judge": "ontogeny.judging:judge_table",
+    "compare": "ontogeny.comparison.page:compare",
+    "audit": "ontogeny.commands.auditing:audit_suite",
+    "warn": "ontogeny.commands.early_warning:warn_of",
+    "export": "ontogeny.commands.exporting:export",
+    "studies": "ontogeny.studies:commands",
 }
 
 
@@ -52,6 +89,6 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module, attribute = _HOMES[name].split(":")
-    value = getattr(import_module(module), attribute)
+    value = import_module(f"{module}.{attribute}") if name == "studies" else getattr(import_module(module), attribute)
     globals()[name] = value
     return value

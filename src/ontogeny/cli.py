@@ -22,10 +22,27 @@ INTERRUPTED = 130  # exit status after Ctrl-C
 app = typer.Typer(
     help="A laboratory for how language models grow up, and where they get stuck.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def _version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    if asked:
+        print(f"ontogeny {version('ontogeny')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """A laboratory for how language models grow up, and where they get stuck."""
+
 
 suites = typer.Typer(help="Suites of minimal pairs.", no_args_is_help=True)
 app.add_typer(suites, name="suites")
@@ -35,38 +52,59 @@ app.add_typer(study, name="study")
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write over a file that is there, whoever made it.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Lay a value over the recipe: training.batch=64.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs, in place of a table.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
-Jobs = Annotated[int, typer.Option(help="Seeds trained side by side, each with its share of the cores.", min=1)]
-Readers = Annotated[
-    int | None, typer.Option("--jobs", help="Processes that read checkpoints; left out: one a core or GPU, where that pays.", min=1)
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", help="Processes at a time, for trainings or for reading checkpoints; left out: what the machine allows.", min=1
+    ),
 ]
 TokenizerOf = Annotated[
     str | None,
     typer.Option("--tokenizer", metavar="FOLDER", help="Whose tokenizer to read with, where a model has none."),
 ]
-AtOnce = Annotated[int | None, typer.Option("--jobs", help="Trainings side by side; left out: one a core, or one on a GPU.", min=1)]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's file, or the folder or name of one that was run.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/quickstart.")]
 
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe: a file, or the name of one that comes with ontogeny, as quickstart.")],
     settings: Settings = [],  # noqa: B006 - typer copies it
     root: Root = Path("runs"),
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
 ) -> None:
     """Text to verdicts: tokens, training, scores at every checkpoint, verdicts, report.  Goes on where it was left.
 
     A recipe with a `grid` is one run for each combination of its values, `--jobs` of them at a time.  Under torchrun
     (`torchrun --nproc_per_node 2 -m ontogeny run RECIPE`) all its processes train one model together.
     """
+    recipe = _recipe_file(recipe)
     if _has_grid(recipe):
-        return _run_grid(recipe, settings, root, jobs)
+        return _run_grid(recipe, settings, root, jobs or 1)
     here = _begin(recipe, settings, root)
-    here.train(jobs)
+    here.train(jobs or 1)
     here.score()
     _conclude(here)
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The recipe to write, such as my.yaml.")],
+    corpus: Annotated[Path, typer.Option(help="The training text: a file, or a folder of files.")],
+    model: Annotated[
+        Path | None, typer.Option(help="A model's folder, to take its shape and tokenizer; it is trained anew.")
+    ] = None,
+    suite: Annotated[list[str], typer.Option(help="blimp, babylm-supplement ...; may be said again.")] = [],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each --suite.")] = [],  # noqa: B006
+) -> None:
+    """Write a recipe to begin with, each field with a word on it: a text, a model, and what is read."""
+    from ontogeny.commands.beginning import new as write
+    from ontogeny.readers.folders import suite_parts
+
+    written = write(file, corpus, model, suite_parts(suite, suite_path) if suite else ())
+    print(f"{written}: ontogeny run {written}")
 
 
 @app.command()
@@ -74,7 +112,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="A recipe, or the folder of a run to go on with.")],
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
 ) -> None:
     """Train only: every seed to its last checkpoint."""
     from ontogeny.display import Display
@@ -83,7 +121,7 @@ def train(
     if recipe.is_dir() and settings:
         raise OntogenyError(f"a run's settings stand in its recipe: {recipe / 'recipe.yaml'}; --set is for a recipe")
     here = Run(recipe, Display()) if recipe.is_dir() else _begin(recipe, settings, root)
-    here.train(jobs)
+    here.train(jobs or 1)
 
 
 @app.command()
@@ -98,7 +136,7 @@ def score(
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
     tokenizer: TokenizerOf = None,
-    jobs: Readers = None,
+    jobs: Jobs = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score every checkpoint of a run that has no scores yet, or folders that `from_pretrained` opens.
@@ -138,7 +176,7 @@ def read(
     ] = [],  # noqa: B006
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Of the one instrument: its settings.")] = [],  # noqa: B006
     again: Annotated[list[int], typer.Option(help="Read the checkpoint at this step once more.")] = [],  # noqa: B006
-    jobs: Readers = None,
+    jobs: Jobs = None,
 ) -> None:
     """Read every checkpoint of a run with instruments that have not read it yet, and nothing else; joins the report.
 
@@ -208,8 +246,8 @@ def open_(
         Path,
         typer.Argument(metavar="SOURCE", help="A folder or table of checkpoints, or OWNER/NAME on the hub, perhaps @PATTERN."),
     ],
-    suite: Annotated[str, typer.Option(help="blimp, babylm-supplement, table ...")] = "blimp",
-    suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
+    suite: Annotated[list[str], typer.Option(help="blimp, babylm-supplement, table ...; may be said again.")] = ["blimp"],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each --suite.")] = [],  # noqa: B006
     name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's or repository's.")] = None,
     names: Annotated[
         list[str],
@@ -233,7 +271,7 @@ def open_(
     ] = None,
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
-    jobs: Readers = None,
+    jobs: Jobs = None,
 ) -> None:
     """Make a run around checkpoints that somebody else trained, then score, judge and report it.
 
@@ -259,23 +297,31 @@ def open_(
 def verdicts(
     source: Annotated[Path, typer.Argument(help="A run's folder, or a table of accuracies (paradigm, step, seed, accuracy).")],
     settings: Settings = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="For a table: where to write the verdicts as parquet.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the verdicts as parquet; of a run with --set.")] = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Judge every paradigm: learned, entrenched, forgotten, recovered late ..."""
+    """Judge every paradigm: learned, entrenched, forgotten, recovered late ...
+
+    Of a run, `--set verdicts.early=0.2` tries a threshold and changes nothing in the run.
+    """
     from ontogeny.display import Display
     from ontogeny.judging import judge_table
     from ontogeny.laboratory import Run
+    from ontogeny.store import check_output
 
     display = Display()
-    if source.is_dir():
+    if not source.is_dir():
+        found = judge_table(source, settings, out, display, overwrite)
+    elif settings:
         if out:
-            raise OntogenyError(f"--out is for a table; a run's verdicts are in {source / 'verdicts.parquet'}")
-        if settings:
-            raise OntogenyError(f"a run's thresholds stand in its recipe: edit verdicts in {source / 'recipe.yaml'}")
-        display.verdicts(Run(source, display).judge())
+            check_output(out, overwrite, [".parquet", ".csv"])
+        found = Run(source, display).try_verdicts(settings, out)
+    elif out:
+        raise OntogenyError(f"--out is for a table, or with --set; a run's verdicts are in {source / 'verdicts.parquet'}")
     else:
-        display.verdicts(judge_table(source, settings, out, display, overwrite))
+        found = Run(source, display).judge()
+    _print_json(found) if as_json else display.verdicts(found)
 
 
 @app.command()
@@ -371,6 +417,7 @@ def warn(
     calibration: Annotated[list[Path], typer.Option("--from", help="Finished runs, or tables of accuracies, to calibrate on.")],
     step: Annotated[int | None, typer.Option(help="At this checkpoint; left out: the newest.")] = None,
     alpha: Annotated[float, typer.Option(help="Largest share of false alarms among paradigms that end well.")] = 0.1,
+    as_json: AsJson = False,
 ) -> None:
     """Early warning: which paradigms of a run in progress look as those that stay wrong did in finished runs."""
     from ontogeny.commands.early_warning import warn_of
@@ -378,7 +425,8 @@ def warn(
     from ontogeny.laboratory import Run
 
     display = Display()
-    display.warnings(warn_of(Run(run, display), calibration, step, alpha), alpha)
+    found = warn_of(Run(run, display), calibration, step, alpha)
+    _print_json(found) if as_json else display.warnings(found, alpha)
 
 
 @app.command()
@@ -422,6 +470,39 @@ def export(
 
     display = Display()
     print(write(Run(run, display), to, out, display, seed=seed, name=name, data=data, track=track, private=private))
+
+
+@suites.command("list")
+def suites_list() -> None:
+    """List the suites of minimal pairs, and how each is had."""
+    from ontogeny.commands.suite_files import about
+    from ontogeny.display import Display
+
+    Display().table(("suite", "what it is", "how it is had"), about())
+
+
+@suites.command("show")
+def suites_show(
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, micro-english, table ...")],
+    suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
+) -> None:
+    """Show what a suite has: its paradigms, with the pairs of each."""
+    from ontogeny.commands.suite_files import paradigms
+    from ontogeny.display import Display
+
+    Display().table(("phenomenon", "paradigm", ">pairs"), [(a, b, f"{n:,}") for a, b, n in paradigms(name, suite_path)])
+
+
+@suites.command("get")
+def suites_get(
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, babylm-blimp or babylm-supplement.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write [data/SUITE].")] = None,
+) -> None:
+    """Bring a suite's files from the hub, or say how they are had by hand."""
+    from ontogeny.commands.suite_files import get
+    from ontogeny.display import Display
+
+    print(f"{get(name, out, Display())}: use it with --suite {name} --suite-path, or as the suite's path in a recipe")
 
 
 @suites.command("make")
@@ -470,7 +551,7 @@ def study_check(
     settings: Settings = [],  # noqa: B006
     earlier: Annotated[list[Path], typer.Option("--from", help="Earlier runs or studies that say how much seeds vary.")] = [],  # noqa: B006
     root: Root = Path("runs"),
-    jobs: AtOnce = None,
+    jobs: Jobs = None,
 ) -> None:
     """Say what a study can decide (power, by simulation), and what it will cost in time and disk.  Trains nothing."""
     from ontogeny.display import Display
@@ -488,7 +569,7 @@ def study_check(
 
 
 @study.command("run")
-def study_run(file: StudyPath, settings: Settings = [], root: Root = Path("runs"), jobs: AtOnce = None) -> None:  # noqa: B006
+def study_run(file: StudyPath, settings: Settings = [], root: Root = Path("runs"), jobs: Jobs = None) -> None:  # noqa: B006
     """Train and read every arm with every seed that is missing, then decide the predictions.  Goes on where it was left."""
     from ontogeny.display import Display
     from ontogeny.studies.commands import open_study, run
@@ -500,36 +581,49 @@ def study_run(file: StudyPath, settings: Settings = [], root: Root = Path("runs"
 
 
 @study.command("report")
-def study_report(file: StudyPath, root: Root = Path("runs")) -> None:
+def study_report(file: StudyPath, root: Root = Path("runs"), as_json: AsJson = False) -> None:
     """Decide what can be decided of a study as it stands, and write its page."""
     from ontogeny.display import Display
     from ontogeny.studies.commands import open_study, report
 
     display = Display()
     found = report(open_study(file, (), root), root, display)
+    if as_json:
+        return _print_json({"claims": found.analysed.claims, "report": str(found.page)})
     display.claims(found.analysed.claims)
     print(f"report: {found.page}")
 
 
 @app.command("list")
-def list_(root: Root = Path("runs")) -> None:
+def list_(root: Root = Path("runs"), as_json: AsJson = False) -> None:
     """List the runs in a folder."""
-    from ontogeny.commands.overview import runs_in
+    from ontogeny.commands.overview import listed, runs_in
 
-    print(runs_in(root))
+    _print_json(listed(root)) if as_json else print(runs_in(root))
 
 
 @app.command()
-def show(run: RunPath) -> None:
+def show(run: RunPath, as_json: AsJson = False) -> None:
     """Show one run: what it is, how far it has come, its verdicts."""
-    from ontogeny.commands.overview import describe
+    from ontogeny.commands.overview import describe, described
     from ontogeny.display import Display
     from ontogeny.store import RunFolder, read_table
 
     folder = RunFolder.existing(run)
+    if as_json:
+        return _print_json(described(folder))
     print(describe(folder))
     if folder.verdicts.exists():
         Display().verdicts(read_table(folder.verdicts))
+
+
+def _print_json(value: Any) -> None:
+    """What a command found, as JSON on standard output: a table as a list of rows, what is no number as null."""
+    import json
+
+    from ontogeny.commands.overview import plain
+
+    print(json.dumps(plain(value), ensure_ascii=False, default=str))
 
 
 def _begin(recipe: Path, settings: list[str], root: Path) -> Run:
@@ -538,6 +632,12 @@ def _begin(recipe: Path, settings: list[str], root: Path) -> Run:
     from ontogeny.laboratory import Run
 
     return Run.begin(recipes.load(recipe, settings), root, Display())
+
+
+def _recipe_file(recipe: Path) -> Path:
+    from ontogeny import recipe as recipes
+
+    return recipes.recipe_file(recipe)
 
 
 def _has_grid(recipe: Path) -> bool:

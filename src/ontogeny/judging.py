@@ -11,7 +11,7 @@ import polars as pl
 
 from ontogeny import recipe as recipes
 from ontogeny import store
-from ontogeny.display import Display
+from ontogeny.display import QUIET, Display
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
@@ -38,10 +38,11 @@ from ontogeny.trajectories.judging import SCHEMA
 HELD = 4_000_000  # rows of scores in memory at once, about 80 bytes each
 
 
-def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.DataFrame:
+def judge_run(folder: RunFolder, recipe: Observation, display: Display, keep: bool = True) -> pl.DataFrame:
     """Judges every suite over all seeds that have been read as far as the furthest; writes curves, verdicts and sensitivity.
 
-    Paradigms whose items people have graded get correlations and no verdict.  Raises OntogenyError if nothing has been scored.
+    Not to `keep`: nothing in the run's folder changes, so that other thresholds can be tried.  Paradigms whose items people have
+    graded get correlations and no verdict.  Raises OntogenyError if nothing has been scored.
     """
     curves, verdicts, variants, graded = [], [], [], []
     for suite in (cast(Suite, part).name for part in recipe.suites):
@@ -62,15 +63,17 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display) -> pl.Da
         human = folder.lineage().get("suites", {}).get(suite, {}).get("human", {})
         verdicts.append(table.with_columns(human=pl.col("paradigm").replace_strict(human, default=None, return_dtype=pl.Float64)))
         curves.append(found)
-        facts = {"nulls": {suite: _null(own, time, recipe.verdicts, pairs_of)}} if recipe.verdicts.swaps else {}
-        folder.note(timeline=asdict(time) | {"steps": list(time.steps)}, **facts)
+        if keep:
+            facts = {"nulls": {suite: _null(own, time, recipe.verdicts, pairs_of)}} if recipe.verdicts.swaps else {}
+            folder.note(timeline=asdict(time) | {"steps": list(time.steps)}, **facts)
         _say_settled(own, suite, display)
     if not verdicts and not graded:
         raise OntogenyError(f"{folder.path} has no scores to judge; run: ontogeny score {folder.path}")
-    _write(folder.correlations, graded)
-    _write(folder.curves, curves)
-    _write(folder.sensitivity, variants)
-    _write(folder.verdicts, verdicts, {"made_of": made_of(folder, recipe)})
+    if keep:
+        _write(folder.correlations, graded)
+        _write(folder.curves, curves)
+        _write(folder.sensitivity, variants)
+        _write(folder.verdicts, verdicts, {"made_of": made_of(folder, recipe)})
     return _together(verdicts) if verdicts else pl.DataFrame(schema={"suite": pl.String, **SCHEMA, "human": pl.Float64})
 
 
@@ -305,7 +308,9 @@ def _whole_number(raw: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def judge_table(source: Path, settings: Sequence[str], out: Path | None, display: Display, overwrite: bool = False) -> pl.DataFrame:
+def judge_table(
+    source: Path, settings: Sequence[str] = (), out: Path | None = None, display: Display = QUIET, overwrite: bool = False
+) -> pl.DataFrame:
     """Verdicts of a plain table of accuracies (paradigm, step, seed, accuracy); `out`: a parquet file to write them to.
 
     Settings are a recipe's: verdicts.early=0.05; total_steps=N where training went on after the last row, and n=N, the pairs

@@ -207,6 +207,21 @@ class Run(OpenedRun):
             self.move_readings()
             return judge_run(self.folder, self.recipe, self.display)
 
+    def try_verdicts(self, settings: Sequence[str], out: Path | None = None) -> pl.DataFrame:
+        """The verdicts under other thresholds (verdicts.early=0.2), also as a table at `out`; nothing in the run changes."""
+        from ontogeny.judging import judge_run
+
+        raw: dict[str, Any] = {"verdicts": self.recipe.verdicts.model_dump(mode="json")}
+        for setting in settings:
+            if not setting.startswith("verdicts."):
+                raise OntogenyError(f"--set {setting}: of a run that is there thresholds can be tried, such as verdicts.early=0.2")
+            recipes.override(raw, setting)
+        thresholds = recipes.build(type(self.recipe.verdicts), raw["verdicts"], "--set")
+        found = judge_run(self.folder, self.recipe.model_copy(update={"verdicts": thresholds}), self.display, keep=False)
+        if out:
+            store.export_table(out, found)
+        return found
+
     def write_report(self) -> Path:
         """The page and its figures.  Returns the page's path."""
         from ontogeny.report import write_report

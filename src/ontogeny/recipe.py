@@ -408,7 +408,24 @@ def load(path: Path | str, settings: Sequence[str] = ()) -> Recipe:
 
     Raises OntogenyError that names the file, the line and the nearest valid word.
     """
+    path = recipe_file(path)
     return parse(text_of(path), str(path), settings)
+
+
+PACKAGED = (Path(__file__).parent / "recipes", Path(__file__).parents[2] / "recipes")  # of a wheel, and of a checkout
+
+
+def packaged() -> dict[str, Path]:
+    """The recipes that come with ontogeny, by name."""
+    return {path.stem: path for folder in PACKAGED for path in sorted(folder.glob("*.yaml"))}
+
+
+def recipe_file(path: Path | str) -> Path:
+    """The file that a recipe's path or name means: `quickstart` and `recipes/quickstart.yaml` are the one that comes with ontogeny,
+    where no such file is here."""
+    path = Path(path)
+    named = path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml")
+    return packaged().get(path.stem, path) if named and not path.exists() else path
 
 
 def text_of(path: Path | str, what: str = "recipe") -> str:
@@ -418,6 +435,7 @@ def text_of(path: Path | str, what: str = "recipe") -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.exists() else []
+        near += sorted(packaged()) if what == "recipe" and not path.suffix else []
         raise OntogenyError(f"no {what} at {path}" + (f"; {registry.nearest(str(path), near)}" if near else "")) from None
     except UnicodeDecodeError as error:
         raise OntogenyError(f"{path} is not UTF-8 at byte {error.start}") from None

@@ -775,6 +775,18 @@ class RunFolder:
             return Checkpoint(**{**row, "folder": self.checkpoint(seed, row["step"]), "revision": Revision(**revision)})
         return Checkpoint(**{**row, "folder": Path(row["folder"])})
 
+    def steps(self, seed: int) -> list[int]:
+        """The steps of finished checkpoints, in order: as `checkpoints`, but no file of a checkpoint is opened.
+
+        Raises OntogenyError for one that lacks its facts.
+        """
+        if (self.seed(seed) / "checkpoints.json").exists():
+            return [checkpoint.step for checkpoint in self.checkpoints(seed)]
+        found = [done.parent for done in (self.seed(seed) / "checkpoints").glob(f"step-*/{DONE}")]
+        if lacking := next((folder for folder in found if not (folder / "ontogeny.json").exists()), None):
+            raise OntogenyError(f"{lacking / 'ontogeny.json'} does not exist")
+        return sorted(map(step_of, found))
+
     def adopt(self, seed: int, checkpoints: list[Checkpoint]) -> None:
         """Makes this a run around checkpoints that lie elsewhere."""
         rows = [{name: value for name, value in asdict(c).items() if name != "revision" or value} for c in checkpoints]

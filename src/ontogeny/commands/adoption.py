@@ -12,10 +12,10 @@ from typing import Any, cast
 from ontogeny import recipe as recipes
 from ontogeny import sources
 from ontogeny.commands.auditing import corpus_named
-from ontogeny.display import Display
+from ontogeny.display import QUIET, Display
 from ontogeny.laboratory import Run
 from ontogeny.readers import recipe_of
-from ontogeny.readers.folders import suite_part
+from ontogeny.readers.folders import suite_parts
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.sources import revisions
@@ -45,13 +45,13 @@ NOTHING_SAID = FromHub()
 
 
 def adopt(
-    source: Path,
-    suite: str,
-    suite_path: Path | None,
-    name: str | None,
-    settings: Sequence[str],
-    root: Path,
-    display: Display,
+    source: Path | str,
+    suite: str | Sequence[str] = "blimp",
+    suite_path: Path | Sequence[Path] | None = None,
+    name: str | None = None,
+    settings: Sequence[str] = (),
+    root: Path = Path("runs"),
+    display: Display = QUIET,
     names: Sequence[str] = (),
     tokenizer: str | None = None,
     hub: FromHub = NOTHING_SAID,
@@ -69,7 +69,8 @@ def adopt(
     Where only words are known (chck_10M), the words stand in for the steps.  What was not taken is said and kept in the lineage.
     Raises OntogenyError if nothing is found there, or more than one clock, or if two checkpoints of a seed have one step.
     """
-    raw: dict[str, Any] = {"name": name or _name_of(source), "suites": [suite_part(suite, suite_path)]}
+    source, root = Path(source), Path(root)
+    raw: dict[str, Any] = {"name": name or _name_of(source), "suites": _suites(suite, suite_path)}
     if tokenizer:
         raw["scoring"] = {"tokenizer": tokenizer}
     raw |= _their_text(corpus, dev, infinigram, RunFolder(root / raw["name"]).tokenizer)
@@ -144,6 +145,11 @@ def _trusted(found: Revisions, revision: str, listing: Listing) -> str:
 def _placed(folder: RunFolder, seed: int, checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint of the hub has a place in the run's folder, where it is while it is read."""
     return replace(checkpoint, folder=folder.checkpoint(seed, checkpoint.step)) if checkpoint.revision else checkpoint
+
+
+def _suites(suite: str | Sequence[str], path: Path | Sequence[Path] | None) -> list[dict[str, Any]]:
+    names = [suite] if isinstance(suite, str) else suite
+    return suite_parts(names, [path] if isinstance(path, Path | str) else path or [])
 
 
 def _their_text(corpus: str | None, dev: str | None, infinigram: Path | None, tokenizer: Path) -> dict[str, Any]:

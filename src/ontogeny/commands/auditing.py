@@ -11,7 +11,7 @@ import polars as pl
 
 from ontogeny import ngrams, registry, store
 from ontogeny import recipe as recipes
-from ontogeny.display import Display
+from ontogeny.display import QUIET, Display
 from ontogeny.evidence.audit import audit
 from ontogeny.evidence.flaws import MODELS
 from ontogeny.evidence.guides import Guides
@@ -41,7 +41,13 @@ class Audited:
 
 
 def audit_suite(
-    suite: str, path: Path | None, corpus: str | None, run: Path | None, folder: Path, settings: Sequence[str], display: Display
+    suite: str,
+    path: Path | None = None,
+    corpus: str | None = None,
+    run: Path | None = None,
+    folder: Path = Path("audit"),
+    settings: Sequence[str] = (),
+    display: Display = QUIET,
 ) -> Audited:
     """The audit that `ontogeny audit` makes; the table goes to `folder`/audit.parquet.
 

@@ -10,7 +10,6 @@ REVISION is `main`, the last checkpoint, or `chck_1M` ... by words seen.  What t
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from ontogeny import files, store
+from ontogeny.commands.overview import plain
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.scoring.surprisals import surprisals
@@ -28,7 +28,7 @@ NEAR = 0.05  # a checkpoint is that of a revision if it has seen as many words w
 Predictions = dict[str, dict[str, list[dict[str, Any]]]]  # uid: {"predictions": [...]}
 
 
-class Task(NamedTuple):
+class SubmittedTask(NamedTuple):
     """One entry of the collated file."""
 
     key: str
@@ -37,15 +37,15 @@ class Task(NamedTuple):
 
 
 PAIRS = (
-    Task("blimp", "blimp/blimp_filtered", "full_eval/blimp_filtered"),
-    Task("blimp_supplement", "blimp/supplement_filtered", "full_eval/supplement_filtered"),
+    SubmittedTask("blimp", "blimp/blimp_filtered", "full_eval/blimp_filtered"),
+    SubmittedTask("blimp_supplement", "blimp/supplement_filtered", "full_eval/supplement_filtered"),
 )
 FAST = (
-    Task("blimp", "blimp/blimp_fast", "fast_eval/blimp_fast"),
-    Task("blimp_supplement", "blimp/supplement_fast", "fast_eval/supplement_fast"),
+    SubmittedTask("blimp", "blimp/blimp_fast", "fast_eval/blimp_fast"),
+    SubmittedTask("blimp_supplement", "blimp/supplement_fast", "fast_eval/supplement_fast"),
 )
-READING = Task("reading", "reading", "full_eval/reading/reading_data.csv")
-AOA = Task("aoa_surprisals", "AoA_word", "full_eval/cdi_childes/cdi_childes.json")
+READING = SubmittedTask("reading", "reading", "full_eval/reading/reading_data.csv")
+AOA = SubmittedTask("aoa_surprisals", "AoA_word", "full_eval/cdi_childes/cdi_childes.json")
 NOT_MADE = {  # keys that stay empty, and why
     "ewok": "EWoK is gated and no suite of this run",
     "entity_tracking_filtered": "entity tracking is no suite of this run",
@@ -130,7 +130,7 @@ class Submission:
 
     # --- pairs ----------------------------------------------------------------------------------------------------
 
-    def pairs(self, task: Task, checkpoint: Checkpoint) -> Predictions:
+    def pairs(self, task: SubmittedTask, checkpoint: Checkpoint) -> Predictions:
         """What the model prefers at one checkpoint of every pair of a task's data, in its order.  A tie is the good sentence's.
 
         Raises OntogenyError for data that is not there, and for pairs that the run has no scores of.
@@ -283,7 +283,7 @@ class Submission:
                 found[task.key][number] = None if made is None else self._shares(task, made)
         return found
 
-    def _shares(self, task: Task, made: Predictions) -> dict[str, float]:
+    def _shares(self, task: SubmittedTask, made: Predictions) -> dict[str, float]:
         folder, right = self._find(task.data), {}
         for file in sorted(folder.glob("*.jsonl")) if folder else ():
             rows = [row for _, row in files.objects(file)]
@@ -292,7 +292,7 @@ class Submission:
             right[uid] = sum(answer["pred"].strip() == row["sentence_good"].strip() for answer, row in answers) / len(rows)
         return right
 
-    def _made(self, top: Path, revision: str, task: Task, file: str, make: Any) -> Any:
+    def _made(self, top: Path, revision: str, task: SubmittedTask, file: str, make: Any) -> Any:
         """What `make` gives, also written as a file of the pipeline's; None where it cannot be had, and why is kept."""
         try:
             found = make()
@@ -305,13 +305,4 @@ class Submission:
 
 def _write_json(path: Path, value: Any) -> None:
     with store.atomic(path) as temporary:
-        temporary.write_text(json.dumps(_finite(value), ensure_ascii=False), encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        temporary.write_text(json.dumps(plain(value), ensure_ascii=False), encoding="utf-8")

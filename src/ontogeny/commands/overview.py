@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from ontogeny.display import some
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, access, human_size
+from ontogeny.store import RunFolder, access, human_size, read_table
 
 
 def runs_in(root: Path) -> str:
     """A line for each run in a folder: name, checkpoints, what has been done.  Raises OntogenyError if the folder is not there."""
+    lines = {path.name: line for path in _inside(root) if (line := _line(path)) is not None}
+    width = max(map(len, lines), default=0)
+    return "\n".join(f"{name:{width}}  {line}" for name, line in lines.items()) or f"no runs in {root}"
+
+
+def _inside(root: Path) -> list[Path]:
     if not root.is_dir():
         raise OntogenyError(
             f"no folder {root}; name another with --runs, or make a first run: ontogeny run recipes/quickstart.yaml"
         )
     with access(root, "read"):
-        inside = sorted(root.iterdir())
-    lines = {path.name: line for path in inside if (line := _line(path)) is not None}
-    width = max(map(len, lines), default=0)
-    return "\n".join(f"{name:{width}}  {line}" for name, line in lines.items()) or f"no runs in {root}"
+        return sorted(root.iterdir())
 
 
 def _line(path: Path) -> str | None:
@@ -57,25 +64,82 @@ def describe(folder: RunFolder) -> str:
     return "\n".join(lines)
 
 
+def described(folder: RunFolder) -> dict[str, Any]:
+    """The same as values, for other programs, with the verdicts as a list of rows."""
+    lineage = folder.lineage()
+    kept = {name: lineage.get(name) for name in ("kind", "created", "training", "tokens", "opened", "warnings")}
+    verdicts = read_table(folder.verdicts).to_dicts() if folder.verdicts.exists() else None
+    report = str(folder.report) if folder.report.exists() else None
+    return {"name": folder.name, "path": str(folder.path), **kept, **standing(folder), "report": report, "verdicts": verdicts}
+
+
+def listed(root: Path) -> list[dict[str, Any]]:
+    """How far each run in a folder has come, as values; of a broken run what is wrong."""
+    found = []
+    for path in _inside(root):
+        try:
+            if (path / "lineage.json").exists():
+                found.append({"name": path.name, "path": str(path), **standing(RunFolder(path))})
+        except Exception as error:  # whatever the files of one run hold
+            found.append({"name": path.name, "path": str(path), "broken": str(error)})
+    return found
+
+
+def standing(folder: RunFolder) -> dict[str, Any]:
+    """How far a run has come: of each seed its checkpoints and what has been scored of them, and its bytes.
+
+    No file of a checkpoint is opened.
+    """
+    planned, suites = folder.lineage().get("training", {}).get("checkpoints"), folder.suites()
+    seeds = [
+        {
+            "seed": seed,
+            "checkpoints": len(folder.steps(seed)),
+            "scored": {suite: len(folder.scored(seed, suite)) for suite in suites},
+        }
+        for seed in folder.seeds()
+    ]
+    return {"seeds": seeds, "planned": planned, "judged": folder.verdicts.exists(), "bytes": _size(folder.path)}
+
+
 def _progress(folder: RunFolder) -> str:
-    parts = []
-    planned = folder.lineage().get("training", {}).get("checkpoints")
-    for seed in folder.seeds():
-        checkpoints = folder.checkpoints(seed)
-        scored = {suite: len(folder.scored(seed, suite)) for suite in folder.suites()}
-        of = f" of {planned}" if planned and planned != len(checkpoints) else ""
-        read = ", ".join(f"{suite} {n}" for suite, n in scored.items()) or "nothing"
-        parts.append(f"seed {seed}: {len(checkpoints)}{of} checkpoints, scored {read}")
-    size = _size(folder.path)
-    done = "judged" if folder.verdicts.exists() else "not judged"
-    return "; ".join([*parts, done, human_size(size)]) if parts else "nothing trained yet"
+    now, parts = standing(folder), []
+    for one in now["seeds"]:
+        of = f" of {now['planned']}" if now["planned"] and now["planned"] != one["checkpoints"] else ""
+        read = ", ".join(f"{suite} {n}" for suite, n in one["scored"].items()) or "nothing"
+        parts.append(f"seed {one['seed']}: {one['checkpoints']}{of} checkpoints, scored {read}")
+    done = "judged" if now["judged"] else "not judged"
+    return "; ".join([*parts, done, human_size(now["bytes"])]) if parts else "nothing trained yet"
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below a folder; those of a run in progress that vanish meanwhile count nothing."""
+    """Bytes of all files below a folder; those of a run in progress that vanish meanwhile count nothing.
+
+    Of the checkpoints of a seed one is looked at, for all: they are as large as one another.
+    """
     total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += Path(place, name).stat().st_size
+    for place, inner, names in os.walk(folder):
+        many = 1
+        if Path(place).name == "checkpoints":
+            inner[:], many = inner[-1:], len(inner)
+        total += sum(_bytes(Path(place, name)) for name in names)
+        if many > 1:
+            total += (many - 1) * _size(Path(place, inner[0]))
     return total
+
+
+def _bytes(file: Path) -> int:
+    with suppress(OSError):
+        return file.stat().st_size
+    return 0
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no word for, as what it has: tables as lists of rows, NaN as null."""
+    if isinstance(value, pl.DataFrame):
+        return plain(value.to_dicts())
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

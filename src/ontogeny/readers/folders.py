@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,15 @@ def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
     if suite not in registry.names("suite"):
         raise OntogenyError(f"no suite is called {suite!r}; {registry.nearest(suite, registry.names('suite'))}")
     return {"kind": suite} | ({"path": str(path)} if path else {})
+
+
+def suite_parts(suites: Sequence[str], paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Several suites with a path each, in their order.  Raises OntogenyError where it is not told whose a path is."""
+    if paths and len(paths) != len(suites):
+        raise OntogenyError(
+            f"{len(suites)} suites and {len(paths)} paths: say --suite-path once for each --suite, in their order, or for none"
+        )
+    return [suite_part(suite, path) for suite, path in zip(suites, paths or repeat(None, len(suites)), strict=True)]
 
 
 def asked_of(suite: str, path: Path | None) -> SuitePairs:
@@ -105,8 +115,8 @@ def _correlations(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
 def score_folders(
     folders: Sequence[Path],
     suite: str,
-    suite_path: Path | None,
-    out: Path,
+    suite_path: Path | None = None,
+    out: Path = Path("scores"),
     bos: bool = True,
     device: str = "auto",
     display: Display = QUIET,

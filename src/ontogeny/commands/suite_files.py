@@ -1,0 +1,106 @@
+"""The suites of minimal pairs that there are, what is in one, and how its files are had."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ontogeny import files, registry, store
+from ontogeny.commands.pushing import hub_errors
+from ontogeny.display import Display
+from ontogeny.readers.folders import asked_of
+from ontogeny.records import OntogenyError
+
+DATA = Path("data")
+
+
+class SuiteHome(NamedTuple):
+    """Where a suite's files are had."""
+
+    repo: str  # data set on the hub
+    by_hand: str  # how without the hub
+
+
+HOMES = {
+    "blimp": SuiteHome("nyu-mll/blimp", "git clone https://github.com/alexwarstadt/blimp; its folder data is the suite's path"),
+    "babylm-blimp": SuiteHome(
+        "BabyLM-community/BabyLM-2026-Strict-Evals", "its folder is the suite's path; some of its files are gated"
+    ),
+    "babylm-supplement": SuiteHome(
+        "BabyLM-community/BabyLM-2026-Strict-Evals", "its folder is the suite's path; some of its files are gated"
+    ),
+    "zorro": SuiteHome("", "git clone https://github.com/phueb/Zorro; its folder sentences/babyberta is the suite's path"),
+}
+
+
+def about() -> list[tuple[str, str, str]]:
+    """Name, what it is and how it is had, of every suite."""
+    rows = []
+    for name in registry.names("suite"):
+        said = (registry.load("suite", name).__doc__ or "").strip().splitlines()[0]
+        rows.append((name, said, _had(name)))
+    return rows
+
+
+def _had(name: str) -> str:
+    home = HOMES.get(name)
+    if home is None:
+        return "yours: --suite-path FILE" if name == "table" else "comes with ontogeny"
+    return f"ontogeny suites get {name}" if home.repo else home.by_hand
+
+
+def paradigms(name: str, path: Path | None) -> list[tuple[str, str, int]]:
+    """Phenomenon, paradigm and how many pairs, of a suite's pairs that are scored."""
+    asked = asked_of(name, path)
+    counts = Counter((pair.phenomenon, pair.paradigm) for pair in asked.pairs)
+    return [(phenomenon, paradigm, n) for (phenomenon, paradigm), n in sorted(counts.items())]
+
+
+def get(name: str, out: Path | None, display: Display) -> Path:
+    """Brings a suite's files from the hub, and returns the suite's path.
+
+    Raises OntogenyError that says how it is had by hand, for a suite that is not on the hub and where the hub cannot be reached.
+    """
+    if name not in HOMES:
+        known = registry.names("suite")
+        if name not in known:
+            raise OntogenyError(f"no suite is called {name!r}; {registry.nearest(name, known)}")
+        raise OntogenyError(f"{name} has nothing to fetch: {_had(name)}")
+    home, place = HOMES[name], out or DATA / name
+    if not home.repo:
+        raise OntogenyError(f"{name} is not on the hub; by hand: {home.by_hand}")
+    if place.exists():
+        raise OntogenyError(
+            f"{place} is there already; name another folder with --out, or use it: --suite {name} --suite-path {place}"
+        )
+    try:
+        with hub_errors(home.repo), store.atomic(place) as temporary:
+            _bring(name, home.repo, temporary, display)
+    except OntogenyError as error:
+        raise OntogenyError(f"{error}; by hand: {home.by_hand}") from error
+    asked_of(name, place)
+    return place
+
+
+def _bring(name: str, repo: str, folder: Path, display: Display) -> None:
+    from huggingface_hub import snapshot_download
+
+    display.say(f"{repo} comes from the hub")
+    if name != "blimp":
+        patterns = ["*blimp_filtered*", "*supplement_filtered*", "*blimp_fast*", "*supplement_fast*"]
+        snapshot_download(repo, repo_type="dataset", local_dir=folder, allow_patterns=patterns)
+        return
+    tables = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=["*.parquet"]))
+    folder.mkdir()
+    for table in sorted(tables.rglob("*.parquet")):
+        rows = [row for _, row in files.parquet(table)]
+        (folder / f"{rows[0]['UID']}.jsonl").write_text("".join(_lines(rows)), encoding="utf-8")
+
+
+def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """BLiMP's own lines: on the hub a pair's id has another name, and is a number."""
+    for row in rows:
+        yield json.dumps(row | {"pairID": str(row.get("pairID", row.get("pair_id")))}) + "\n"
