@@ -205,8 +205,8 @@ def under(page, block):
 
 
 def test_the_additions_work_as_shown_and_are_found_by_their_entry_points(here, tmp_path, monkeypatch):
-    """One run with the README's own corpus, tokenizer, architecture and suites."""
-    page = ROOT / "README.md"
+    """One run with the page's own corpus, tokenizer, architecture and suites."""
+    page = ROOT / "docs" / "add-your-own.md"
     files = {named(text): text for language in ("python", "toml") for _, text in blocks(page, language) if named(text)}
     assert set(files) == {"pyproject.toml", "chat.py", "wordpiece.py", "bloom.py", "attractors.py", "one_name.py", "spread.py"}
     for name, text in files.items():
@@ -233,7 +233,7 @@ def test_the_additions_work_as_shown_and_are_found_by_their_entry_points(here, t
 
 
 def test_the_corpus_of_the_readme_takes_lines_that_go_on_and_leaves_times(tmp_path):
-    text = next(text for _, text in blocks(ROOT / "README.md", "python") if named(text) == "chat.py")
+    text = next(text for _, text in blocks(ROOT / "docs" / "add-your-own.md", "python") if named(text) == "chat.py")
     exec(text, found := {"__name__": "chat"})
     (tmp_path / "a.cha").write_text(
         "@Begin\n*MOT:\tput the red\n\tblock on\n\ttop . \x1510_200\x15\n%mor:\tv|put\n\tn|x\n*CHI:\tno .\n\tno !\n*FAT:\tyes .\n"
@@ -244,7 +244,7 @@ def test_the_corpus_of_the_readme_takes_lines_that_go_on_and_leaves_times(tmp_pa
 
 
 def test_a_kind_can_join_for_one_process(tmp_path, monkeypatch):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "add-your-own.md").read_text(encoding="utf-8")
     (tmp_path / "chat.py").write_text("class Chat:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "chat", raising=False)

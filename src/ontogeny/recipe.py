@@ -421,11 +421,15 @@ def packaged() -> dict[str, Path]:
 
 
 def recipe_file(path: Path | str) -> Path:
-    """The file that a recipe's path or name means: `quickstart` and `recipes/quickstart.yaml` are the one that comes with ontogeny,
-    where no such file is here."""
+    """The file that a recipe's path or name means.
+
+    `quickstart` is the file recipes/quickstart.yaml, and where there is none here, the one that comes with ontogeny.
+    """
     path = Path(path)
-    named = path.parent in (Path(), Path("recipes")) and path.suffix in ("", ".yaml")
-    return packaged().get(path.stem, path) if named and not path.exists() else path
+    if path.exists() or path.parent not in (Path(), Path("recipes")) or path.suffix not in ("", ".yaml"):
+        return path
+    here = Path("recipes") / f"{path.stem}.yaml"
+    return here if here.exists() else packaged().get(path.stem, path)
 
 
 def text_of(path: Path | str, what: str = "recipe") -> str:

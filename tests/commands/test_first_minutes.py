@@ -39,7 +39,9 @@ def text(tmp_path):
 
 def test_a_new_recipe_runs(text, tmp_path):
     file = new(tmp_path / "my first.yaml", text)
-    settings = [*("tokenizer.vocab_size=270", "training.context=16", "training.steps=4", "training.threads=1", "training.device=cpu")]
+    settings = [
+        *("tokenizer.vocab_size=270", "training.context=16", "training.steps=4", "training.threads=1", "training.device=cpu")
+    ]
     settings += ["suites.micro-english.pairs_per_paradigm=2", "verdicts.swaps=2", "scoring.device=cpu", "training.compile=off"]
     recipe = recipes.load(file, settings)
     assert recipe.name == "my-first"
