@@ -1,4 +1,4 @@
-"""What somebody meets first: a recipe to begin with, recipes by name, suites, and everything under one name in Python and the shell."""
+"""What somebody meets first: a recipe to begin with, recipes by name, suites, JSON, and every command in Python too."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_a_new_recipe_runs(text, tmp_path):
     assert recipe.name == "my-first"
     run = og.Run.begin(recipe, tmp_path / "runs")
     run.train()
-    assert [step for step in run.folder.steps(0)] == [0, 1, 2, 3, 4]
+    assert run.folder.steps(0) == [0, 1, 2, 3, 4]
 
 
 def test_a_model_gives_its_shape_and_tokenizer(text, finished_run, tmp_path):
@@ -116,7 +116,7 @@ def test_a_suite_that_cannot_be_fetched_is_had_by_hand(tmp_path, monkeypatch):
         raise hub.errors.OfflineModeIsEnabled("offline")
 
     monkeypatch.setattr(hub, "snapshot_download", offline)
-    with pytest.raises(OntogenyError, match="by hand: git clone https://github.com/alexwarstadt/blimp"):
+    with pytest.raises(OntogenyError, match=r"by hand: git clone https://github.com/alexwarstadt/blimp"):
         suite_files.get("blimp", tmp_path / "blimp", tiny.Heard())
     assert list(tmp_path.iterdir()) == []
     for name, said in (("zorro", "git clone"), ("micro-english", "nothing to fetch"), ("blmp", "did you mean 'blimp'")):
