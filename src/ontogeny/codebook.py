@@ -147,6 +147,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "correlations.n": ("items that people have graded", "items"),
     "ladder.n": ("pairs or paradigms that are correlated", ""),
     "contests.verdict": ("which of the two foretells better, if either", ""),
+    "sensitivity.verdict": ("the verdict under these thresholds; empty where they could not be judged", ""),
     "sensitivity.hi": ("sensitivity: the band's upper edge", "share"),
     "losses.loss": ("training loss of the step", "nats a token"),
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TABLES = (
     (r"curves\.parquet", "suite paradigm step accuracy", "verdicts"),
     (r"verdicts\.parquet", "suite paradigm verdict", "verdicts"),
-    (r"sensitivity\.parquet", "suite paradigm verdict", "verdicts"),
+    (r"sensitivity\.parquet", "suite paradigm", "verdicts"),  # no verdict: these thresholds could not be judged
     (r"correlations\.parquet", "paradigm step rho", "verdicts"),
     (r"suites/[^/]+\.parquet", "paradigm pair good", "score"),
     (r"suites/tokens/[^/]+\.parquet", "paradigm pair", "score"),

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import tiny
 
+from ontogeny import store
 from ontogeny.commands.exporting import export, tables
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
@@ -64,3 +65,10 @@ def test_again_into_its_own_folder_but_into_no_other(run, tmp_path):
     with pytest.raises(OntogenyError, match="was not made by ontogeny"):
         export(run, "csv", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_variants_that_could_not_be_judged_are_rows_without_a_verdict(run, tmp_path):
+    sensitivity = store.read_table(run.folder.sensitivity).with_columns(verdict=pl.lit(None, pl.String))
+    store.write_table(run.folder.sensitivity, sensitivity)
+    export(run, "csv", tmp_path / "out")
+    assert pl.read_csv(tmp_path / "out" / "sensitivity.csv")["verdict"].null_count() == len(sensitivity)
