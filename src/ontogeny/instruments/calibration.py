@@ -51,7 +51,7 @@ class MarginCalibration(Instrument):
 
     def read(self, subject: Subject) -> pl.DataFrame:
         """Raises OntogenyError if a log-probability is no finite number."""
-        unigram = subject.unigram() if subject.context.trains else None
+        unigram = subject.unigram() if subject.context.knows_text else None
         rows = []
         for suite in subject.suites_of_two():
             plan, margins = subject.plan(suite, self.pairs), subject.margins(suite, self.pairs)

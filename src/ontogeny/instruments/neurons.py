@@ -58,7 +58,7 @@ class Neurons(Instrument):
         parts = parts_of(subject.model)
         head = LastMLP.of(parts)
         states, active, targets = seen(subject, parts, head, self.tokens)
-        unigram = torch.from_numpy(subject.unigram()).float() if subject.context.trains else None
+        unigram = torch.from_numpy(subject.unigram()).float() if subject.context.knows_text else None
         found = ablated(head, states, active, targets, unigram)
         return pl.DataFrame({"neuron": np.arange(len(head.writes)) + 1, **found}, schema_overrides=schema(self))
 
