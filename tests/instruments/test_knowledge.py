@@ -180,7 +180,7 @@ def test_a_paradigm_of_too_few_contrasts_has_no_value(told):
 def test_broken_states_and_models_without_any_are_named(told):
     subject = told()
     subject.given.embed[:] = torch.nan
-    with pytest.raises(OntogenyError, match="a state is no finite number, in pair 0 of toy"):
+    with pytest.raises(OntogenyError, match="a state of layer 0 is no finite number, in pair 0 of toy"):
         Knowledge().read(subject)
     subject = told()
     whole = subject.given.forward

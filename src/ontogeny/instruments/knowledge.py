@@ -217,10 +217,12 @@ def differences(subject: Subject, plan: Plan, which: Sequence[int], places: Sequ
             states[i] = torch.stack([summed, *(layer[row, end] for layer in layers[1:] for end in ends)]).float().cpu().numpy()
     good, bad = np.split(np.stack(states, 1), 2, axis=1)
     found = good - bad
-    if len(wrong := np.flatnonzero(~np.isfinite(found).all(axis=(0, 2)))):
-        pair = plan.pairs[which[wrong[0]]]
+    if len(wrong := np.argwhere(~np.isfinite(found).all(axis=2))):
+        kind, row = wrong[0].tolist()
+        pair, layer = plan.pairs[which[row]], (kind + 1) // 2  # embeddings, then two ends of each layer
         raise OntogenyError(
-            f"a state is no finite number, in pair {pair.pair} of {pair.paradigm}; the model's weights may be broken"
+            f"a state of layer {layer} is no finite number, in pair {pair.pair} of {pair.paradigm}; the model's weights may be "
+            "broken"
         )
     return np.asarray(found)
 
