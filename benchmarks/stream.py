@@ -94,7 +94,7 @@ def _stream(
         hub.push(repo, {"README.md": b"a model"})
         os.environ["HF_ENDPOINT"] = hub.url
         say(f"{family}: {', '.join(names)}")
-        settings = [f"suites.0.pairs_per_paradigm={asked.pairs}"] if asked.pairs else []
+        settings = [f"scoring.pairs_per_paradigm={asked.pairs}"] if asked.pairs else []
         here = adopt(Path(repo), asked.suite, asked.suite_path, None, settings, work, Display())
         started = time.monotonic()
         with watched(here, found) as look:
