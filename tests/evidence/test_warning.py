@@ -188,7 +188,7 @@ def test_evaluation_counts_hits_and_false_alarms():
 @pytest.mark.real
 @pytest.mark.parametrize("training", ["earlier", "curves"])
 def test_seeds_of_real_runs_warn_each_other(training, real_data):
-    """Ten seeds of Pythia-160M: at a tenth of training all that stay wrong are known, with the false alarms as stated, to a hundredth."""
+    """Ten seeds of Pythia-160M: at a tenth of training all that stay wrong are known, with the false alarms as stated."""
     path = real_data / "reference" / "pythia160m_blimp_by_step" / "blimp_160m_acc.csv"
     pythia, _ = without_common_prefix(read_accuracy_table(path))
     small = pl.read_parquet(Path(__file__).parents[2] / "docs" / "babylm-small" / f"{training}.parquet")
