@@ -197,6 +197,7 @@ def test_seeds_of_real_runs_warn_each_other(training, real_data):
     own = {(row["run"], row["share"]): row for row in got.iter_rows(named=True) if row["calibrated_on"] == "other seeds"}
     assert own["pythia", 0.1]["hit_rate"] == 1 and own["small", 0.2]["hit_rate"] > 0.8
     assert "untrained" in own["small", 0.01]["why_not"]
-    assert all(round(row["false_alarm_rate"], 2) <= 0.1 for row in own.values() if row["fine"])  # 10 of 99 is a tenth
+    most = {"earlier": 0.1, "curves": 10 / 99}[training]  # of what ends right in the second training: one more than was promised
+    assert all(row["false_alarm_rate"] <= most for row in own.values() if row["fine"])
     others = got.filter((pl.col("calibrated_on") == "other runs") & pl.col("fine").is_not_null())
     assert others["false_alarm_rate"].max() < 0.2
