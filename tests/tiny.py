@@ -7,6 +7,7 @@ import select
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ontogeny import recipe as recipes
@@ -151,3 +152,21 @@ def refuse_writing(monkeypatch, folder: Path, error: OSError | None = None) -> N
     monkeypatch.setattr(os, "mkdir", guarded(make))
     monkeypatch.setattr(os, "rename", guarded(rename))
     monkeypatch.setattr(os, "open", guarded(opened, lambda flags, *_: flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
+
+
+NOUNS, VERBS = [f"noun{letter}" for letter in "abcdef"], [f"verb{letter}" for letter in "abcdef"]
+
+
+def treebank(folder, many=120):
+    """Sentences `the NOUN VERB .`, with a contraction in each second one."""
+    rng, blocks = np.random.default_rng(0), []
+    for number in range(many):
+        noun, verb = rng.choice(NOUNS), rng.choice(VERBS)
+        rows = [("the", "DET", 2, "det", "_"), (noun, "NOUN", 3, "nsubj", "Number=Sing"), (verb, "VERB", 0, "root", "Tense=Past")]
+        lines = [f"{i}\t{w}\t_\t{p}\t_\t{f}\t{h}\t{r}\t_\t_" for i, (w, p, h, r, f) in enumerate(rows, 1)]
+        if number % 2:
+            lines.insert(1, f"2-3\t{noun}{verb}\t_\t_\t_\t_\t_\t_\t_\t_")
+        blocks.append("\n".join(lines))
+    path = folder / "tiny.conllu"
+    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return path

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -25,6 +27,7 @@ from ontogeny.scoring.reading import OpenedCheckpoint
 from ontogeny.store import RunFolder
 from ontogeny.training import loop
 
+TREEBANK = tiny.treebank(Path(tempfile.mkdtemp()))
 NAMES = registry.names("instrument")
 # What an instrument must be told, and what makes it small; all others are read as they are.
 SETTINGS = {
@@ -32,6 +35,8 @@ SETTINGS = {
     "distance": {"order": 3, "blocks": 8, "contexts": 100},
     "loss": {"tokens": 640, "context": 64},
     "knowledge": {"folds": 2},
+    "probes": {"treebank": str(TREEBANK), "words": 200},
+    "syntax": {"treebank": str(TREEBANK)},
 }
 OTHER = {"rules": {"strings": 5}, "distance": {"order": 2}, "loss": {"tokens": 128}}  # changed; of none, its version is raised
 # How many rows one forward pass takes, where an instrument says it itself; `states` and `attentions` take those of the subject.
@@ -167,7 +172,7 @@ def test_the_page_has_every_panel_and_none_that_failed(own):
 def test_a_panel_whose_table_is_missing_says_the_command(name):
     for panel in made(name).panels():
         assert panel.needs
-        command = f"ontogeny (read RUN --with {name}|evidence RUN) makes it"
+        command = rf"ontogeny (read RUN --with {name}( --set \w+=FILE)?|evidence RUN) makes it"
         with pytest.raises(OntogenyError, match=f"no table .*, which the figure {panel.name!r} is drawn from; {command}"):
             chart(panel, {}, Clock())
 

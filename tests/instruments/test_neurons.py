@@ -32,7 +32,7 @@ class Told(Subject):
 
     def __init__(self, model, unigram=None):
         self.given, self.counted = model.eval(), unigram
-        self.context = SimpleNamespace(device=torch.device("cpu"), trains=unigram is not None)
+        self.context = SimpleNamespace(device=torch.device("cpu"), knows_text=unigram is not None)
 
     model = property(lambda self: self.given)
 

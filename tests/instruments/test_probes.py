@@ -89,23 +89,6 @@ def test_states_that_do_not_vary_have_no_code():
 
 # --- a treebank as tokens ------------------------------------------------------------------------------------------
 
-NOUNS, VERBS = [f"noun{letter}" for letter in "abcdef"], [f"verb{letter}" for letter in "abcdef"]
-
-
-def treebank(folder, many=120):
-    """Sentences `the NOUN VERB .`, with a contraction in each second one."""
-    rng, blocks = np.random.default_rng(0), []
-    for number in range(many):
-        noun, verb = rng.choice(NOUNS), rng.choice(VERBS)
-        rows = [("the", "DET", 2, "det", "_"), (noun, "NOUN", 3, "nsubj", "Number=Sing"), (verb, "VERB", 0, "root", "Tense=Past")]
-        lines = [f"{i}\t{w}\t_\t{p}\t_\t{f}\t{h}\t{r}\t_\t_" for i, (w, p, h, r, f) in enumerate(rows, 1)]
-        if number % 2:
-            lines.insert(1, f"2-3\t{noun}{verb}\t_\t_\t_\t_\t_\t_\t_\t_")
-        blocks.append("\n".join(lines))
-    path = folder / "tiny.conllu"
-    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    return path
-
 
 class Told(Subject):
     """A model and its tokenizer, without a run."""
@@ -138,8 +121,8 @@ class Told(Subject):
 
 @pytest.fixture
 def told(tmp_path):
-    tokenizer = tiny.words("the", *NOUNS, *VERBS)
-    return Told(tiny.opt(len(tokenizer), 16), tokenizer), treebank(tmp_path)
+    tokenizer = tiny.words("the", *tiny.NOUNS, *tiny.VERBS)
+    return Told(tiny.opt(len(tokenizer), 16), tokenizer), tiny.treebank(tmp_path)
 
 
 def test_words_are_found_in_the_tokens_that_hold_them(told):

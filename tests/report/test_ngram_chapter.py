@@ -38,7 +38,9 @@ def page(run: RunFolder) -> str:
 
 def chapter_of(page: str) -> str:
     """The chapter's text without its tags."""
-    found = re.search(r"What the n-grams foretold</h3>(.*?)<h3 id=[^>]+>Paradigm by paradigm", without_scripts(page), re.DOTALL)
+    found = re.search(
+        r"What the n-grams foretold</h3>(.*?)<h3 id=[^>]+>(?:Inside|Paradigm by paradigm)", without_scripts(page), re.DOTALL
+    )
     assert found is not None
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", found[1])))
 
