@@ -114,6 +114,7 @@ def test_braces_are_those_of_a_shell():
     assert expand("a{1..3}") == ["a1", "a2", "a3"]
     assert expand("{a,b}-{1..2}") == ["a-1", "a-2", "b-1", "b-2"]
     assert expand("a{b}") == ["a{b}"]
+    assert expand("a{3..1}") == ["a3", "a2", "a1"]
 
 
 def test_patterns_and_every_choose(hub):
@@ -284,4 +285,32 @@ def test_nothing_is_asked_where_nothing_answers(monkeypatch):
     with Hub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
     with pytest.raises(OntogenyError, match=r"a/b: the connection broke \(ConnectError\)"):
+        find("a/b")
+
+
+def test_patterns_of_an_address_and_of_the_option_add_up_and_are_those_of_other_seeds_too(hub):
+    for name in ("tiny", "tiny-seed1"):
+        push(hub, f"a/{name}", "step0", "step8", "step9")
+    assert steps(find("a/tiny@step8", revisions=("step0",))) == {0: [0, 8]}
+    assert steps(find("a/tiny@step[08]", seeds=("a/tiny-seed1",))) == {0: [0, 8], 1: [0, 8]}
+    assert steps(find("a/tiny@step8", seeds=("a/tiny-seed1@step9",))) == {0: [8], 1: [9]}
+
+
+def test_what_is_the_same_in_several_repositories_is_named_with_them(hub):
+    for name in ("tiny", "tiny-seed1"):
+        push(hub, f"a/{name}", "step0")
+    found = find("a/tiny", seeds=("a/tiny-seed1",))
+    assert "byte for byte the same: a/tiny@step0 = a/tiny-seed1@step0" in found.notes
+    assert [row[-1] for row in table(found.revisions)[1]] == ["", "the same as a/tiny@step0"]
+
+
+def test_a_repository_that_is_said_twice_is_looked_at_once(hub):
+    push(hub, "a/tiny", "step0", "step8")
+    assert len(find("a/tiny", seeds=("a/tiny",)).revisions.looked) == 2
+
+
+def test_an_empty_repository_is_named(hub):
+    push(hub, "a/b", "step0")
+    hub.repositories["a/b"].branches.clear()
+    with pytest.raises(OntogenyError, match="a/b is empty: it has no branch"):
         find("a/b")

@@ -89,8 +89,9 @@ def look(sources: Sequence[str], choice: RevisionChoice, listing: Listing) -> Re
     candidates: list[Candidate] = []
     refs: dict[str, str] = {}
     not_taken: list[NotTaken] = []
-    for repo, pattern in addresses:
-        own, left = _understood(repo, [pattern] if pattern else list(choice.revisions), choice.names, listing)
+    for repo, pattern in dict.fromkeys(addresses):
+        patterns = [*([pattern] if pattern else []), *choice.revisions] or [of_all for _, of_all in addresses[:1] if of_all]
+        own, left = _understood(repo, patterns, choice.names, listing)
         refs |= {str(candidate.folder): commit for candidate, commit in own}
         several = f"{repo}@" if len(addresses) > 1 else ""
         candidates += [replace(candidate, label=several + candidate.label) for candidate, _ in own]
@@ -148,8 +149,12 @@ def expand(text: str) -> list[str]:
     if not match:
         return [text]
     first, last, words = match.groups()
-    inside = words.split(",") if words else [str(n) for n in range(int(first), int(last) + 1)]
+    inside = words.split(",") if words else _counted(int(first), int(last))
     return [whole for word in inside for whole in expand(text[: match.start()] + word + text[match.end() :])]
+
+
+def _counted(first: int, last: int) -> list[str]:
+    return [str(n) for n in (range(first, last + 1) if first <= last else range(first, last - 1, -1))]
 
 
 def _split(address: str) -> tuple[str, str]:
@@ -164,6 +169,8 @@ def _understood(
 ) -> tuple[list[tuple[Candidate, str]], list[NotTaken]]:
     """Candidates of one repository with their commits, and its branches that are none, but for main, which is looked at later."""
     branches = listing.branches(repo)
+    if not branches:
+        raise OntogenyError(f"{repo} is empty: it has no branch")
     chosen = [name for name in branches if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
     if not chosen:
         raise OntogenyError(f"{repo} has no revision {' or '.join(patterns)}; {close_to(patterns[0], branches)}")
@@ -262,7 +269,7 @@ def twins(looked: Iterable[Looked]) -> dict[str, list[str]]:
     """Names of revisions that are the same in every byte that is read, by what they have in common."""
     found: dict[str, list[str]] = {}
     for one in looked:
-        found.setdefault(one.revision.content, []).append(one.revision.name)
+        found.setdefault(one.revision.content, []).append(one.candidate.label)
     return {content: names for content, names in found.items() if len(names) > 1}
 
 
@@ -275,7 +282,7 @@ def table(found: Revisions) -> tuple[list[str], list[list[str]]]:
     rows = []
     for one in sorted(found.looked, key=lambda one: (one.candidate.seed, one.candidate.told.at)):
         told, notes = one.candidate.told, list(one.notes)
-        if one.taken and (twin := first.setdefault(one.revision.content, one.revision.name)) != one.revision.name:
+        if one.taken and (twin := first.setdefault(one.revision.content, one.candidate.label)) != one.candidate.label:
             notes.append(f"the same as {twin}")
         numbers = [f"{n:,.0f}" if n is not None else "" for n in (told.step, told.tokens, told.words, told.ordinal, told.stage)]
         rows.append(
