@@ -7,7 +7,7 @@ import tiny
 
 from ontogeny import store
 from ontogeny.commands.exporting import export
-from ontogeny.commands.pushing import name_of, push
+from ontogeny.commands.pushing import name_of, push, revisions
 from ontogeny.foreign import open_tokenizer
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
@@ -46,6 +46,7 @@ def test_each_checkpoint_is_a_revision_and_main_is_the_last_with_a_card(finished
     assert main["model.safetensors"] == files_of(hub, repo, "step-24")["model.safetensors"]
     assert main["map.png"].startswith(b"\x89PNG")
     card = main["README.md"].decode()
+    assert f'from_pretrained("{repo}", revision="step-24")' in card
     assert card.startswith("---\nlibrary_name: transformers\n")
     for verdict, paradigms in run.verdicts().group_by("verdict").agg("paradigm").iter_rows():
         assert f"| {verdict} | {len(paradigms)}: {', '.join(sorted(paradigms))} |" in card
@@ -90,6 +91,21 @@ def test_where_nobody_is_logged_in_the_error_says_what_to_do(finished_run, hub, 
 )
 def test_revisions_are_called_by_their_words(tmp_path, words, name):
     assert name_of(Checkpoint(7, tmp_path, words=words)) == name
+
+
+def test_of_checkpoints_near_one_another_the_nearest_has_the_name(tmp_path):
+    near = [Checkpoint(step, tmp_path, words=words) for step, words in ((1, 960_000.0), (2, 1_000_000.0), (3, 1_020_000.0))]
+    assert {name: one.step for name, one in revisions(near).items()} == {"step-1": 1, "chck_1M": 2, "step-3": 3}
+
+
+def test_checkpoints_that_are_not_on_the_disk_are_no_revisions(finished_run, hub, tmp_path):
+    run = Run(shutil.copytree(finished_run, tmp_path / "tiny"))
+    kept = run.folder.checkpoints
+    run.folder.checkpoints = lambda seed: [*kept(seed), Checkpoint(99, tmp_path / "gone")]
+    for to, options in (("hub", {"name": "tester/gone"}), ("babylm", {"data": tmp_path})):
+        with pytest.raises(OntogenyError, match=r"of 1 checkpoints \(steps 99\) the files are not on the disk .*--keep"):
+            export(run, to, **options)
+    assert "tester/gone" not in hub.repositories
 
 
 def test_a_run_that_was_not_judged_has_a_card_without_verdicts(finished_run, hub, tmp_path):

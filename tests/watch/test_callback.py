@@ -210,6 +210,7 @@ def test_what_cannot_be_watched_is_refused_before_the_first_step(tmp_path, token
     model = model_for(tokenizer)
     for wrong, said in [
         ({"model": None, "tokenizer": tokenizer}, r"does not know the model: og.Watch\(\.\.\., model=model"),
+        ({"model": "gpt2", "tokenizer": tokenizer}, r"does not know the model \('gpt2' is none\): og.Watch"),
         ({"model": Bare(), "tokenizer": tokenizer}, "Bare has no save_pretrained and from_pretrained"),
         ({"model": model}, r"no tokenizer to read sentences with: Trainer\(\.\.\., processing_class=tokenizer\)"),
         ({"model": tiny.opt(5), "tokenizer": tokenizer}, r"tokenizer gives token \d+, and the model knows 5: they do not belong"),
@@ -227,6 +228,10 @@ def test_wrong_settings_are_refused_when_a_watch_is_made(tmp_path):
         ({"read": "besides"}, "did you mean 'beside'"),
         ({"suite": "blip"}, "no suite is called 'blip'; did you mean 'blimp'"),
         ({"at": "word"}, "og.Watch"),
+        ({"at": 5}, r"og.Watch\(at=5\): default, words, a list of steps"),
+        ({"at": None}, r"og.Watch\(at=None\)"),
+        ({"trackers": "wandbb"}, "no tracker is called 'wandbb'"),
+        ({"settings": "verdicts.hi"}, "--set verdicts.hi: expected name=value"),
         ({"trackers": ["wandbb"]}, "no tracker is called 'wandbb'; did you mean 'wandb'"),
         ({"suite": ["blimp", "zorro"], "suite_path": "there"}, "is for one suite by its name"),
     ]:

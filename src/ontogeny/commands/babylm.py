@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from ontogeny import files, store
+from ontogeny import files, registry, store
 from ontogeny.commands.overview import plain
+from ontogeny.commands.pushing import check_here
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.scoring.surprisals import surprisals
@@ -85,15 +86,20 @@ class Submission:
     ):
         """`data`: the pipeline's evaluation_data; left out, where the run's suites of BabyLM lie.
 
-        Raises OntogenyError for a seed without checkpoints, and where no data can be found.
+        Raises OntogenyError for a seed without checkpoints, or whose files are not on the disk, and where no data can be found.
         """
         self.run, self.folder = run, run.folder
         self.seed = self.folder.seeds()[0] if seed is None else seed
         self.checkpoints = self.folder.checkpoints(self.seed)
         if not self.checkpoints:
             raise OntogenyError(f"{self.folder.path} has no checkpoints of seed {self.seed}; it has seeds {self.folder.seeds()}")
+        check_here(self.checkpoints)
         self.name = name or self.folder.name
+        if Path(self.name).name != self.name:
+            raise OntogenyError(f"--name {self.name}: a model's name here is that of one folder, without / or ..")
         self.track = track or self._track()
+        if self.track not in TRACKS:
+            raise OntogenyError(f"--track {self.track}: {registry.nearest(self.track, list(TRACKS))}")
         self.data = data or self._data()
         self.left_out: dict[str, str] = dict(NOT_MADE)
 

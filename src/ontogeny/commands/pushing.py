@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from ontogeny import store
-from ontogeny.display import Display
+from ontogeny.display import Display, some
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
 
@@ -32,12 +32,27 @@ def name_of(checkpoint: Checkpoint) -> str:
 
 
 def revisions(checkpoints: list[Checkpoint]) -> dict[str, Checkpoint]:
-    """Name to checkpoint; of two that would have one name, the later in training has its step's."""
-    found: dict[str, Checkpoint] = {}
+    """Name to checkpoint; of several that would have one name, that which is nearest to its words has it, the others their steps'."""
+    alike: dict[str, list[Checkpoint]] = {}
     for checkpoint in checkpoints:
-        name = name_of(checkpoint)
-        found[name if name not in found else f"step-{checkpoint.step}"] = checkpoint
-    return found
+        alike.setdefault(name_of(checkpoint), []).append(checkpoint)
+    nearest = {min(own, key=_beside).step for own in alike.values()}
+    return {name_of(one) if one.step in nearest else f"step-{one.step}": one for one in checkpoints}
+
+
+def _beside(checkpoint: Checkpoint) -> float:
+    """How many words a checkpoint is from whole millions."""
+    words = checkpoint.words or 0
+    return abs(words - round(words / 1e6) * 1e6)
+
+
+def check_here(checkpoints: list[Checkpoint]) -> None:
+    """Raises OntogenyError for checkpoints whose files are not on the disk, as those of a stream are not once they are read."""
+    if gone := [one.step for one in checkpoints if not one.folder.is_dir()]:
+        raise OntogenyError(
+            f"of {len(gone)} checkpoints (steps {some([str(step) for step in gone])}) the files are not on the disk ({checkpoints[0].folder.parent}); "
+            "what came from the hub in a stream goes once it is read: open it with --keep under another --name"
+        )
 
 
 def push(run: Run, repo: str, display: Display, seed: int | None = None, private: bool = False, endpoint: str | None = None) -> str:
@@ -50,6 +65,7 @@ def push(run: Run, repo: str, display: Display, seed: int | None = None, private
     named = revisions(run.folder.checkpoints(chosen))
     if not named:
         raise OntogenyError(f"{run.folder.path} has no checkpoints of seed {chosen}; it has seeds {run.folder.seeds()}")
+    check_here(list(named.values()))
     last = named[list(named)[-1]]
     with hub_errors(repo):
         from huggingface_hub import HfApi
@@ -66,7 +82,7 @@ def push(run: Run, repo: str, display: Display, seed: int | None = None, private
                 for file in last.folder.iterdir():
                     if file.is_file() and file.name not in OURS:
                         (shown / file.name).symlink_to(file.resolve())
-                write_card(run, shown, list(named))
+                write_card(run, shown, repo, list(named))
                 upload(api, repo, shown, "main", f"{run.folder.name}, seed {chosen}: the last checkpoint, step {last.step}")
             advance(1)
     return address
@@ -97,16 +113,16 @@ def hub_errors(repo: str) -> Iterator[None]:
 # --- the card -----------------------------------------------------------------------------------------------------
 
 
-def write_card(run: Run, folder: Path, names: list[str]) -> None:
+def write_card(run: Run, folder: Path, repo: str, names: list[str]) -> None:
     """README.md with the verdicts, and the map beside it, where the run was judged."""
     verdicts = run.verdicts() if run.folder.verdicts.exists() else None
     if verdicts is not None:
         run.figure("map").save(str(folder / MAP), scale_factor=2)
     with store.atomic(folder / "README.md") as temporary:
-        temporary.write_text("\n".join(card(run, verdicts, names)) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join(card(run, verdicts, repo, names)) + "\n", encoding="utf-8")
 
 
-def card(run: Run, verdicts: pl.DataFrame | None, names: list[str]) -> Iterator[str]:
+def card(run: Run, verdicts: pl.DataFrame | None, repo: str, names: list[str]) -> Iterator[str]:
     """Lines of the model card."""
     yield from (
         "---",
@@ -123,7 +139,7 @@ def card(run: Run, verdicts: pl.DataFrame | None, names: list[str]) -> Iterator[
         text = f" on {words:,} words of text" if words else ""
         yield f"{training['parameters'] / 1e6:.1f}M parameters, trained for {training['steps']:,} steps{text}."
     yield f"Each checkpoint is a revision, {len(names)} in all: {', '.join(f'`{name}`' for name in names)}."
-    yield from ("", "```python", f'AutoModelForCausalLM.from_pretrained("OWNER/NAME", revision="{names[-1]}")', "```", "")
+    yield from ("", "```python", f'AutoModelForCausalLM.from_pretrained("{repo}", revision="{names[-1]}")', "```", "")
     if verdicts is None:
         yield "It has not been judged."
         return

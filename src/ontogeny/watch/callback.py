@@ -10,7 +10,7 @@ with og.Watch(..., model=model, tokenizer=tokenizer, steps=1000) as watch:      
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
@@ -194,11 +194,15 @@ def _recipe(
         raise OntogenyError('og.Watch(suite_path=...) is for one suite by its name; for others: {"kind": "blimp", "path": ...}')
     folder = None if path is None else Path(path)
     suites = [suite_part(part, folder) if isinstance(part, str) else dict(part) for part in parts]
-    raw: dict[str, Any] = {"name": name, "suites": suites, "trackers": list(trackers)}
-    for setting in settings:
+    raw: dict[str, Any] = {"name": name, "suites": suites, "trackers": _several(trackers)}
+    for setting in _several(settings):
         recipes.override(raw, setting)
     found: Observation = recipes.build(Observation, raw, "og.Watch")
     return found
+
+
+def _several(said: Sequence[str]) -> list[str]:
+    return [said] if isinstance(said, str) else list(said)
 
 
 def _schedule(at: str | Sequence[int | float] | Mapping[str, Any] | Schedule) -> Schedule:
@@ -206,6 +210,8 @@ def _schedule(at: str | Sequence[int | float] | Mapping[str, Any] | Schedule) ->
         return at
     if isinstance(at, str | Mapping):
         raw = {"kind": at} if isinstance(at, str) else dict(at)
+    elif not isinstance(at, Iterable):
+        raise OntogenyError(f"og.Watch(at={at!r}): default, words, a list of steps or of shares, or a mapping as in a recipe")
     else:
         kind = "shares" if any(isinstance(one, float) for one in at) else "steps"
         raw = {"kind": kind, kind: list(at)}

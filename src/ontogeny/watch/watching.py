@@ -283,8 +283,9 @@ def whole(model: Any) -> Any:
     """
     from accelerate.utils import extract_model_from_parallel
 
-    if model is None:
-        raise OntogenyError("og.Watch does not know the model: og.Watch(..., model=model, tokenizer=tokenizer)")
+    if not isinstance(model, torch.nn.Module):
+        got = "" if model is None else f" ({model!r} is none)"
+        raise OntogenyError(f"og.Watch does not know the model{got}: og.Watch(..., model=model, tokenizer=tokenizer)")
     sharded = [type(part).__name__ for part in model.modules() if type(part).__name__ == "FullyShardedDataParallel"]
     sharded += ["DTensor" for parameter in model.parameters() if type(parameter.data).__name__ == "DTensor"]
     sharded += ["DeepSpeed's ZeRO-3" for parameter in model.parameters() if hasattr(parameter, "ds_id")]
