@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,7 +105,7 @@ def new(
     from ontogeny.readers.folders import suite_parts
 
     written = write(file, corpus, model, suite_parts(suite, suite_path) if suite else ())
-    print(f"{written}: ontogeny run {written}")
+    print(f"{written}: ontogeny run {shlex.quote(str(written))}")
 
 
 @app.command()

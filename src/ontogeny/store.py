@@ -391,12 +391,23 @@ def read_csv(path: Path, separator: str = ",", texts: Sequence[str] = ()) -> pl.
 
 
 def export_table(path: Path, frame: pl.DataFrame) -> None:
-    """Writes a table for others, atomically: parquet or CSV, by the name's end."""
+    """Writes a table for others, atomically: parquet or CSV, by the name's end.
+
+    In CSV a list or a record is JSON in its field, as a field holds one value.
+    """
     if path.suffix.lower() == ".csv":
+        flat = frame.with_columns(_as_json(column) for column in frame if column.dtype.is_nested())
         with atomic(path) as temporary:
-            frame.write_csv(temporary)
+            flat.write_csv(temporary)
     else:
         write_table(path, frame)
+
+
+def _as_json(column: pl.Series) -> pl.Series:
+    import polars as pl
+
+    plain = (value.to_list() if isinstance(value, pl.Series) else value for value in column)
+    return pl.Series(column.name, [None if value is None else json.dumps(value) for value in plain], dtype=pl.String)
 
 
 def read_table(path: Path) -> pl.DataFrame:

@@ -112,6 +112,8 @@ def test_what_cannot_be_exported_is_an_error(finished_run, run, tmp_path):
         export(run, "cvs")
     with pytest.raises(OntogenyError, match="--data is nothing that an export to csv takes"):
         export(run, "csv", data=tmp_path)
+    with pytest.raises(OntogenyError, match="holds nothing of the pipeline's evaluation_data"):
+        Submission(run, data=tmp_path)
     with pytest.raises(OntogenyError, match="--track huge: known: strict-small, strict"):
         Submission(run, track="huge")
     with pytest.raises(OntogenyError, match=r"--name \.\./up: a model's name here is that of one folder"):

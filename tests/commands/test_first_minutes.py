@@ -62,12 +62,16 @@ def test_a_model_gives_its_shape_and_tokenizer(text, finished_run, tmp_path):
 
 def test_what_a_recipe_cannot_be_made_of_is_said(text, tmp_path):
     (tmp_path / "there.yaml").touch()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "t5").mkdir()
     (tmp_path / "t5" / "config.json").write_text('{"model_type": "t5"}')
     for arguments, said in (
         ((tmp_path / "there.yaml", text), "is there already"),
         ((tmp_path / "new.txt", text), "a recipe's file ends in .yaml"),
         ((tmp_path / "new.yaml", tmp_path / "text"), "did you mean 'text.txt'"),
+        ((tmp_path / "new.yaml", tmp_path / "empty"), "empty"),
+        ((tmp_path / "new.yaml", text, None, [{"kind": "blimp", "path": str(tmp_path / "nowhere")}]), "nowhere does not exist"),
+        ((tmp_path / "new.yaml", text, None, [{"kind": "blimp"}]), "the suite blimp is a folder or file of yours"),
         ((tmp_path / "new.yaml", text, tmp_path), "holds no config.json"),
         ((tmp_path / "new.yaml", text, tmp_path / "t5"), "is of the kind 't5'; trained here are opt"),
     ):
@@ -119,6 +123,8 @@ def test_a_suite_that_cannot_be_fetched_is_had_by_hand(tmp_path, monkeypatch):
     with pytest.raises(OntogenyError, match=r"by hand: git clone https://github.com/alexwarstadt/blimp"):
         suite_files.get("blimp", tmp_path / "blimp", tiny.Heard())
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OntogenyError, match="the suite blimp is a folder or file of yours: name it with --suite-path"):
+        suite_files.paradigms("blimp", None)
     for name, said in (("zorro", "git clone"), ("micro-english", "nothing to fetch"), ("blmp", "did you mean 'blimp'")):
         with pytest.raises(OntogenyError, match=said):
             suite_files.get(name, tmp_path / name, tiny.Heard())
@@ -150,6 +156,8 @@ def test_thresholds_are_tried_and_the_run_stays_as_it_is(own_run, tmp_path):
     tried = json.loads(call("verdicts", own_run, "--set", "verdicts.hi=0.99", "--out", tmp_path / "tried.parquet", "--json"))
     assert {row["hi"] for row in tried} == {0.99}
     assert store.read_table(tmp_path / "tried.parquet")["verdict"].to_list() == [row["verdict"] for row in tried]
+    call("verdicts", own_run, "--set", "verdicts.hi=0.99", "--out", tmp_path / "tried.csv")
+    assert pl.read_csv(tmp_path / "tried.csv")["verdict"].to_list() == [row["verdict"] for row in tried]
     assert {path: path.stat().st_mtime_ns for path in own_run.rglob("*") if path.is_file()} == before
 
 

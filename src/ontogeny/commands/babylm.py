@@ -101,6 +101,10 @@ class Submission:
         if self.track not in TRACKS:
             raise OntogenyError(f"--track {self.track}: {registry.nearest(self.track, list(TRACKS))}")
         self.data = data or self._data()
+        if not any(self._find(task.data) for task in (*PAIRS, *FAST, READING, AOA)):
+            raise OntogenyError(
+                f"{self.data} holds nothing of the pipeline's evaluation_data, such as {PAIRS[0].data}; name it with --data"
+            )
         self.left_out: dict[str, str] = dict(NOT_MADE)
 
     @cached_property

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
-from ontogeny.records import OntogenyError
+from ontogeny.readers.folders import check_path
+from ontogeny.records import Corpus, OntogenyError, Suite
 
 LIKE = {
     "opt": "opt",
@@ -36,6 +38,8 @@ def new(path: Path, corpus: Path, model: Path | None = None, suites: Sequence[di
         raise OntogenyError(f"{path}: a recipe's file ends in .yaml")
     if not corpus.exists():
         raise store.missing(corpus, "--corpus")
+    for suite in suites:
+        check_path(suite)
     shape = _shape(model) if model else {"model": MODEL, "tokenizer": SMALL, "context": 128}
     listed = "\n".join(f"  - {_flow(suite)}" for suite in suites or [{"kind": "micro-english"}])
     hint = (
@@ -45,11 +49,19 @@ def new(path: Path, corpus: Path, model: Path | None = None, suites: Sequence[di
     )
     text = (files("ontogeny.commands") / "begin.yaml").read_text(encoding="utf-8")
     name = re.sub(r"[^\w.~-]", "-", path.stem).lstrip("-.~") or "mine"
-    written = text.format(name=name, file=path, corpus=_flow(str(corpus)), suites=listed + hint, **shape)
-    recipes.parse(written, str(path))
+    written = text.format(name=name, file=shlex.quote(str(path)), corpus=_flow(str(corpus)), suites=listed + hint, **shape)
+    _check(recipes.parse(written, str(path)))
     with store.atomic(path) as temporary:
         temporary.write_text(written, encoding="utf-8")
     return path
+
+
+def _check(recipe: recipes.Recipe) -> None:
+    """Raises OntogenyError for a text that holds nothing to train on, and for suites that are not there."""
+    if next(iter(cast(Corpus, recipe.corpus).documents()), None) is None:
+        raise OntogenyError("--corpus: there is no text in it")
+    for suite in recipe.suites:
+        next(iter(cast(Suite, suite).pairs()), None)
 
 
 def _shape(folder: Path) -> dict[str, Any]:

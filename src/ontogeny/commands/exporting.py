@@ -115,20 +115,11 @@ ENDING = {"csv": ".csv", "json": ".json", "r": ".csv"}
 
 
 def _write(path: Path, frame: pl.DataFrame) -> None:
-    """A table by the name's end.  In csv, a list or a record is JSON in its field, as a field holds one value."""
+    """A table by the name's end."""
     if path.suffix == ".json":
         _write_text(path, json.dumps(frame.to_dicts(), ensure_ascii=False, indent=0) + "\n")
     else:
-        store.export_table(path, frame.with_columns(_flat(column) for column in frame if column.dtype.is_nested()))
-
-
-def _flat(column: pl.Series) -> pl.Series:
-    values = [None if value is None else json.dumps(_plain(value)) for value in column]
-    return pl.Series(column.name, values, dtype=pl.String)
-
-
-def _plain(value: Any) -> Any:
-    return value.to_list() if isinstance(value, pl.Series) else value
+        store.export_table(path, frame)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ def name_of(checkpoint: Checkpoint) -> str:
 
 
 def revisions(checkpoints: list[Checkpoint]) -> dict[str, Checkpoint]:
-    """Name to checkpoint; of several that would have one name, that which is nearest to its words has it, the others their steps'."""
+    """Name to checkpoint; of several that would have one name the nearest to its words has it, others their steps'."""
     alike: dict[str, list[Checkpoint]] = {}
     for checkpoint in checkpoints:
         alike.setdefault(name_of(checkpoint), []).append(checkpoint)
@@ -50,7 +50,8 @@ def check_here(checkpoints: list[Checkpoint]) -> None:
     """Raises OntogenyError for checkpoints whose files are not on the disk, as those of a stream are not once they are read."""
     if gone := [one.step for one in checkpoints if not one.folder.is_dir()]:
         raise OntogenyError(
-            f"of {len(gone)} checkpoints (steps {some([str(step) for step in gone])}) the files are not on the disk ({checkpoints[0].folder.parent}); "
+            f"of {len(gone)} checkpoints (steps {some([str(step) for step in gone])}) the files are not on the disk "
+            f"({checkpoints[0].folder.parent}); "
             "what came from the hub in a stream goes once it is read: open it with --keep under another --name"
         )
 
@@ -69,7 +70,9 @@ def push(run: Run, repo: str, display: Display, seed: int | None = None, private
     last = named[list(named)[-1]]
     with hub_errors(repo):
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
 
+        disable_progress_bars()  # one bar, ours
         api = HfApi(endpoint=endpoint)
         address = str(api.create_repo(repo, private=private, exist_ok=True))
         with display.bar(f"revisions of {repo}", len(named) + 1, "revisions") as advance:
@@ -96,8 +99,10 @@ def upload(api: Any, repo: str, folder: Path, revision: str, message: str) -> No
 
 
 @contextmanager
-def hub_errors(repo: str) -> Iterator[None]:
-    """Whatever the hub and its library raise, as one error for people."""
+def hub_errors(
+    repo: str, advice: str = "log in with `hf auth login`, and name a repository that you may write to, as OWNER/NAME"
+) -> Iterator[None]:
+    """Whatever the hub and its library raise, as one error for people with what to do."""
     try:
         yield
     except ImportError as error:
@@ -106,8 +111,7 @@ def hub_errors(repo: str) -> Iterator[None]:
         if not type(error).__module__.startswith(("huggingface_hub", "httpx")):
             raise
         said = " ".join(str(error).split()) or type(error).__name__
-        where = "log in with `hf auth login`, and name a repository that you may write to, as OWNER/NAME"
-        raise OntogenyError(f"{repo}: {said[:300]}; {where}") from error
+        raise OntogenyError(f"{repo}: {said[:300]}; {advice}") from error
 
 
 # --- the card -----------------------------------------------------------------------------------------------------

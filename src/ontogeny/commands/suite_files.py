@@ -76,11 +76,8 @@ def get(name: str, out: Path | None, display: Display) -> Path:
         raise OntogenyError(
             f"{place} is there already; name another folder with --out, or use it: --suite {name} --suite-path {place}"
         )
-    try:
-        with hub_errors(home.repo), store.atomic(place) as temporary:
-            _bring(name, home.repo, temporary, display)
-    except OntogenyError as error:
-        raise OntogenyError(f"{error}; by hand: {home.by_hand}") from error
+    with hub_errors(home.repo, f"by hand: {home.by_hand}"), store.atomic(place) as temporary:
+        _bring(name, home.repo, temporary, display)
     asked_of(name, place)
     return place
 

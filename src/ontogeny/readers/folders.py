@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
@@ -39,11 +39,19 @@ def suite_parts(suites: Sequence[str], paths: Sequence[Path]) -> list[dict[str, 
     return [suite_part(suite, path) for suite, path in zip(suites, paths or repeat(None, len(suites)), strict=True)]
 
 
+def check_path(part: Mapping[str, Any]) -> None:
+    """Raises OntogenyError for a suite that has to be told where its files are, and is not."""
+    field = registry.load("suite", part["kind"]).model_fields.get("path")
+    if field is not None and field.is_required() and "path" not in part:
+        raise OntogenyError(f"the suite {part['kind']} is a folder or file of yours: name it with --suite-path")
+
+
 def asked_of(suite: str, path: Path | None) -> SuitePairs:
     """A suite named on the command line, read."""
     from ontogeny.scoring.reading import ask
 
-    observation = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, path)]}, "--suite")
+    check_path(part := suite_part(suite, path))
+    observation = recipes.build(Observation, {"name": "one", "suites": [part]}, "--suite")
     return ask(observation.suites[0], None)
 
 
