@@ -134,7 +134,7 @@ def _p(row: dict[str, Any]) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 # --- what comes first ---------------------------------------------------------------------------------------------
