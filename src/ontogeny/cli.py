@@ -58,7 +58,10 @@ Root = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs."
 Jobs = Annotated[
     int | None,
     typer.Option(
-        "--jobs", help="Processes at a time, for trainings or for reading checkpoints; left out: what the machine allows.", min=1
+        "--jobs",
+        help="Processes at a time. Left out: seeds train one after the other, each with all cores; studies' trainings and the reading "
+        "of checkpoints take as many as pay.",
+        min=1,
     ),
 ]
 TokenizerOf = Annotated[
