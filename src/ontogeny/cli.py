@@ -59,8 +59,8 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         "--jobs",
-        help="Processes at a time. Left out: seeds train one after the other, each with all cores; studies' trainings and the reading "
-        "of checkpoints take as many as pay.",
+        help="Processes at a time. Left out: seeds train one after the other, each with all cores; studies' trainings and the "
+        "reading of checkpoints take as many as pay.",
         min=1,
     ),
 ]
