@@ -11,6 +11,7 @@ with og.Watch(..., model=model, tokenizer=tokenizer, steps=1000) as watch:      
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
@@ -75,6 +76,11 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers has no types
     ):
         if read not in get_args(Reading):
             raise OntogenyError(f"og.Watch(read={read!r}): {nearest(str(read), list(get_args(Reading)))}")
+        for what, number in {"seed": seed, "steps": steps, "start": start}.items():
+            if number is not None and (not isinstance(number, Integral) or number < 0):
+                raise OntogenyError(f"og.Watch({what}={number!r}): a whole number, 0 or more")
+        if words_per_step is not None and not (isinstance(words_per_step, Real) and words_per_step > 0):
+            raise OntogenyError(f"og.Watch(words_per_step={words_per_step!r}): a number of words, more than 0")
         self.recipe = _recipe(suite, suite_path, name, trackers, settings)
         self.at, self.read, self.root, self.seed = _schedule(at), read, Path(root), seed
         self.model, self.tokenizer = model, tokenizer
