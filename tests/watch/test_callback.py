@@ -245,6 +245,18 @@ def test_wrong_settings_are_refused_when_a_watch_is_made(tmp_path):
         _ = watch(tmp_path).run
 
 
+def test_what_is_no_step_or_no_measure_is_refused_where_it_is_said(tmp_path):
+    one = watch(tmp_path)
+    for step, measured, said in [
+        ("a", {}, r"watch\('a'\): a step is a whole number"),
+        (1, {"loss": "high"}, r"watch\(1, loss='high'\): one number"),
+        (1, {"loss": torch.ones(2)}, "one number"),
+        (1, {"lss": 1.0}, "did you mean 'loss'"),
+    ]:
+        with pytest.raises(OntogenyError, match=said):
+            one(step, **measured)
+
+
 def test_a_suite_that_is_not_there_is_heard_of_before_training(tmp_path, tokenizer):
     one = og.Watch(
         "blimp", "mine", root=tmp_path, suite_path=tmp_path / "no", model=model_for(tokenizer), tokenizer=tokenizer, steps=4

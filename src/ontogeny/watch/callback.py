@@ -26,6 +26,7 @@ from ontogeny.readers.folders import suite_part
 from ontogeny.recipe import Observation, Schedule
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
+from ontogeny.training.state import COLUMNS
 from ontogeny.watch import lightning
 from ontogeny.watch.watching import Watched, Watching, first, whole
 
@@ -111,7 +112,11 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers has no types
             self._watching.stop()
 
     def __call__(self, step: int, tokens: int | None = None, **measured: Any) -> None:
-        """After optimiser step `step`; 0 before the first.  `measured`: loss, learning_rate, gradient_norm; `tokens`: so far."""
+        """After optimiser step `step`; 0 before the first.  `measured`: loss, learning_rate, gradient_norm; `tokens`: so far.
+
+        Raises OntogenyError for a step or a measure that is no number, or a measure of another name.
+        """
+        _check(step, measured)
         if self._watching is not None:
             self._watching(step, tokens, **measured)
         elif first():
@@ -185,6 +190,19 @@ class Watch(TrainerCallback):  # type: ignore[misc] # transformers has no types
         """Training was broken off."""
         if self._watching is not None:
             self._watching.stop()
+
+
+MEASURES = COLUMNS[:3]
+
+
+def _check(step: Any, measured: Mapping[str, Any]) -> None:
+    if not isinstance(step, Integral):
+        raise OntogenyError(f"watch({step!r}): a step is a whole number, of optimiser steps done")
+    for name, value in measured.items():
+        if name not in MEASURES:
+            raise OntogenyError(f"watch({step}, {name}=...) is not known; {nearest(name, [*MEASURES, 'tokens'])}")
+        if not isinstance(value, Real) and getattr(value, "ndim", None) != 0:
+            raise OntogenyError(f"watch({step}, {name}={value!r}): one number")
 
 
 def _recipe(
