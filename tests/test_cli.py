@@ -258,6 +258,24 @@ def test_a_single_folder_is_scored(finished_run, tmp_path):
     assert found["folder"] == str(folder)
 
 
+def test_several_suites_are_scored_and_audited_with_a_place_each(finished_run, tmp_path):
+    folder, table = RunFolder(finished_run).checkpoint(0, 24), tmp_path / "own.csv"
+    table.write_text("paradigm,good,bad\np,the king sees him,the king see him\n", encoding="utf-8")
+    both = ("--suite", "table", "--suite-path", table, "--suite", "micro-english")
+    assert "2 suites and 1 paths: say --suite-path once for each --suite" in refused("score", folder, *both)
+    assert "suite table is named twice" in refused("score", folder, *both[:4], *both[:4])
+    assert "the suite table is a folder or file of yours" in refused("score", folder, "--suite", "table", "--suite", "blimp")
+    blimp = tiny.blimp(tmp_path / "blimp")
+    two = ("--suite", "table", "--suite-path", table, "--suite", "blimp", "--suite-path", blimp)
+    said = call("score", folder, *two, "--out", tmp_path / "scores", "--device", "cpu")
+    assert [store.read_table(tmp_path / "scores" / f"{name}.parquet").height for name in ("table", "blimp")] == [1, 134]
+    assert "1 pairs, mean of 1 paradigms" in said and "134 pairs, mean of 67 paradigms" in said
+    paths = ("--suite-path", table, "--suite-path", blimp)
+    (tmp_path / "text.txt").write_text("the king sees him\nThe dog runs.\n" * 50, encoding="utf-8")
+    said = call("audit", "table", "blimp", *paths, "--corpus", tmp_path / "text.txt", "--out", tmp_path / "audits")
+    assert all((tmp_path / "audits" / name / "index.html").exists() for name in ("table", "blimp")) and said.count("page: ") == 2
+
+
 @pytest.mark.parametrize(
     ("command", "option", "name"),
     [

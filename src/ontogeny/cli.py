@@ -131,10 +131,11 @@ def train(
 @app.command()
 def score(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="A run's folder, or some that from_pretrained opens.")],
-    suite: Annotated[str | None, typer.Option(help="For folders of no run: blimp, babylm-supplement, table ...")] = None,
-    suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
+    suite: Annotated[list[str], typer.Option(help="For folders of no run: blimp, table ...; may be said again.")] = [],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each --suite.")] = [],  # noqa: B006
     out: Annotated[
-        Path | None, typer.Option(help="The parquet file to write [scores.parquet]; for several, the folder of theirs [scores].")
+        Path | None,
+        typer.Option(help="The parquet file to write [scores.parquet]; of several folders or suites, their folder [scores]."),
     ] = None,
     again: Annotated[list[int], typer.Option(help="For a run: score the checkpoint at this step once more.")] = [],  # noqa: B006
     bos: Annotated[bool, typer.Option(help="Begin each sentence with BOS.")] = True,
@@ -150,6 +151,7 @@ def score(
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
     from ontogeny.readers import score_folders, score_one
+    from ontogeny.readers.folders import check_path, each_suite, suite_part
 
     folder, single = folders[0], len(folders) == 1
     if single and (folder / "lineage.json").exists():
@@ -161,15 +163,18 @@ def score(
         return Run(folder, Display()).score(again, jobs)
     if run := next((folder for folder in folders if (folder / "lineage.json").exists()), None):
         raise OntogenyError(f"{run} is a run; its checkpoints are scored by a command of its own: ontogeny score {run}")
-    if suite is None:
+    if not suite:
         raise OntogenyError(f"{folder} is no run's folder; to score it as a single model say --suite, for example --suite blimp")
     if again or (single and jobs):
         raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
-    if single:
-        return print(
-            score_one(folder, suite, suite_path, out or Path("scores.parquet"), bos, device, Display(), overwrite, tokenizer)
-        )
-    score_folders(folders, suite, suite_path, out or Path("scores"), bos, device, Display(), jobs, overwrite, tokenizer, print)
+    todo = each_suite(suite, suite_path, out, "scores", ".parquet" if single else "")
+    for one, path, _ in todo:
+        check_path(suite_part(one, path))  # of all before the first is scored
+    for one, path, place in todo:
+        if single:
+            print(score_one(folder, one, path, place, bos, device, Display(), overwrite, tokenizer))
+        else:
+            score_folders(folders, one, path, place, bos, device, Display(), jobs, overwrite, tokenizer, print)
 
 
 @app.command()
@@ -397,22 +402,27 @@ def why(
 
 @app.command()
 def audit(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, babylm-supplement, zorro, table ...")],
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="blimp, babylm-supplement, zorro, table ...")],
     corpus: Annotated[str | None, typer.Option(help="The training text: a folder or file of text, or a kind of corpus.")] = None,
     run: Annotated[Path | None, typer.Option(help="In place of --corpus: a run's text, in words and in its tokens.")] = None,
-    suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the table, the page and the counts [default: audit-SUITE].")] = None,
+    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each suite.")] = [],  # noqa: B006
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the table, the page and the counts [audit-SUITE]; of several suites, the folder of theirs."),
+    ] = None,
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A threshold: solved=0.95.")] = [],  # noqa: B006
 ) -> None:
     """Say which paradigms of a suite are meaningful guides to a model trained on a text, and why not."""
     from ontogeny.commands.auditing import audit_suite
     from ontogeny.display import Display
+    from ontogeny.readers.folders import each_suite
     from ontogeny.report import write_audit
 
-    folder, display = out or Path(f"audit-{suite}"), Display()
-    found = audit_suite(suite, suite_path, corpus, run, folder, settings, display)
-    display.audit(found.table)
-    print(f"table: {folder / 'audit.parquet'}\npage: {write_audit(folder / 'index.html', found.table, found.facts)}")
+    display = Display()
+    for suite, path, folder in each_suite(suites, suite_path, out, f"audit-{suites[0]}" if len(suites) == 1 else "audit"):
+        found = audit_suite(suite, path, corpus, run, folder, settings, display)
+        display.audit(found.table)
+        print(f"table: {folder / 'audit.parquet'}\npage: {write_audit(folder / 'index.html', found.table, found.facts)}")
 
 
 @app.command()

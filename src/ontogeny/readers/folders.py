@@ -39,6 +39,22 @@ def suite_parts(suites: Sequence[str], paths: Sequence[Path]) -> list[dict[str, 
     return [suite_part(suite, path) for suite, path in zip(suites, paths or repeat(None, len(suites)), strict=True)]
 
 
+def each_suite(
+    suites: Sequence[str], paths: Sequence[Path], out: Path | None, named: str, ending: str = ""
+) -> list[tuple[str, Path | None, Path]]:
+    """Each of some suites with its path and where its result goes: `out`, or `named` and `ending`; of several, a place in there.
+
+    Raises OntogenyError for suites that are not known or of one name, and where it is not told whose a path is.
+    """
+    suite_parts(suites, paths)
+    if (twice := Counter(suites).most_common(1)[0])[1] > 1:
+        raise OntogenyError(f"the suite {twice[0]} is named twice, and what is found would be written over: one command for each")
+    if len(suites) == 1:
+        return [(suites[0], next(iter(paths), None), out or Path(f"{named}{ending}"))]
+    places = [(out or Path(named)) / f"{suite}{ending}" for suite in suites]
+    return list(zip(suites, paths or repeat(None, len(suites)), places, strict=True))
+
+
 def check_path(part: Mapping[str, Any]) -> None:
     """Raises OntogenyError for a suite that has to be told where its files are, and is not."""
     field = registry.load("suite", part["kind"]).model_fields.get("path")
