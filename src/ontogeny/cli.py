@@ -152,6 +152,7 @@ def score(
     from ontogeny.laboratory import Run
     from ontogeny.readers import score_folders, score_one
     from ontogeny.readers.folders import check_path, each_suite, suite_part
+    from ontogeny.store import check_output
 
     folder, single = folders[0], len(folders) == 1
     if single and (folder / "lineage.json").exists():
@@ -168,8 +169,10 @@ def score(
     if again or (single and jobs):
         raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
     todo = each_suite(suite, suite_path, out, "scores", ".parquet" if single else "")
-    for one, path, _ in todo:
-        check_path(suite_part(one, path))  # of all before the first is scored
+    for one, path, place in todo:  # all are looked at before the first is scored
+        if single:
+            check_output(place, overwrite, [".parquet"])
+        check_path(suite_part(one, path))
     for one, path, place in todo:
         if single:
             print(score_one(folder, one, path, place, bos, device, Display(), overwrite, tokenizer))
