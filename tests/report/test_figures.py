@@ -1,6 +1,7 @@
 """Figures: what they draw, what they refuse, and the files they are saved as."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -107,6 +108,8 @@ def test_files_of_every_kind(tmp_path: Path) -> None:
     png = save(one, tmp_path / "one.png", scale=1).read_bytes()
     assert png.startswith(b"\x89PNG") and len(png) > 2000
     svg = save(one, tmp_path / "one.svg").read_text(encoding="utf-8")
+    fonts = set(re.findall('font-family="([^,"]*)', svg))
+    assert fonts == {"'DejaVu Sans'"}  # what room is measured with is what a browser draws with, and no label is cut
     assert svg.startswith("<svg") and "accuracy" in svg and "untrained" in svg
     spec = json.loads(save(one, tmp_path / "one.json").read_text(encoding="utf-8"))
     assert len(spec["datasets"]["curve"]) == len(ONE)

@@ -13,7 +13,7 @@ import polars as pl
 import vl_convert
 
 from ontogeny.display import visible
-from ontogeny.pages.theme import LIGHT, VERDICT_COLOURS, config
+from ontogeny.pages.theme import FONT, LIGHT, VERDICT_COLOURS, config
 from ontogeny.records import OntogenyError
 from ontogeny.store import atomic
 
@@ -211,6 +211,9 @@ def known(frame: pl.DataFrame, *columns: str) -> bool:
     return all(column in frame.columns and frame[column].drop_nulls().drop_nans().len() > 0 for column in columns)
 
 
+WIDE = f"'DejaVu Sans', {FONT}"  # of an SVG, whose room is measured here and whose text is drawn elsewhere: the widest that comes
+
+
 def save(chart: Any, path: Path | str, scale: float = 2.0) -> Path:
     """Writes a chart to `path`, whole or not at all, with no network: .png, .svg, .html or .json by its ending.
 
@@ -221,6 +224,7 @@ def save(chart: Any, path: Path | str, scale: float = 2.0) -> Path:
     if path.suffix == ".png":
         content = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=scale)
     elif path.suffix == ".svg":
+        spec["config"]["font"] = WIDE
         content = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE).encode()
     elif path.suffix == ".html":
         content = vl_convert.vegalite_to_html(spec, vl_version=VEGA_LITE, bundle=True).encode()

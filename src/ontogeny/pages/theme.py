@@ -94,6 +94,7 @@ def config(palette: Palette = LIGHT) -> dict[str, Any]:
         "axisLeft": {"minExtent": 34},
         "legend": {
             "labelColor": palette.quiet,
+            "labelLimit": 260,
             "titleColor": palette.quiet,
             "labelFontSize": 11,
             "titleFontSize": 11,

@@ -51,7 +51,7 @@ def _apart(frames: Frames, clock: Clock, *, width: Width = 520, row: int = 34) -
     )
     order = drawn["reading"].unique(maintain_order=True).to_list()
     base = table("apart")
-    axis = alt.Axis(title="how much higher than in learned paradigms, standard deviations of paradigms")
+    axis = alt.Axis(title="how much higher than in learned paradigms, standard deviations of paradigms", tickCount=6)
     y = alt.Y("reading:N", sort=None, scale=alt.Scale(domain=order), axis=alt.Axis(title=None, labelLimit=260, ticks=False))
     groups = [group for group in GROUPS if group in set(drawn["group"])]
     colour = alt.Color("group:N", scale=alt.Scale(domain=groups), legend=alt.Legend(title=None, orient="top"))
@@ -230,7 +230,7 @@ def _seeds(frames: Frames, clock: Clock, *, width: Width = 520, row: int = 15) -
         "paradigm:N",
         sort=None,
         scale=alt.Scale(domain=wide["paradigm"].to_list()),
-        axis=alt.Axis(title=None, labelLimit=260, ticks=False),
+        axis=alt.Axis(title=None, labelLimit=330, ticks=False),
     )
     x = alt.X("accuracy:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="late accuracy, a dot a seed"))
     dots = (
