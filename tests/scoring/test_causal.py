@@ -11,7 +11,7 @@ from transformers import OPTForCausalLM, OPTModel
 
 from ontogeny import store
 from ontogeny.records import OntogenyError
-from ontogeny.scoring import distributions, plan, readout
+from ontogeny.scoring import distributions, plan, readout, sentences
 from ontogeny.scoring import pairs as of_pairs
 from ontogeny.scoring.reading import ask, context_of, open_model, score_folder
 from ontogeny.store import RunFolder
@@ -97,6 +97,15 @@ def test_many_sentences_change_no_score(tokenizer, model):
     assert len(forest.batch(next(forest.groups(100_000, equal=False))).nodes) > 2 * distributions.ROWS
     for i in (0, 17, 50, 499):
         assert frame["logp_good"][i] == pytest.approx(sum(by_hand(model, tokenizer, pairs[i].good)), abs=1e-5)
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_sentences_grown_into_trees_in_parts_change_no_score(model, tokenizer, monkeypatch, most):
+    monkeypatch.setattr(sentences, "PART", most)
+    told: list[int] = []
+    todo = plan.make(PAIRS, tokenizer, 2, 16)
+    assert_by_hand(of_pairs.score(model, todo, CPU, progress=told.append), model, tokenizer)
+    assert sum(told) == len(todo.sentences) > most
 
 
 def test_the_order_of_pairs_and_sentences_around_one_change_no_score(model, tokenizer):

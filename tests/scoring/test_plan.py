@@ -2,12 +2,14 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import tiny
 
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.scoring import plan
+from ontogeny.scoring import pairs, plan
 from ontogeny.scoring.reading import ask
+from ontogeny.scoring.sentences import Encoded, gather
 from ontogeny.suites.table import Table
 
 
@@ -17,8 +19,7 @@ def tokenizer():
 
 
 def made(tokenizer, *texts, first=2, context=100):
-    pairs = tiny.pairs(*zip(texts[::2], texts[1::2], strict=False))
-    return plan.make(pairs, tokenizer, first, context)
+    return plan.make(tiny.pairs(*zip(texts[::2], texts[1::2], strict=False)), tokenizer, first, context)
 
 
 def test_sentences_begin_with_bos_and_one_that_comes_twice_is_there_once(tokenizer):
@@ -37,6 +38,26 @@ def test_a_sentence_longer_than_the_context_is_counted(tokenizer):
     assert [(pair.good, pair.bad) for pair in todo.too_long] == [(long, "a"), ("a", long)]
     with pytest.raises(OntogenyError, match="not one of 2 pairs fits into the model's context of 2 tokens"):
         made(tokenizer, long, "a", "a", long, context=2)
+
+
+def test_a_suite_that_is_tokenised_and_summed_in_parts_is_the_same(tokenizer, monkeypatch):
+    texts = ["a b", "a c", "a b", "d", "b b c", "b a c", "d a", "d b", "a b c d", "a b d c"]
+    whole = made(tokenizer, *texts)
+    logps = np.random.default_rng(0).normal(size=whole.sentences.lengths.sum())
+    frame = pairs.frame_of(whole, logps)
+    monkeypatch.setattr(plan, "AT_ONCE", 2)
+    monkeypatch.setattr(pairs, "PART", 2)
+    parts = made(tokenizer, *texts)
+    assert list(parts.sentences) == list(whole.sentences)
+    assert (parts.options == whole.options).all()
+    assert pairs.frame_of(parts, logps).equals(frame)
+
+
+def test_a_sentence_after_another_context_is_another_though_its_tokens_are_the_same():
+    rows = [Encoded(ids, before, "") for ids, before in [((2, 5, 6), 1), ((2, 4), 1), ((2, 5, 6), 2), ((2, 5, 6), 1)]]
+    found, place = gather(rows, str)
+    assert [row[:2] for row in found.rows] == [((2, 4), 1), ((2, 5, 6), 1), ((2, 5, 6), 2)]
+    assert place.tolist() == [1, 0, 2, 1]
 
 
 def test_unknown_tokens_are_counted(tokenizer):

@@ -10,6 +10,7 @@ which costs the vocabulary times the width, is made only at the first of all nod
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -175,20 +176,20 @@ def _needed(read: NDArray[np.bool_], edge_node: Integers) -> Integers:
 
 def _sources(inputs: Integers, shared: Integers, given: Integers) -> Integers:
     """The first node of the same beginning that each sentence's scored tokens are predicted from, sentence by sentence."""
-    sources: list[int] = []
+    sources = array("q")
     path: list[int] = []
     ends = np.cumsum(inputs - shared)
     for known, end, count, skip in zip(shared.tolist(), ends.tolist(), inputs.tolist(), given.tolist(), strict=True):
         path[known:] = range(end - count + known, end)
-        sources += path[max(skip - 1, 0) :]
-    return np.array(sources, dtype=np.int64)
+        sources.extend(path[max(skip - 1, 0) :])
+    return np.frombuffer(sources, dtype=np.int64)
 
 
 def _ends(depth: Integers) -> Integers:
     """For each node the first after it that is no deeper."""
-    ends, path = [len(depth)] * len(depth), list[int]()
+    ends, path = array("q", [len(depth)]) * len(depth), list[int]()
     for node, deep in enumerate(depth.tolist()):
         for passed in path[deep:]:
             ends[passed] = node
         path[deep:] = [node]
-    return np.array(ends, dtype=np.int64)
+    return np.frombuffer(ends, dtype=np.int64)

@@ -16,7 +16,7 @@ from ontogeny.scoring.forest import Integers, ranges
 from ontogeny.scoring.options import sides
 from ontogeny.scoring.plan import NONE, Plan
 from ontogeny.scoring.readout import Progress, Readout, in_bfloat16, token_logps
-from ontogeny.scoring.sentences import Floats
+from ontogeny.scoring.sentences import PART, Floats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -150,5 +150,9 @@ def _critical(plan: Plan, logps: Floats, side: Integers) -> Floats:
 
 def _sums(values: Floats, starts: Integers, ends: Integers) -> Floats:
     """Sums from each start up to its end; 0 where there is nothing between."""
-    at, owner = ranges(starts, np.maximum(starts, ends))
-    return np.bincount(owner, values[at], minlength=len(starts)).astype(np.float64)
+    found = np.empty(len(starts))
+    for first in range(0, len(starts), PART):
+        some = slice(first, first + PART)
+        at, owner = ranges(starts[some], np.maximum(starts, ends)[some])
+        found[some] = np.bincount(owner, values[at], minlength=len(found[some]))
+    return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 WORST = 3  # sentences that are named for their unknown tokens
+AT_ONCE = 1 << 12  # pairs that are tokenised at once: the library takes a KB for each sentence while it does
 NONE = -1  # where an item has no such option
 Tokenised = list[tuple[Encoded, ...]]  # of each pair its options, the right one first
 
@@ -62,7 +63,7 @@ class Plan:
     @cached_property
     def critical(self) -> tuple[Integers, Integers]:
         """Tokens that the two sentences of each pair have in common at their beginning, the first included, and at their end."""
-        flat = np.fromiter((token for sentence in self.sentences for token in sentence), dtype=np.int64)
+        flat = np.fromiter((token for sentence in self.sentences for token in sentence), dtype=np.int32)
         sizes, good, bad = self.sentences.sizes, self.good, self.bad
         ends, shortest = np.cumsum(sizes), np.minimum(sizes[good], sizes[bad])
         before = common(flat, (ends - sizes)[good], (ends - sizes)[bad], shortest)
@@ -115,10 +116,13 @@ def make(
 
 def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: int | None, leading_space: bool) -> Tokenised:
     """The options of each pair after its context, with `first` in front."""
-    options = [pair.options for pair in pairs]
-    texts = [(pair.context, text) for pair, own in zip(pairs, options, strict=True) for text in own]
-    rows = iter(asked.tokenise(texts, tokenizer, first, leading_space))
-    return [tuple(islice(rows, len(own))) for own in options]
+    found: Tokenised = []
+    for at in range(0, len(pairs), AT_ONCE):
+        some = pairs[at : at + AT_ONCE]
+        texts = [(pair.context, text) for pair in some for text in pair.options]
+        rows = iter(asked.tokenise(texts, tokenizer, first, leading_space))
+        found += [tuple(islice(rows, len(pair.options))) for pair in some]
+    return found
 
 
 def of(pairs: list[Pair], tokenised: Tokenised, noted: Noted, context: int, most: int = 2) -> Plan:

@@ -124,8 +124,17 @@ def token_logps(
 
     Where memory is short passes become smaller.  Raises OntogenyError if a log-probability is no finite number.
     """
+    found = np.empty(int(sentences.lengths.sum()))
+    for where, part in sentences.parts():
+        batch_tokens = _read_part(way, part, device, batch_tokens, progress, found[where])
+    return found, batch_tokens
+
+
+def _read_part(
+    way: Readout, sentences: Sentences, device: torch.device, batch_tokens: int, progress: Progress, found: NDArray[np.float64]
+) -> int:
+    """Fills `found`, and returns the most tokens that a pass may have from here on."""
     forest = sentences.forest(way.tree(sentences.context, batch_tokens))
-    found = np.zeros(len(forest.edge_place))
     groups = deque(forest.groups(batch_tokens, equal=not way.trees))
     while groups:
         trees = groups.popleft()
@@ -143,7 +152,7 @@ def token_logps(
             continue
         sentences.check_finite(found, batch.edge_place)
         progress(batch.sentences)
-    return found, batch_tokens
+    return batch_tokens
 
 
 def short_of_memory(error: RuntimeError) -> bool:

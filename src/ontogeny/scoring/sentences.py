@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from ontogeny.tokens.unknown import left_out
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+PART = 1 << 18  # sentences that are grown into trees at once
 Floats = NDArray[np.float64]
 Logps = tuple[Floats, dict[str, Any]]
 """log p (nats) of every scored token of some sentences, laid end to end; and how it was found, for the lineage."""
@@ -81,6 +83,14 @@ class Sentences:
         """Where each one's scored tokens start when those of all are laid end to end."""
         return np.cumsum(self.lengths) - self.lengths
 
+    def parts(self) -> Iterator[tuple[slice, Sentences]]:
+        """So many that memory holds their trees, and where their scored tokens stand; these themselves where they are few."""
+        ends = np.append(0, np.cumsum(self.lengths))
+        for at in range(0, len(self), PART):
+            end = min(at + PART, len(self))
+            part = self if len(self) <= PART else self.part(range(at, end))
+            yield slice(int(ends[at]), int(ends[end])), part
+
     def forest(self, most: int) -> Forest:
         """As trees of at most `most` nodes, none of which branches for 1; grown once."""
         if most not in self._forests:
@@ -103,11 +113,16 @@ class Sentences:
 
 def gather(rows: Sequence[Encoded], named: Callable[[int], str]) -> tuple[Sentences, Integers]:
     """The distinct sentences among rows, and which of them each row is.  `named`: how a person is told which row."""
-    places: dict[tuple[tuple[int, ...], int], int] = {}
-    place = np.array([places.setdefault(row[:2], len(places)) for row in rows], dtype=np.int64)
-    first = np.unique(place, return_index=True)[1].tolist()  # row of each, in the order in which they come
-    order = sorted(range(len(first)), key=lambda i: rows[first[i]].ids)
-    return Sentences([rows[first[i]] for i in order], lambda i: named(first[order[i]])), np.argsort(order)[place]
+    order = sorted(range(len(rows)), key=lambda i: rows[i].ids)
+    place, first = np.empty(len(rows), dtype=np.int64), list[int]()  # which distinct one each row is; of these the row it comes in
+    for _, alike in groupby(order, key=lambda i: rows[i].ids):
+        known: dict[int, int] = {}  # tokens that stand before: which distinct one
+        for i in alike:
+            if rows[i].before not in known:
+                known[rows[i].before] = len(first)
+                first.append(i)
+            place[i] = known[rows[i].before]
+    return Sentences([rows[i] for i in first], lambda i: named(first[i])), place
 
 
 def tokenise(
@@ -123,7 +138,8 @@ def tokenise(
     if backward(tokenizer) and any(context for context, _ in given.values()):
         raise OntogenyError("a backward model reads a sentence before what stands left of it: leave its context out")
     coded = encode(tokenizer, parts, None, special=True) if parts else []
-    ids = {"": (), **dict(zip(parts, map(tuple, coded), strict=True))}
+    one = {token: token for text in coded for token in text}  # object for a token, as a million sentences take memory
+    ids = {"": (), **{part: tuple(map(one.__getitem__, text)) for part, text in zip(parts, coded, strict=True)}}
     front = () if first is None else (first,)
     lost = {"": 0, **dict(zip(parts, left_out(tokenizer, parts, special=True), strict=True))}
     rows = {
