@@ -32,7 +32,7 @@ TOKENS, CPU = (0, 1, 2, 4), torch.device("cpu")
 
 
 def asked(tokenizer, pairs, tokens=TOKENS, first=0, context=32):
-    return transitions(plans.make(pairs, tokenizer, first, context), tokens, first)
+    return transitions(plans.make(pairs, tokenizer, first, context), (*tokens, None), first)
 
 
 def margins(model, asked):
@@ -67,7 +67,7 @@ def test_all_that_stands_before_gives_the_margins_of_scoring(words):
     tokenizer, pairs, bos = words
     model, plan = tiny.opt(len(tokenizer), 32), plans.make(pairs, tokenizer, bos, 32)
     scores = score(model, plan, CPU)
-    found = margins(model, transitions(plan, TOKENS, bos))
+    found = margins(model, transitions(plan, (*TOKENS, None), bos))
     assert found[-1] == pytest.approx((scores["logp_good"] - scores["logp_bad"]).to_numpy(), abs=1e-4)
     assert found[-2] != pytest.approx(found[1], abs=1e-3)  # a transformer of random weights does look back
 

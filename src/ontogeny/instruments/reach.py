@@ -63,8 +63,8 @@ class ContextReach(Instrument):
         for suite in subject.suites_of_two():
             plan = subject.plan(suite, self.pairs)
             asked = subject.context.once((self, suite, id(plan)), partial(transitions, plan, self.tokens, subject.first))
-            margins = margins_by_reach(subject, asked)
-            rows += self._rows(suite, plan, asked.spans, margins, self._bigrams(subject, suite, plan))
+            margins = np.vstack([margins_by_reach(subject, asked), subject.margins(suite, self.pairs)])
+            rows += self._rows(suite, plan, (*asked.spans, ALL), margins, self._bigrams(subject, suite, plan))
         return pl.DataFrame(rows, schema=schema(self), orient="row")
 
     def _bigrams(self, subject: Subject, suite: str, plan: Plan) -> Floats | None:
@@ -133,11 +133,12 @@ class Transitions:
     weight: Floats  # how often the good sentence has it, less how often the bad one has
 
 
-def transitions(plan: Plan, tokens: Sequence[int], first: int | None) -> Transitions:
-    """Of each pair and k, the transitions that its two sentences do not share; the others cancel in the margin."""
-    spans: list[int | None] = [*tokens, None]
-    if first is None:  # nothing stands before a first token, so that there is nothing to ask with
-        spans = [k for k in spans if k != 0]
+def transitions(plan: Plan, tokens: Sequence[int | None], first: int | None) -> Transitions:
+    """Of each pair and k (None: all), the transitions that its two sentences do not share; the others cancel in the margin.
+
+    Contexts that begin alike, as windows of several k do, and those of good and bad sentences, are read once.
+    """
+    spans = [k for k in tokens if k != 0 or first is not None]  # before a first token stands nothing to ask with
     front, asked, uses = int(first is not None), dict[tuple[int, ...], int](), []
     for pair, (good, bad) in enumerate(zip(plan.good.tolist(), plan.bad.tolist(), strict=True)):
         both = (plan.sentences.rows[good], plan.sentences.rows[bad])
