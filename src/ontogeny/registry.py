@@ -83,6 +83,7 @@ TABLES: dict[str, dict[str, str]] = {
         "copying": "ontogeny.instruments.copying:Copying",
         "heads": "ontogeny.instruments.heads:Heads",
         "geometry": "ontogeny.instruments.geometry:Geometry",
+        "likeness": "ontogeny.instruments.likeness:Likeness",
         "knowledge": "ontogeny.instruments.knowledge:Knowledge",
         "weights": "ontogeny.instruments.weights:Weights",
         "divergence": "ontogeny.instruments.divergence:Divergence",

@@ -63,6 +63,15 @@ class ReadingContext:
         """Tokens that the run's own model was trained with; None where only the model's config tells."""
         return self.recipe.training.context if isinstance(self.recipe, Recipe) else None
 
+    def ends(self, seed: int) -> int:
+        """The step at which a seed's training ends; of somebody else's, that of the last checkpoint there is."""
+        from ontogeny.training.session import training_plan
+
+        recipe = self.recipe
+        if isinstance(recipe, Recipe):
+            return self.once("ends", lambda: training_plan(self.folder, recipe, self._text()).steps)  # type: ignore[no-any-return]
+        return max((one.step for one in self.folder.checkpoints(seed)), default=0)
+
     @property
     def suites(self) -> list[SuitePairs]:
         """The run's suites, read."""

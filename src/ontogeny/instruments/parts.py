@@ -65,6 +65,30 @@ def parts_of(model: Any) -> ResidualParts:
     return ResidualParts(model, writers, blocks[0], blocks[-1], _at(model, names.norm), model.get_output_embeddings())
 
 
+def head_weights(model: Any) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
+    """Of each head, L1H1 ..., its query, key and value weights (head's width, width), and those it writes by (width, head's width).
+
+    Rows that several heads share are each head's own here.  Raises DoesNotApply as `parts_of` does.
+    """
+    parts_of(model)
+    names, heads = NAMES[model.config.model_type], int(model.config.num_attention_heads)
+    for number, block in enumerate(_at(model, names.blocks), 1):
+        attention, out = _at(block, names.attention.rpartition(".")[0]), _at(block, names.attention)
+        written_by = (out.weight if isinstance(out, nn.Linear) else out.weight.T).detach()  # GPT-2's are (in, out)
+        if hasattr(attention, "q_proj"):
+            projected = [getattr(attention, f"{one}_proj").weight.detach() for one in "qkv"]
+        elif hasattr(attention, "c_attn"):
+            projected = list(attention.c_attn.weight.detach().T.chunk(3))
+        else:  # GPT-NeoX: query, key and value of one head, then of the next
+            both = attention.query_key_value.weight.detach()
+            projected = [one.flatten(0, 1) for one in both.view(heads, 3, -1, both.shape[1]).unbind(1)]
+        size = len(projected[0]) // heads
+        query, key, value = (one.view(-1, size, one.shape[1]) for one in projected)
+        for head in range(heads):
+            shared = head * len(key) // heads
+            yield f"L{number}H{head + 1}", query[head], key[shared], value[shared], written_by[:, head * size : (head + 1) * size]
+
+
 def _at(module: Any, path: str) -> Any:
     return reduce(getattr, path.split("."), module)
 

@@ -169,12 +169,19 @@ class Subject:
 
     def of_seed(self, seed: int) -> Subject:
         """Another seed at the same step.  Raises OntogenyError where it has no checkpoint there yet."""
-        step = self.checkpoint.step
+        return self._other(seed, self.checkpoint.step)
+
+    def last(self) -> Subject:
+        """The same seed where its training ends.  Raises OntogenyError where it has not come there yet."""
+        return self._other(self.seed, self.context.ends(self.seed))
+
+    def _other(self, seed: int, step: int) -> Subject:
         if (found := next((one for one in self.context.folder.checkpoints(seed) if one.step == step), None)) is None:
             raise OntogenyError(
                 f"seed {seed} has no checkpoint at step {step:,}, which seed {self.seed} is held against; once it has, "
                 f"ontogeny read {self.context.folder.path}"
             )
+        self.context.bring(found)
         return Subject(self.context, seed, found, self._opened.like(found.folder))
 
     def surprisals(self, sentences: Sequence[str], contexts: Sequence[str | None] | None = None) -> pl.DataFrame:
