@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,10 +20,7 @@ from ontogeny.trajectories.timeline import Floats
 LAST = "last checkpoint"
 SETTLED = 0.9  # of CKA with the last checkpoint
 STILL = 1e-12  # variance, relative to the mean square, below which states do not vary
-SHOWN = {
-    "end": ("likeness of each layer's states to those of the last checkpoint", pl.col("other") == LAST),
-    "seeds": ("likeness of each layer's states to those of another seed at the same step", pl.col("other") != LAST),
-}
+TO_END, TO_SEEDS = pl.col("other") == LAST, pl.col("other") != LAST
 
 
 class Likeness(Instrument):
@@ -70,7 +66,7 @@ class Likeness(Instrument):
 
     def fold(self, table: pl.DataFrame, clock: Clock) -> dict[str, pl.DataFrame]:
         """`settled`: of each seed and layer, the step from which on its CKA with the last checkpoint stays .9 or more."""
-        end = table.filter(other=LAST).sort("step").with_columns(near=pl.col("cka") >= SETTLED)
+        end = table.filter(TO_END).sort("step").with_columns(near=pl.col("cka") >= SETTLED)
         lasting = pl.col("near").reverse().cum_min().reverse()
         steps = end.group_by("seed", "layer").agg(step=pl.col("step").filter(lasting).min())
         return {"settled": steps.sort("seed", "layer")}
@@ -79,25 +75,24 @@ class Likeness(Instrument):
         """Of the last layer, its likeness to the end, and to other seeds."""
         last = table.filter(pl.col("layer") == pl.col("layer").max()).group_by("seed", "step", "other", maintain_order=True)
         means = last.agg(value=pl.col("cka").mean())
-        said = {"likeness to the end": SHOWN["end"][1], "likeness of seeds": SHOWN["seeds"][1]}
+        said = {"likeness to the end": TO_END, "likeness of seeds": TO_SEEDS}
         return {
             name: means.filter(which).group_by("seed", "step", maintain_order=True).agg(pl.col("value").mean())
             for name, which in said.items()
         }
 
     def panels(self) -> tuple[Panel, ...]:
-        """Both, by layer."""
-        return tuple(
+        """Likeness to the end, by layer."""
+        return (
             Panel(
-                name=f"likeness.{name}",
-                title=title,
+                name="likeness.end",
+                title="likeness of each layer's states to those of the last checkpoint",
                 needs=("likeness",),
-                draw=partial(_drawn, name),
-                says=partial(_says, name),
-                there=partial(_there, name),
+                draw=_drawn,
+                says=_says,
+                there=lambda frames: frames["likeness"].filter(TO_END)["cka"].count() > 0,
                 command="read RUN --with likeness",
-            )
-            for name, (title, _) in SHOWN.items()
+            ),
         )
 
 
@@ -132,20 +127,18 @@ def _hsic(k: Floats, m: Floats) -> float:
     return float(total)
 
 
-def _there(name: str, frames: Frames) -> bool:
-    return not frames["likeness"].filter(SHOWN[name][1]).drop_nulls("cka").is_empty()
-
-
-def _drawn(name: str, frames: Frames, clock: Clock, **options: Any) -> Drawn:
-    frame = frames["likeness"].filter(SHOWN[name][1])
+def _drawn(frames: Frames, clock: Clock, **options: Any) -> Drawn:
+    frame = frames["likeness"].filter(TO_END)
     return curves.draw("likeness", "cka", Likeness().columns["cka"], ["layer"], {"likeness": frame}, clock, **options)
 
 
-def _says(name: str, frames: Frames, clock: Clock) -> str:
-    frame = frames["likeness"].filter(SHOWN[name][1]).drop_nulls("cka")
-    if name == "end":
-        settled = Likeness().fold(frame, clock)["settled"].group_by("layer").agg(pl.col("step").max()).sort("layer")
-        said = "; ".join(f"layer {layer} from step {step:,} on" for layer, step in settled.drop_nulls().iter_rows())
-        return f"Linear CKA with the last checkpoint stays {SETTLED} or more in every seed: {said}."
-    last = frame.filter(pl.col("step") == pl.col("step").max()).group_by("layer").agg(pl.col("cka").mean()).sort("layer")
-    return f"At the end, of layers 0 to {last['layer'][-1]}: {', '.join(f'{value:.2f}' for value in last['cka'])}."
+def _says(frames: Frames, clock: Clock) -> str:
+    """When each layer settles, and how alike seeds end."""
+    settled = Likeness().fold(frames["likeness"], clock)["settled"].group_by("layer").agg(pl.col("step").max()).sort("layer")
+    when = "; ".join(f"layer {layer} from step {step:,} on" for layer, step in settled.drop_nulls().iter_rows())
+    said = f"Linear CKA with the last checkpoint stays {SETTLED} or more in every seed: {when}."
+    others = frames["likeness"].filter(TO_SEEDS)
+    last = others.filter(pl.col("step") == pl.col("step").max()).group_by("layer").agg(pl.col("cka").mean()).sort("layer")
+    if last.is_empty():
+        return said
+    return f"{said} Of two seeds it is {', '.join(f'{value:.2f}' for value in last['cka'])} at the end, layer by layer from 0."
