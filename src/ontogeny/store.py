@@ -793,9 +793,10 @@ class RunFolder:
         """
         if (self.seed(seed) / "checkpoints.json").exists():
             return [checkpoint.step for checkpoint in self.checkpoints(seed)]
-        found = [done.parent for done in (self.seed(seed) / "checkpoints").glob(f"step-*/{DONE}")]
-        if lacking := next((folder for folder in found if not (folder / "ontogeny.json").exists()), None):
-            raise OntogenyError(f"{lacking / 'ontogeny.json'} does not exist")
+        place = self.seed(seed) / "checkpoints"
+        found = [name for name in _steps_in(place) if os.path.exists(f"{place}/{name}/{DONE}")]
+        if lacking := next((name for name in found if not os.path.exists(f"{place}/{name}/ontogeny.json")), None):
+            raise OntogenyError(f"{place / lacking / 'ontogeny.json'} does not exist")
         return sorted(map(step_of, found))
 
     def adopt(self, seed: int, checkpoints: list[Checkpoint]) -> None:
@@ -833,7 +834,8 @@ class RunFolder:
 
     def scored(self, seed: int, suite: str) -> list[int]:
         """Steps that have scores, in order."""
-        return sorted(step_of(p) for p in (self.seed(seed) / "scores" / file_name(suite)).glob("step-*.parquet"))
+        names = _steps_in(self.seed(seed) / "scores" / file_name(suite))
+        return sorted(step_of(name) for name in names if name.endswith(".parquet"))
 
     def scan_scores(self, suite: str) -> pl.LazyFrame | None:
         """All scores of a suite with columns `seed` and `step`, lazily; None if there are none."""
@@ -880,6 +882,13 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
 
-def step_of(path: Path) -> int:
+def step_of(path: Path | str) -> int:
     """The step that a file's or folder's name tells."""
-    return int(path.stem.split("-")[1])
+    return int(os.path.basename(path).partition(".")[0].split("-")[1])
+
+
+def _steps_in(folder: Path) -> list[str]:
+    """Names of what a folder has of steps; many thousands of paths would take seconds to make."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return [name for name in os.listdir(folder) if name.startswith("step-")]
+    return []

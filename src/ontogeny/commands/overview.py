@@ -112,26 +112,22 @@ def _progress(folder: RunFolder) -> str:
     return "; ".join([*parts, done, human_size(now["bytes"])]) if parts else "nothing trained yet"
 
 
-def _size(folder: Path) -> int:
+def _size(folder: Path | str) -> int:
     """Bytes of all files below a folder; those of a run in progress that vanish meanwhile count nothing.
 
     Of the checkpoints of a seed one is looked at, for all: they are as large as one another.
     """
-    total = 0
-    for place, inner, names in os.walk(folder):
-        many = 1
-        if Path(place).name == "checkpoints":
-            inner[:], many = inner[-1:], len(inner)
-        total += sum(_bytes(Path(place, name)) for name in names)
-        if many > 1:
-            total += (many - 1) * _size(Path(place, inner[0]))
-    return total
-
-
-def _bytes(file: Path) -> int:
-    with suppress(OSError):
-        return file.stat().st_size
-    return 0
+    total, inner = 0, []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(entry.path)
+            else:
+                with suppress(OSError):
+                    total += entry.stat().st_size
+    if inner and os.path.basename(folder) == "checkpoints":
+        return total + len(inner) * _size(inner[-1])
+    return total + sum(map(_size, inner))
 
 
 def plain(value: Any) -> Any:
