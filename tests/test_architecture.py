@@ -20,6 +20,7 @@ HOUSE = ROOT / "src" / "ontogeny"
 # Top to bottom.  A room is a folder, or a file that stands alone; rooms of one floor know nothing of each other.
 FLOORS = (
     ("cli",),
+    ("explorer",),
     ("commands", "studies", "watch"),
     ("comparison", "laboratory"),
     ("opened",),

@@ -470,6 +470,26 @@ def compare(
 
 
 @app.command()
+def explore(
+    folder: Annotated[Path, typer.Argument(help="A folder of runs, or one run.")] = Path("runs"),
+    written: Annotated[
+        Path | None, typer.Option("--export", metavar="DIR", help="Write every view as a file, for any static host, and end.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Also for other machines, at this address, with a token.")] = None,
+    port: Annotated[int, typer.Option(help="Where that is in use, the next that is free.", min=1, max=65535)] = 8642,
+) -> None:
+    """Look into a folder of runs in a browser, live: from a cell of the map to its pairs, from a paradigm to the reason why."""
+    from ontogeny.explorer.server import serve
+
+    if written is None:
+        return serve(folder, host, port)
+    from ontogeny.display import Display
+    from ontogeny.explorer.export import export as write
+
+    print(f"explorer: {write(folder, written, Display())}")
+
+
+@app.command()
 def export(
     run: RunPath,
     to: Annotated[str, typer.Option(help="csv, json, r, babylm or hub.")],

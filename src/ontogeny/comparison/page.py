@@ -17,8 +17,7 @@ from ontogeny.pages.axes import known, save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, Panel, chart, shown
 from ontogeny.pages.templates import look, templates
-from ontogeny.pages.words import decimals, difference, human, probability
-from ontogeny.report.headline import MEANINGS
+from ontogeny.pages.words import MEANINGS, decimals, difference, human, probability
 from ontogeny.store import atomic, claim, file_hash, file_name, human_size, write_table
 
 GLYPHS = {  # beside the colour, so that no verdict is told by it alone

@@ -75,9 +75,14 @@ def drawn(charts: Charts) -> dict[str, Any]:
     """What a page needs to draw its charts: once they are all added, their JSON, both themes and the script."""
     return {
         "charts": charts.json(),
-        "configs": script_safe({"light": config(LIGHT), "dark": config(DARK)}),
+        "configs": themes(),
         "bundle": bundle(),
     }
+
+
+def themes() -> str:
+    """Vega's config of both palettes, as JSON."""
+    return script_safe({"light": config(LIGHT), "dark": config(DARK)})
 
 
 @cache

@@ -65,6 +65,21 @@ DARK = Palette(
 )
 
 
+SHADES = 20  # steps from accuracy 0 to 1, where a table is coloured
+
+
+def shades_of(palette: Palette) -> list[str]:
+    """The diverging colours of a palette in SHADES + 1 steps."""
+    stops = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in palette.diverging]
+    found = []
+    for shade in range(SHADES + 1):
+        place = shade / SHADES * (len(stops) - 1)
+        low = min(int(place), len(stops) - 2)
+        mixed = [round(a + (b - a) * (place - low)) for a, b in zip(stops[low], stops[low + 1], strict=True)]
+        found.append("#" + "".join(f"{part:02x}" for part in mixed))
+    return found
+
+
 def config(palette: Palette = LIGHT) -> dict[str, Any]:
     """Vega-Lite's config for one palette.  Charts name ranges (category, ordinal, diverging, ramp), never colours."""
     return {

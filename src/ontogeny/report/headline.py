@@ -20,19 +20,6 @@ SAYS = {
     "unobserved": ("could not be observed", "could not be observed"),
 }
 
-MEANINGS = {
-    "entrenched": "Stuck: wrong early, wrong at the end, and never right for a while in between.",
-    "forgotten": "Right for a while, and then no longer: wrong at the end, or far below its best.",
-    "late-wrong": "Wrong at the end, but not as part of one unbroken early error.",
-    "late recovery": "Wrong first, right at the end. What being stuck cost is counted in steps and words.",
-    "u-shaped": "Right, then wrong, then right again.",
-    "learned": "Right at the end, without having been wrong for a while before.",
-    "escaped": "Wrong early or for a while, and no longer wrong at the end, but not right either.",
-    "never separated": "Neither right nor wrong for long, and at the end as good as chance.",
-    "undecided": "None of the others: the curve is not clear enough to say.",
-    "unobserved": "Too few checkpoints early or late, or too few pairs, to say anything.",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:

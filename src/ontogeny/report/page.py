@@ -8,7 +8,7 @@ from ontogeny.pages.axes import save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import chart, lacks, shown
 from ontogeny.pages.templates import anchor, look, templates
-from ontogeny.report.headline import MEANINGS
+from ontogeny.pages.words import MEANINGS
 from ontogeny.report.panels import panels_of
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.sections import suite_section

@@ -14,10 +14,10 @@ from ontogeny.pages.axes import known, last_step
 from ontogeny.pages.embed import Charts
 from ontogeny.pages.panel import Panel, shown
 from ontogeny.pages.templates import anchor
-from ontogeny.pages.words import count, human, percent
+from ontogeny.pages.words import MEANINGS, count, human, percent
 from ontogeny.report import accuracy
 from ontogeny.report.examples import examples
-from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
+from ontogeny.report.headline import Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.report.inside import inside_chapter
 from ontogeny.report.ngram_chapter import ngram_chapter, of_suite
 from ontogeny.results import Results
@@ -34,7 +34,7 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
         return results.part(f"{name} of {suite}", make, instead)
 
     def table() -> list[dict[str, Any]]:
-        return [] if verdicts is None else [_row(row, suite, results) for row in _sorted(verdicts, _order(curves))]
+        return [] if verdicts is None else [verdict_row(row, suite, results) for row in _sorted(verdicts, order_of(curves))]
 
     rows = part("the table of verdicts", table)
     own = [panel for panel in panels if panel.per == "suite" or panel.chapter == "n-grams"]
@@ -50,8 +50,8 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
         "name": suite,
         "anchor": anchor(suite),
         "sentences": part("the summary", lambda: sentences(results, suite), [f"{suite}."]),
-        "numbers": part("the numbers", lambda: _numbers(results, curves, verdicts)),
-        "counts": part("the counts of verdicts", lambda: _counts(verdicts)),
+        "numbers": part("the numbers", lambda: key_numbers(results, curves, verdicts)),
+        "counts": part("the counts of verdicts", lambda: verdict_counts(verdicts)),
         "covers": part("what intervals are about", lambda: _covers(verdicts), ""),
         "panels": drawn["suite"],
         "readings": drawn["readings"],
@@ -102,7 +102,7 @@ def _facts(results: Results, suite: str, curves: pl.DataFrame) -> Facts:
     parameters = results.section("training", "parameters")
     return Facts(
         suite=suite,
-        checkpoints=curves["step"].n_unique(),
+        checkpoints=results.checkpoints(suite),
         step=last_step(curves),
         seeds=curves["seed"].n_unique() if "seed" in curves.columns else 1,
         total=results.clock.total or None,
@@ -146,7 +146,7 @@ def _most_wrong_first(verdicts: pl.DataFrame) -> list[dict[str, Any]]:
     return verdicts.sort(by, nulls_last=True).to_dicts()
 
 
-def _numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | None) -> list[dict[str, str]]:
+def key_numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | None) -> list[dict[str, str]]:
     """Label, value and a note for each key number."""
     means = accuracy.means(curves).filter(pl.col("step") == last_step(curves))
     found = []
@@ -161,7 +161,7 @@ def _numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | No
             number, firm = next(((count, firm) for own, count, firm in tally(verdicts) if own == name), (0, None))
             note = f"of {len(verdicts)}" + ("" if firm is None else f"; {firm} firm")
             found.append({"label": f"paradigms {name}", "value": str(number), "note": note})
-    steps = count(curves["step"].n_unique(), "checkpoint")
+    steps = count(results.checkpoints(curves["suite"][0]), "checkpoint")
     words = _words_at(results, last_step(curves))
     if words:
         found.append({"label": "words seen", "value": human(words), "note": f"at step {last_step(curves):,}; {steps}"})
@@ -170,7 +170,7 @@ def _numbers(results: Results, curves: pl.DataFrame, verdicts: pl.DataFrame | No
     return found
 
 
-def _counts(verdicts: pl.DataFrame | None) -> list[tuple[str, int, str, str]]:
+def verdict_counts(verdicts: pl.DataFrame | None) -> list[tuple[str, int, str, str]]:
     """Verdict, paradigms, how many of them are firm, meaning."""
     numbers = {} if verdicts is None else {name: (number, firm) for name, number, firm in tally(verdicts)}
     order = [name for name in ("learned", *(name for name in MEANINGS if name != "learned")) if name in numbers]
@@ -200,7 +200,7 @@ def _phenomena(
         pairs = results.pairs(suite)
     sentences_of = {} if pairs is None else {name: part for (name,), part in pairs.group_by("paradigm", maintain_order=True)}
     groups: dict[str, list[dict[str, Any]]] = {}
-    for paradigm, phenomenon in _order(curves).items():
+    for paradigm, phenomenon in order_of(curves).items():
         row = judged.get(paradigm) or {}
         card = {"name": paradigm, "anchor": anchor(suite, paradigm), "verdict": row.get("verdict"), "reason": row.get("reason")}
         card["standing"] = borne_out(row)
@@ -242,7 +242,7 @@ def _mean(frame: pl.DataFrame, column: str) -> float:
     return float(frame.select(pl.col(column).mean()).item())
 
 
-def _order(curves: pl.DataFrame) -> dict[str, str]:
+def order_of(curves: pl.DataFrame) -> dict[str, str]:
     """Phenomenon by paradigm, in the order of the page: by field, phenomenon, name."""
     keys = [name for name in ("field", "phenomenon") if name in curves.columns]
     table = curves.select("paradigm", *keys).unique().sort(*keys, "paradigm")
@@ -257,7 +257,7 @@ def _sorted(verdicts: pl.DataFrame, order: Mapping[str, str]) -> list[dict[str, 
     return sorted(verdicts.to_dicts(), key=lambda row: places.get(row["paradigm"], len(places)))
 
 
-def _row(row: dict[str, Any], suite: str, results: Results) -> dict[str, Any]:
+def verdict_row(row: dict[str, Any], suite: str, results: Results) -> dict[str, Any]:
     """One row as text; `sort` holds what its columns are ordered by."""
     onset = row.get("onset_step")
     words = _words_at(results, onset)

@@ -92,6 +92,16 @@ def judge(
     return curves.select("paradigm", *kept).unique("paradigm").join(table, on="paradigm").sort("paradigm").select(*kept, *SCHEMA)
 
 
+def judge_alone(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds) -> dict[str, str]:
+    """The verdict of each paradigm from its curves and without the evidence for it, for whoever tries many thresholds."""
+    view, found = windows(timeline, thresholds), {}
+    for case in cases(curves, timeline, thresholds):
+        late = case.over(view.late_weights) if view.late_weights.any() else None
+        equivalence = None if late is None else late.equivalence(thresholds.equivalence)
+        found[case.paradigm] = verdict(_told(case, case.curve(), equivalence, view, thresholds))
+    return found
+
+
 def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thresholds: Thresholds) -> dict[str, Any]:
     """The row of one paradigm; the parts below each fill some of its columns."""
     accuracy = case.curve()

@@ -1,0 +1,175 @@
+"""The folder that is explored: which runs and studies lie in it, by the names that addresses have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from ontogeny.commands.overview import standing
+from ontogeny.explorer.errands import Errands
+from ontogeny.records import OntogenyError
+from ontogeny.store import RunFolder, access, file_name, scan_table
+
+if TYPE_CHECKING:
+    from ontogeny.explorer.seen import Seen
+
+STUDY = "study.yaml"
+MARKS = ("", "lineage.json", "recipe.yaml", "curves.parquet", "verdicts.parquet", "evidence", "report")  # that a run's news show in
+OF_SEEDS = ("losses.parquet", "checkpoints", "scores/*", "readings/*")
+
+
+class Lost(OntogenyError):
+    """What an address asks for and is not there, or is no longer."""
+
+
+class Shelf:
+    """A folder of runs, or a single run.  Names in addresses are looked up among what is there, and never joined to paths."""
+
+    def __init__(self, root: Path):
+        """Raises OntogenyError where there is no such folder, or it may not be read."""
+        if not root.is_dir():
+            raise OntogenyError(f"no folder {root}; name one that holds runs, or make a first run: ontogeny run quickstart")
+        self.root = root.resolve()
+        self.errands = Errands()
+        self._kept: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._lock = Lock()
+        self._readers = ThreadPoolExecutor(4)
+        self._entries()
+
+    # --- what is there --------------------------------------------------------------------------------------------
+
+    def _entries(self) -> list[Path]:
+        if (self.root / "lineage.json").exists():
+            return [self.root]
+        with access(self.root, "read"):
+            return sorted(path for path in self.root.iterdir() if path.is_dir())
+
+    def studies(self) -> dict[str, Path]:
+        """Folders of studies by their names in addresses."""
+        return {file_name(path.name): path for path in self._entries() if (path / STUDY).exists()}
+
+    def runs(self) -> dict[str, RunFolder]:
+        """Runs by their names in addresses: those in the folder, and the arms of its studies."""
+        places = [
+            arm for path in self._entries() for arm in (sorted((path / "arms").glob("*")) if (path / STUDY).exists() else [path])
+        ]
+        return {file_name(self.title(path)): RunFolder(path) for path in places if (path / "lineage.json").exists()}
+
+    def title(self, path: Path) -> str:
+        """What a run is called: its folder's name, and of an arm its study's before it."""
+        return path.name if path == self.root or path.parent == self.root else f"{path.parent.parent.name}/{path.name}"
+
+    def run(self, name: str) -> RunFolder:
+        """Raises Lost for a run that is not there."""
+        return found(name, self.runs(), "run", f"in {self.root}: it was deleted or moved, or never was")
+
+    def study(self, name: str) -> Path:
+        """Raises Lost for a study that is not there."""
+        return found(name, self.studies(), "study", f"in {self.root}: it was deleted or moved, or never was")
+
+    # --- what is known of it, until it changes --------------------------------------------------------------------
+
+    def news(self, run: RunFolder) -> tuple[int, ...]:
+        """Changes whenever something is written into a run."""
+        paths = [run.path / name for name in MARKS]
+        paths += [path for seed in run.seeds() for pattern in OF_SEEDS for path in run.seed(seed).glob(pattern)]
+        return tuple(_changed(path) for path in paths)
+
+    def known(self, what: str, run: RunFolder, make: Any) -> Any:
+        """What `make(run)` returns, made once until something is written into the run."""
+        key, news = (what, str(run.path)), self.news(run)
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != news:
+            kept = (news, make(run))
+            with self._lock:
+                self._kept[key] = kept
+        return kept[1]
+
+    def seen(self, run: RunFolder) -> Seen:
+        """A run's results."""
+        from ontogeny.explorer.seen import Seen
+
+        found: Seen = self.known("results", run, Seen)
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a run for the first view, broken ones too."""
+        runs = self.runs()
+        rows = self._readers.map(lambda run: self.known("row", run, lambda run: row(run, self.title(run.path))), runs.values())
+        return [{"slug": slug, **found} for slug, found in zip(runs, rows, strict=True)]
+
+
+def found(name: str, there: Mapping[str, Any], what: str, where: str) -> Any:
+    """The entry of that name.  Raises Lost that says what is not there."""
+    if name not in there:
+        raise Lost(f"There is no {what} {name!r} {where}.")
+    return there[name]
+
+
+def _changed(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
+
+
+# --- a row a run --------------------------------------------------------------------------------------------------
+
+
+def row(run: RunFolder, title: str) -> dict[str, Any]:
+    """How far a run has come, its newest loss, its verdicts, its size, and what is missing with the command that makes it."""
+    try:
+        now = standing(run)
+        lineage = run.lineage()
+        parameters = lineage.get("training", {}).get("parameters")
+        read = [min(one["scored"].values(), default=0) for one in now["seeds"]]
+        return {
+            "title": title,
+            "broken": None,
+            "kind": lineage.get("kind", "trained"),
+            "created": str(lineage.get("created", ""))[:10],
+            "parameters": parameters,
+            "seeds": len(now["seeds"]),
+            "planned": now["planned"],
+            "checkpoints": max((one["checkpoints"] for one in now["seeds"]), default=0),
+            "read": min(read, default=0),
+            "loss": _loss(run),
+            "verdicts": _verdicts(run),
+            "bytes": now["bytes"],
+            "missing": missing(run, now, lineage),
+        }
+    except Exception as error:  # whatever the files of one run hold, the others are shown
+        said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
+        return {"title": title, "broken": " ".join(said.split())}
+
+
+def _loss(run: RunFolder) -> float | None:
+    """The training loss, mean over seeds at the newest step of each."""
+    tables = [scan_table(path) for path in map(run.losses, run.seeds()) if path.exists()]
+    newest = [table.select("loss").tail(1).collect()["loss"].to_list() for table in tables]
+    last = [loss for losses in newest for loss in losses if loss is not None]
+    return sum(last) / len(last) if last else None
+
+
+def _verdicts(run: RunFolder) -> list[tuple[str, int]]:
+    if not run.verdicts.exists():
+        return []
+    counts = scan_table(run.verdicts).select("verdict").collect()["verdict"].value_counts(sort=True)
+    return [(str(name), int(number)) for name, number in counts.iter_rows()]
+
+
+def missing(run: RunFolder, now: Mapping[str, Any], lineage: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is not there yet, and the command that makes it; the first is to be made first."""
+    seeds: Sequence[Mapping[str, Any]] = now["seeds"]
+    own = "training" in lineage and not run.adopted()
+    if own and now["planned"] and (not seeds or any(one["checkpoints"] < now["planned"] for one in seeds)):
+        return [("its training is not at its end", f"ontogeny run {run.recipe}")]
+    if not seeds or any(number < one["checkpoints"] for one in seeds for number in (one["scored"] or {"": 0}).values()):
+        return [("checkpoints that are not read", f"ontogeny score {run.path}")]
+    if not now["judged"]:
+        return [("verdicts", f"ontogeny verdicts {run.path}")]
+    gaps = [] if run.evidence("margins").exists() or not run.tokens.exists() else [("evidence", f"ontogeny evidence {run.path}")]
+    return gaps if run.report.exists() else [*gaps, ("the page", f"ontogeny report {run.path}")]
