@@ -425,6 +425,23 @@ def test_tokens_until_learned_count_as_the_end_where_never_learned(tmp_path):
     assert (effect["never"], effect["mean"], reference["never"]) == (2, 2000.0, 0)
 
 
+def test_a_basin_is_a_yes_or_no_a_seed_with_an_interval_of_shares(tmp_path):
+    line = "P: {says: s, measure: basin, of: difference, arms: [all 1], supported: {above: 0}, refuted: {below: 0}}"
+    study = with_predictions(tmp_path, line)
+    ends = {arm.name: [0.76 if arm.name == "all 1" or seed < 2 else 0.75 for seed in range(8)] for arm in study.arms}
+    frames = planned_study.frames(study)
+    late = [ends[arm][seed] for arm, seed in frames.outcomes.select("arm", "seed").iter_rows()]
+    frames.outcomes = frames.outcomes.with_columns(late_accuracy=pl.Series(late))
+    found = analyse(study, frames)
+    got = one(found.claims, prediction="P", paradigm="binding")
+    # 6 of 8 seeds come over and none goes back; by hand: half a seed more in each cell
+    value, error = 6 / 10, math.sqrt((7 / 10 - 0.36) / 10)
+    assert (got["estimate"], got["high"]) == pytest.approx((value, value + 1.959964 * error)) and got["verdict"] == "supported"
+    assert one(found.effects, arm="all 1", paradigm="binding", measure="basin")["mean"] == 1
+    alike = one(found.effects, arm="early 1", paradigm="binding", measure="basin")
+    assert alike["difference"] == 0 and alike["low"] < -0.15 < 0.15 < alike["high"]  # agreeing seeds do not make it certain
+
+
 def test_dev_loss_belongs_to_no_paradigm(tmp_path):
     line = "P: {says: s, measure: dev_loss, of: equivalence, arms: [all 1], supported: {within: 0.1}, refuted: {outside: 0.1}}"
     study = with_predictions(tmp_path, line)
@@ -514,10 +531,10 @@ def test_effects_have_every_arm_paradigm_and_measure(tmp_path):
     found = analyse(study, planned_study.frames(study, dose_effect))
     counts = found.effects.group_by("measure").len().sort("measure")
     assert dict(counts.iter_rows()) == dict.fromkeys(
-        ("early_accuracy", "early_margin", "late_accuracy", "late_margin", "learned_at"), 16
+        ("early_accuracy", "early_margin", "late_accuracy", "late_margin", "learned_at", "basin"), 16
     ) | {"dev_loss": 8}
     reference = rows(found.effects, arm="untouched")
-    assert reference["difference"].null_count() == len(reference) == 11
+    assert reference["difference"].null_count() == len(reference) == 13
     again = analyse(study, planned_study.frames(study, dose_effect))
     assert all(again.tables()[name].equals(frame) for name, frame in found.tables().items())
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ontogeny.estimators.means import Comparison, estimate
+from ontogeny.estimators.means import Comparison
 from ontogeny.estimators.significance import Share, flips, holm
 from ontogeny.studies.bimodality import split
 from ontogeny.studies.claims import claims, disagreement, generator_of
-from ontogeny.studies.estimates import difference
+from ontogeny.studies.estimates import difference, estimated
 from ontogeny.studies.gathering import StudyFrames
 from ontogeny.studies.measures import OF_PAIRS, Measures
 from ontogeny.studies.plan import Study
 
-OF_PARADIGMS = (*OF_PAIRS, "learned_at")
+OF_PARADIGMS = (*OF_PAIRS, "learned_at", "basin")
 EFFECTS: dict[str, Any] = {
     "arm": pl.String,
     "paradigm": pl.String,  # null: dev_loss
@@ -98,10 +98,13 @@ def _effects_of(study: Study, measures: Measures, paradigm: str | None, names: t
     reference = study.file.reference
     compared = [(name, arm) for name, arm in pairs if arm != reference and values[name].there(reference)]
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for group in (OF_PAIRS, ("learned_at", "dev_loss", *study.readings)):  # those of pairs share their clusters, and so their draws
+    for group in (
+        OF_PAIRS,
+        ("learned_at", "basin", "dev_loss", *study.readings),
+    ):  # those of pairs share their clusters, and so their draws
         own = [(name, arm) for name, arm in compared if name in group]
         differences = [difference(values[name], arm, reference) for name, arm in own]
-        found |= dict(zip(own, _estimates(study, paradigm, differences), strict=True))
+        found |= dict(zip(own, _estimates(study, paradigm, [name for name, _ in own], differences), strict=True))
     for name, arm in pairs:
         place, there = values[name].arms.index(arm), values[name].there(arm)
         row = {"arm": arm, "paradigm": paradigm, "measure": name, "mean": float(np.nanmean(values[name].means()[place]))}
@@ -110,9 +113,9 @@ def _effects_of(study: Study, measures: Measures, paradigm: str | None, names: t
         yield {"seeds": len(there)} | row | found.get((name, arm), {})
 
 
-def _estimates(study: Study, paradigm: str | None, comparisons: list[Comparison]) -> Iterator[dict[str, Any]]:
+def _estimates(study: Study, paradigm: str | None, names: list[str], comparisons: list[Comparison]) -> Iterator[dict[str, Any]]:
     analysis, generator = study.file.analysis, generator_of(study.file.analysis, paradigm)
-    for found in estimate(comparisons, analysis.resamples, generator):
+    for found in estimated(names, comparisons, analysis.resamples, generator):
         if found is None:
             yield {"seeds": 0}
             continue

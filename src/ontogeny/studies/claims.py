@@ -11,9 +11,9 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from ontogeny.estimators.means import Comparison, estimate
+from ontogeny.estimators.means import Comparison
 from ontogeny.estimators.significance import Share, flips, holm
-from ontogeny.studies.estimates import Estimate, difference, mean_over, slope
+from ontogeny.studies.estimates import Estimate, difference, estimated, mean_over, slope
 from ontogeny.studies.measures import Measures, Values
 from ontogeny.studies.plan import Analysis, Hypothesis, Prediction, Study
 from ontogeny.studies.relaxation import FOLLOWED, plateaus
@@ -177,7 +177,8 @@ def _estimated(study: Study, prediction: Prediction, cell: Cell) -> Cell:
     if cell.comparison is None or not cell.comparison.seeds:
         return cell
     generator = generator_of(study.file.analysis, cell.paradigm)
-    found = estimate([cell.comparison], study.file.analysis.resamples, generator)[0]
+    measure = prediction.measure if prediction.of != "slope" else ""
+    found = estimated([measure], [cell.comparison], study.file.analysis.resamples, generator)[0]
     assert found is not None
     if len(found.seeds) == 1:
         return replace(cell, found=found, notes=(*cell.notes, "one seed: no interval"))

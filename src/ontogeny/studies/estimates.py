@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ontogeny.estimators.means import Comparison
+from ontogeny.estimators.means import MANY, Comparison, Mean, estimate
 from ontogeny.studies.measures import Values
 from ontogeny.studies.plan import Region
 
@@ -33,6 +33,26 @@ class Estimate(Protocol):
 def difference(values: Values, arm: str, reference: str) -> Comparison:
     """Arm minus reference, seed by seed; seeds that either lacks are left out."""
     return compare(values, {arm: 1.0, reference: -1.0})
+
+
+def estimated(
+    measures: Sequence[str], comparisons: Sequence[Comparison], resamples: int, generator: np.random.Generator
+) -> list[Mean | None]:
+    """Each comparison's mean with its uncertainty: of `basin`, a yes or no a seed, as of shares.  None without seeds."""
+    found = estimate(comparisons, resamples, generator)
+    each = zip(measures, comparisons, found, strict=True)
+    return [of_shares(one) if name == "basin" and mean is not None else mean for name, one, mean in each]
+
+
+def of_shares(comparison: Comparison) -> Mean:
+    """The difference of two shares of the same seeds, by half a seed added to each way that a pair can come out.
+
+    Agresti & Min (2005): seeds that agree to the last one leave an interval all the same, unlike Student's t of zeros.
+    """
+    by_seed, n = comparison.by_seed(), len(comparison.seeds) + 2
+    value = float(by_seed.sum()) / n
+    variance = (float((by_seed**2).sum()) + 1) / n - value**2
+    return Mean(value, float(np.sqrt(variance / n)), MANY, comparison.seeds, tuple(by_seed.tolist()))
 
 
 def slope(values: Values, over: Mapping[str, float]) -> Comparison:

@@ -19,6 +19,7 @@ from ontogeny.trajectories.summaries import acquired_lasting
 from ontogeny.trajectories.timeline import ROUNDING, Floats, Ints
 
 OF_PAIRS = ("early_margin", "late_margin", "early_accuracy", "late_accuracy")
+BASIN = 0.75  # late accuracy above which a seed counts as having found the rule: halfway from chance to always right
 EVIDENCE = ("arm", "paradigm", "start", "until", "bigram_margin", "edited")
 
 
@@ -66,6 +67,8 @@ class Measures:
             if (name := str(paradigm)) not in self._made:
                 self._made[name] = self._of_pairs(name)
             found |= self._made[name]
+        if "basin" in measures:
+            found["basin"] = _basin(self.values("late_accuracy", paradigm))
         if "learned_at" in measures:
             found["learned_at"] = self._learned_at(str(paradigm))
         if "dev_loss" in measures:
@@ -170,6 +173,13 @@ class Measures:
             frame["arm"].replace_strict(arm, return_dtype=pl.Int64).to_numpy(),
             frame["seed"].replace_strict(seed, return_dtype=pl.Int64).to_numpy(),
         )
+
+
+def _basin(late: Values) -> Values:
+    """1 where a seed ends above BASIN, 0 where it does not.  `late`: late accuracies."""
+    means = late.means()
+    found = np.where(np.isnan(means), np.nan, means > BASIN)
+    return Values(late.arms, late.seeds, found[..., None], np.ones(1, dtype=np.int64))
 
 
 def tokens_until_learned(curve: pl.DataFrame, hi: float, thresholds: Thresholds) -> float | None:

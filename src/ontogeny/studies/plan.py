@@ -15,7 +15,17 @@ from ontogeny.recipe import LONGEST_NAME, MOST_TRIES, Part, Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 
-MEASURES = ("early_margin", "late_margin", "early_accuracy", "late_accuracy", "learned_at", "dev_loss", "verdict", "margin")
+MEASURES = (
+    "early_margin",
+    "late_margin",
+    "early_accuracy",
+    "late_accuracy",
+    "learned_at",
+    "basin",
+    "dev_loss",
+    "verdict",
+    "margin",
+)
 
 
 def _known_measure(name: str) -> str:
@@ -87,7 +97,8 @@ class Prediction(Part):
     says: str = Field(min_length=1)
     """The sentence."""
     measure: Measure
-    """What is measured.  learned_at: tokens until learned, up to the end of training.  verdict: goes with `of: change`.
+    """What is measured.  learned_at: tokens until learned, up to the end of training.  basin: 1 where the seed ends at a late
+    accuracy above three quarters, halfway from chance to always right, else 0.  verdict: goes with `of: change`.
     margin: at every checkpoint; goes with `of: relaxation`.  INSTRUMENT.COLUMN, such as rules.ood_rule1: what an instrument of the
     recipe reads at the last checkpoint, or precedence, phases or seeds make of the whole run."""
     of: Literal["slope", "difference", "equivalence", "change", "relaxation"]

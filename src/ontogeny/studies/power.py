@@ -75,7 +75,7 @@ def power(
     the edits are made; without them the factor `dose` stands in, which aims at B0 + 2 d |B0| (then `expected` is per 2 |B0|).
     `controls`: how many paradigms are controls where the study does not list them.
     """
-    known = dict.fromkeys(ACCURACIES, SD) | dict(sd or {})
+    known = dict.fromkeys(ACCURACIES, SD) | {"basin": 0.5} | dict(sd or {})  # a share of seeds varies by no more
     rows = []
     for name, prediction in study.file.predictions.items():
         row: dict[str, Any] = {"prediction": name, "seeds": len(study.file.seeds)}

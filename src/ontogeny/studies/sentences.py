@@ -20,6 +20,7 @@ MEASURES = {  # what a measure is called, and its unit
     "early_accuracy": ("early accuracy", ""),
     "late_accuracy": ("late accuracy", ""),
     "learned_at": ("tokens until learned", "tokens"),
+    "basin": ("share of seeds that end right", ""),
     "dev_loss": ("dev loss", "nats per token"),
     "verdict": ("verdict", ""),
     "margin": ("margin", "nats"),
