@@ -72,6 +72,10 @@ TABLES: dict[str, dict[str, str]] = {
         "over-bigrams": "ontogeny.interventions.over_bigrams:OverBigramsObjective",
         "syntactic-smoothing": "ontogeny.interventions.smoothing:SyntacticSmoothing",
         "down-weight": "ontogeny.interventions.down_weight:DownWeight",
+        "context-weight": "ontogeny.interventions.context_weight:ContextWeight",
+        "history-dropout": "ontogeny.interventions.history_dropout:HistoryDropout",
+        "bigram-contrast": "ontogeny.interventions.bigram_contrast:BigramContrast",
+        "distil": "ontogeny.interventions.distil:Distil",
     },
     "instrument": {
         "loss": "ontogeny.instruments.dev_loss:DevLoss",

@@ -90,6 +90,23 @@ def test_gamma_0_is_the_plain_loss_bit_for_bit(context_of):
     assert loss is batch_loss
 
 
+def test_a_pace_takes_the_weights_to_1(context_of):
+    context = context_of(TEXTS)
+    loss = DownWeight(gamma=1, pace="linear").loss(context)
+    tokens = torch.tensor([[context.first, *context.tokenizer.convert_tokens_to_ids(["x", "y", "x"])]])
+    logits = torch.randn(7, generator=torch.Generator().manual_seed(0))
+
+    def at(step):
+        loss.at(step, 4)
+        return float(loss(saying(logits), tokens, nullcontext))
+
+    plain, whole = (float(one(saying(logits), tokens, nullcontext)) for one in (batch_loss, DownWeight(gamma=1).loss(context)))
+    assert [at(0), at(2), at(4)] == pytest.approx([whole, (whole + plain) / 2, plain])
+    fixed = DownWeight(gamma=1).loss(context)
+    fixed.at(3, 4)
+    assert float(fixed(saying(logits), tokens, nullcontext)) == whole
+
+
 def test_any_other_gamma_is_near_it(context_of):
     """As gamma goes to 0 all weights go to 1."""
     context = context_of(TEXTS)

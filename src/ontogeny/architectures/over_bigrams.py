@@ -63,6 +63,14 @@ class Bigrams(nn.Module):
         """The history of each entry, int64 [entries]."""
         return torch.repeat_interleave(self.starts.diff())
 
+    @torch.no_grad()
+    def of(self, history: Tensor, token: Tensor) -> Tensor:
+        """log p2 [N] of each token [N] after its history [N], without a row of the vocabulary for any."""
+        keys = self.histories() * len(self.unigram) + self.tokens  # ascending
+        wanted = history * len(self.unigram) + token
+        place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+        return torch.where(keys[place] == wanted, self.logp[place], self.backoff[history] + self.unigram[token])
+
     @torch.compiler.disable  # type: ignore[untyped-decorator] # how many rows and entries it makes depends on the batch
     @torch.no_grad()
     def forward(self, tokens: Tensor) -> Tensor:

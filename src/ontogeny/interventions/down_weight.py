@@ -28,6 +28,8 @@ class DownWeight(Objective):
     kind: Literal["down-weight"] = "down-weight"
     gamma: float = Field(1.0, ge=0)
     """How steeply; 0 leaves the objective as it is."""
+    pace: Literal["fixed", "linear"] = "fixed"
+    """fixed: the weights stay.  linear: they go to 1 evenly until the end of training, so that the last steps are plain."""
     counted: Counted = "read"
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
 
@@ -35,43 +37,41 @@ class DownWeight(Objective):
         """Weighted nats, summed; the plain loss for gamma 0."""
         from ontogeny.training.treatment import batch_loss
 
-        return Weighted(context.bigrams(text_of(self.counted, context)), self.gamma) if self.gamma else batch_loss
+        return Weighted(context.bigrams(text_of(self.counted, context)), self.gamma, self.pace) if self.gamma else batch_loss
 
 
 class Weighted:
     """Cross-entropy with a weight for each bigram of token and target."""
 
-    def __init__(self, model: KneserNey, gamma: float):
+    def __init__(self, model: KneserNey, gamma: float, pace: str = "fixed"):
         import torch
 
         table = sparse(model)
         nats = table.logp.double().numpy()
         own = (-np.expm1(nats)) ** gamma
-        self.gamma = gamma
+        self.gamma, self.pace, self.share = gamma, pace, torch.tensor(1.0)
         self.mean = float(np.average(own, weights=model.index.levels[1].count))  # over the text's bigrams
         self.keys = table.histories() * model.vocabulary + table.tokens  # int64 [bigrams seen], ascending
         self.seen = torch.from_numpy(own / self.mean).float()  # their weights
         self.backoff, self.unigram = table.backoff, table.unigram
 
+    def at(self, step: int, steps: int) -> None:
+        """Sets how much of the weights is left at optimiser step `step` (from 0) of `steps`."""
+        self.share.fill_(1 - step / steps if self.pace == "linear" else 1.0)
+
     def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
         """Nats summed over the targets tokens[:, 1:] that count, each times its weight."""
-        from torch.nn import functional as F
+        from ontogeny.training.treatment import inputs_of, logits_of, nats_of
 
-        from ontogeny.tokens.rows import NOT_COUNTED
-        from ontogeny.training.treatment import inputs_of
-
-        with autocast():
-            logits = model(input_ids=inputs_of(tokens), use_cache=False).logits
-        targets = tokens[:, 1:].flatten()
-        nats = F.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=NOT_COUNTED, reduction="none")
-        return (nats * self.weights(inputs_of(tokens).flatten(), targets.clamp(min=0))).sum()
+        own = self.weights(inputs_of(tokens).flatten(), tokens[:, 1:].flatten().clamp(min=0))
+        return (nats_of(logits_of(model, tokens, autocast), tokens) * (1 + self.share * (own - 1))).sum()
 
     def weights(self, history: Tensor, target: Tensor) -> Tensor:
         """The weight of each target [N] after its history [N]."""
         import torch
 
         if self.keys.device != target.device:  # once a training
-            names = ("keys", "seen", "backoff", "unigram")
+            names = ("keys", "seen", "backoff", "unigram", "share")
             self.__dict__.update({name: getattr(self, name).to(target.device) for name in names})
         wanted = history * len(self.unigram) + target
         place = torch.searchsorted(self.keys, wanted).clamp(max=len(self.keys) - 1)

@@ -93,6 +93,10 @@ class StreamEdit(CorpusEdit):
 class Objective(Intervention):
     """Another objective than the next token's mean negative log-probability, or a model built around the network."""
 
+    context_only: ClassVar[bool] = False
+    """Whether what is changed depends on the context and not on what follows, so that the text's own probabilities stay the best
+    that a model can say.  A tilt, which moves them, is none; a test of its optimum holds each kind to what it says."""
+
     def loss(self, context: InterventionContext) -> Loss:
         """What is minimised, in nats summed over a batch's targets."""
         from ontogeny.training.treatment import batch_loss

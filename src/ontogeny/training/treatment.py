@@ -39,6 +39,12 @@ def logits_of(model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
     return logits
 
 
+def nats_of(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Nats of each target tokens[:, 1:], row by row [rows * context], 0 where it does not count; log-softmax in float32."""
+    targets = tokens[:, 1:].flatten()
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=NOT_COUNTED, reduction="none")
+
+
 def in_place_loss(logits_of: Callable[..., Tensor]) -> Loss:
     """`batch_loss` that writes the logits' gradient over them: no tensor of their size is made but the logits.
 

@@ -1,0 +1,77 @@
+"""Context-weight: places count more where the whole context says what the token before does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ontogeny.interventions.context import InterventionContext
+from ontogeny.interventions.kinds import Objective
+from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
+from ontogeny.interventions.reference import asked, hashes, said
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ontogeny.architectures.over_bigrams import Bigrams
+    from ontogeny.training.treatment import Autocast, Loss
+
+
+class ContextWeight(Objective):
+    """Weighs each place's nats by 1 + strength min(D, most), over its mean in the batch; D = KL(p_R(. | context) || p2(. | token)).
+
+    R is the network as it stands, without a gradient, or a finished model; p2 interpolated modified Kneser-Ney bigrams.  D depends
+    on the context and not on what follows it, so that the best model is the text's own, unlike under `down-weight`.
+    """
+
+    kind: Literal["context-weight"] = "context-weight"
+    strength: float = Field(1.0, ge=0)
+    """How much more a place counts for each nat; 0 leaves the objective as it is."""
+    most: float = Field(3.0, gt=0)
+    """Nats beyond which a place counts no more."""
+    reference: Path | None = None
+    """A folder with a finished model of the same tokenizer, whose p_R it is; left out: the network's own at each step."""
+    counted: Counted = "read"
+    """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
+    context_only: ClassVar[bool] = True
+
+    def contents(self) -> list[str]:
+        """The finished model's weights."""
+        return hashes([self.reference] if self.reference else [])
+
+    def loss(self, context: InterventionContext) -> Loss:
+        """Weighted nats, summed; the plain loss for strength 0.  Raises OntogenyError for a model that does not fit."""
+        from ontogeny.training.treatment import batch_loss
+
+        if not self.strength:
+            return batch_loss
+        reference = asked(self.reference, context, self.kind) if self.reference else None
+        return Informed(sparse(context.bigrams(text_of(self.counted, context))), self.strength, self.most, reference)
+
+
+class Informed:
+    """Cross-entropy with a weight for each place, made of its context alone."""
+
+    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None):
+        self.bigrams, self.strength, self.most, self.reference = bigrams, strength, most, reference
+
+    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
+        """Nats summed over the targets tokens[:, 1:] that count, each times the weight of its place."""
+        from ontogeny.training.treatment import inputs_of, logits_of, nats_of
+
+        logits, inputs = logits_of(model, tokens, autocast), inputs_of(tokens)
+        weights = self.weights(inputs, logits.detach().float() if self.reference is None else said(self.reference, inputs))
+        counted = (tokens[:, 1:] >= 0).flatten()
+        return (nats_of(logits, tokens) * weights.flatten() / weights.flatten()[counted].mean()).sum()
+
+    def weights(self, inputs: Tensor, logits: Tensor) -> Tensor:
+        """The weight of each place [rows, context], before the mean is taken out, given what R says there."""
+        import torch
+
+        with torch.no_grad():
+            logp = logits.log_softmax(-1)
+            before = self.bigrams.to(inputs.device)(inputs)
+            apart = (logp.exp() * (logp[..., : before.shape[-1]] - before)).sum(-1).clamp(min=0)
+            return 1 + self.strength * apart.clamp(max=self.most)
