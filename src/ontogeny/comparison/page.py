@@ -16,7 +16,7 @@ from ontogeny.comparison.names import parted
 from ontogeny.pages.axes import known, save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, Panel, chart, shown
-from ontogeny.pages.templates import look, templates
+from ontogeny.pages.templates import STANDALONE, Frame, look
 from ontogeny.pages.words import MEANINGS, decimals, difference, human, probability
 from ontogeny.store import atomic, claim, file_hash, file_name, human_size, write_table
 
@@ -107,7 +107,7 @@ def panels_of(gathered: RunComparison) -> list[Panel]:
     return [panel(value, said) for value, said in says.items() if known(words, value)]
 
 
-def render(gathered: RunComparison, links: dict[str, str] | None = None) -> str:
+def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: Frame = STANDALONE) -> str:
     """The page as HTML; the same runs give the same page.  `links`: by run, where its own page is, seen from this one."""
     charts, labels = Charts(), gathered.labels
     by_paradigm = {str(name): part.to_dicts() for (name,), part in gathered.cells.group_by("paradigm", maintain_order=True)}
@@ -118,38 +118,35 @@ def render(gathered: RunComparison, links: dict[str, str] | None = None) -> str:
         phenomena.setdefault((rows[0]["phenomenon"] or "").replace("_", " "), {})[name] = rows
     filters: dict[str, Callable[..., str]]
     filters = {"share": decimals, "difference": difference, "amount": amount, "bits": bits, "size": human_size}
-    return (
-        templates(Path(__file__).parent, p=probability, **filters)
-        .get_template("comparison.html.jinja")
-        .render(
-            title=gathered.title,
-            suite=gathered.suite,
-            labels=labels,
-            links=links or {},
-            lead=sentences.lead(gathered.suite, wrong, alike, labels),
-            findings=sentences.findings(gathered.runs, gathered.pairs, same_text=gathered.same_text),
-            caveat=sentences.caveat(gathered.runs, gathered.pairs, gathered.spread),
-            notes=gathered.notes,
-            differing=gathered.differing,
-            runs=gathered.runs.to_dicts(),
-            curves=[shown(panel, {}, Clock(), charts) for panel in panels_of(gathered)],
-            several=bool((gathered.runs["seeds"] > 1).any()),
-            phenomena=phenomena,
-            counts=[name for name in GLYPHS if name in set(gathered.cells["verdict"])],
-            groups=sentences.groups(wrong, labels),
-            sets=_sets(gathered),
-            agreement=_alike(gathered, "agreement", lambda row: (decimals(row["kappa"], 2), row["kappa"], "")),
-            order=_alike(
-                gathered, "rho", lambda row: ("", None, f"{decimals(row['rho_low'], 2)} to {decimals(row['rho_high'], 2)}")
-            ),
-            pairs=gathered.pairs.to_dicts(),
-            spread=gathered.spread.to_dicts(),
-            meanings=MEANINGS,
-            glyphs=GLYPHS,
-            made=[_origin(read, gathered.suite) for read in gathered.reads],
-            **look(),
-            **drawn(charts),
-        )
+    return frame.render(
+        "comparison.html.jinja",
+        Path(__file__).parent,
+        {"p": probability, **filters},
+        title=gathered.title,
+        suite=gathered.suite,
+        labels=labels,
+        links=links or {},
+        lead=sentences.lead(gathered.suite, wrong, alike, labels),
+        findings=sentences.findings(gathered.runs, gathered.pairs, same_text=gathered.same_text),
+        caveat=sentences.caveat(gathered.runs, gathered.pairs, gathered.spread),
+        notes=gathered.notes,
+        differing=gathered.differing,
+        runs=gathered.runs.to_dicts(),
+        curves=[shown(panel, {}, Clock(), charts) for panel in panels_of(gathered)],
+        several=bool((gathered.runs["seeds"] > 1).any()),
+        phenomena=phenomena,
+        counts=[name for name in GLYPHS if name in set(gathered.cells["verdict"])],
+        groups=sentences.groups(wrong, labels),
+        sets=_sets(gathered),
+        agreement=_alike(gathered, "agreement", lambda row: (decimals(row["kappa"], 2), row["kappa"], "")),
+        order=_alike(gathered, "rho", lambda row: ("", None, f"{decimals(row['rho_low'], 2)} to {decimals(row['rho_high'], 2)}")),
+        pairs=gathered.pairs.to_dicts(),
+        spread=gathered.spread.to_dicts(),
+        meanings=MEANINGS,
+        glyphs=GLYPHS,
+        made=[_origin(read, gathered.suite) for read in gathered.reads],
+        **look(),
+        **drawn(charts),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import relpath
@@ -15,9 +15,11 @@ from ontogeny.store import file_name
 
 if TYPE_CHECKING:
     import polars as pl
+    from markupsafe import Markup
 
     from ontogeny.explorer.errands import Errand
     from ontogeny.pages.embed import Charts
+    from ontogeny.pages.templates import Frame
 
 # view: (what its address looks like, where it is made); loaded when first asked for, as most of them stand on torch
 VIEWS = {
@@ -116,6 +118,8 @@ class View:
     run: str = ""  # whose news it shows, by its name in addresses; * for all
     waits: Errand | None = None  # what it is being made by, if it is not there yet
     table: pl.DataFrame | None = None  # the same numbers as CSV
+    page: Callable[[Frame], str] | None = None  # in place of a template: a page that is also one by itself
+    beneath: Markup | None = None  # below such a page
 
 
 def view(shelf: Shelf, path: str, query: Mapping[str, str] | None = None, link: Links | None = None) -> View:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -62,10 +62,8 @@ class Errands:
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
-        try:
+        with suppress(TimeoutError):
             errand.future.exception(wait)
-        except TimeoutError:
-            pass
         return errand
 
     def known(self, key: Hashable) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from ontogeny.explorer.addresses import Links, View
-from ontogeny.pages.templates import look, templates
+from ontogeny.pages.templates import Frame, look, templates
 from ontogeny.pages.theme import DARK, LIGHT, shades_of
 from ontogeny.pages.words import MEANINGS, decimals, human, percent
 from ontogeny.store import human_size
@@ -25,30 +26,32 @@ ASSETS = {"explorer.css": "text/css", "explorer.js": "text/javascript", "vega.js
 
 @cache
 def _templates() -> jinja2.Environment:
-    return templates(ROOM, human=human, share=decimals, percent=percent, size=human_size)
+    return templates(ROOM, Path(__file__).parents[1] / "comparison", human=human, share=decimals, percent=percent, size=human_size)
 
 
 def render(view: View, link: Links) -> str:
     """The page of a view; the same run gives the same page."""
-    template = "waiting.html.jinja" if view.waits is not None and not view.values else view.template
+    values = {
+        "view": view,
+        "link": link,
+        "live": link.written is None,
+        "policy": POLICY,
+        "meanings": MEANINGS,
+        "verdict_class": look()["verdict_class"],
+    }
+    if view.page is not None:
+        return view.page(Frame("frame.html.jinja", (ROOM,), values))
     drawn: dict[str, Any] = {"charts": "", "configs": ""}
     if view.charts is not None:
         from ontogeny.pages import embed
 
         drawn = {"charts": view.charts.json(), "configs": embed.themes()}
-    return (
-        _templates()
-        .get_template(template)
-        .render(
-            view=view,
-            link=link,
-            policy=POLICY,
-            meanings=MEANINGS,
-            verdict_class=look()["verdict_class"],
-            **drawn,
-            **{"live": link.written is None, **view.values},
-        )
-    )
+    return fragment(view.template, **{**values, **drawn, **view.values})
+
+
+def fragment(template: str, **values: Any) -> Markup:
+    """A template of this room, filled."""
+    return Markup(_templates().get_template(template).render(**values))
 
 
 def lost(title: str, said: str, link: Links) -> str:

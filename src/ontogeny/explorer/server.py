@@ -51,7 +51,7 @@ def serve(root: Path, host: str | None = None, port: int = 8642, say: Callable[[
     if at != port:
         say(f"port {port} is in use; this is the next that is free")
     shown = f"[{host}]" if host and ":" in host else host or LOOPBACK[0]
-    say(f"explorer: http://{shown}:{at}/{f'?token={token}' if token else ''}  ({shelf.root}; Ctrl-C ends it)")
+    say(f"explorer: http://{shown}:{at}/{f'?token={token}' if token else ''}  ({shelf.root.resolve()}; Ctrl-C ends it)")
     Thread(target=_warm, daemon=True).start()
     application = app(shelf, [*LOOPBACK, *([host, socket.gethostname()] if host else [])], token)
     config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
@@ -168,8 +168,10 @@ class Guard:
         from starlette.datastructures import Headers, MutableHeaders
         from starlette.requests import Request
 
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
         if scope["type"] != "http":
-            return await self.app(scope, receive, send) if scope["type"] == "lifespan" else None
+            return
 
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":

@@ -33,7 +33,7 @@ class Shelf:
         """Raises OntogenyError where there is no such folder, or it may not be read."""
         if not root.is_dir():
             raise OntogenyError(f"no folder {root}; name one that holds runs, or make a first run: ontogeny run quickstart")
-        self.root = root.resolve()
+        self.root = root
         self.errands = Errands()
         self._kept: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._lock = Lock()
@@ -61,15 +61,19 @@ class Shelf:
 
     def title(self, path: Path) -> str:
         """What a run is called: its folder's name, and of an arm its study's before it."""
-        return path.name if path == self.root or path.parent == self.root else f"{path.parent.parent.name}/{path.name}"
+        if path == self.root:
+            return path.resolve().name
+        return path.name if path.parent == self.root else f"{path.parent.parent.name}/{path.name}"
 
     def run(self, name: str) -> RunFolder:
         """Raises Lost for a run that is not there."""
-        return found(name, self.runs(), "run", f"in {self.root}: it was deleted or moved, or never was")
+        run: RunFolder = found(name, self.runs(), "run", f"in {self.root}: it was deleted or moved, or never was")
+        return run
 
     def study(self, name: str) -> Path:
         """Raises Lost for a study that is not there."""
-        return found(name, self.studies(), "study", f"in {self.root}: it was deleted or moved, or never was")
+        folder: Path = found(name, self.studies(), "study", f"in {self.root}: it was deleted or moved, or never was")
+        return folder
 
     # --- what is known of it, until it changes --------------------------------------------------------------------
 
@@ -166,7 +170,7 @@ def missing(run: RunFolder, now: Mapping[str, Any], lineage: Mapping[str, Any]) 
     seeds: Sequence[Mapping[str, Any]] = now["seeds"]
     own = "training" in lineage and not run.adopted()
     if own and now["planned"] and (not seeds or any(one["checkpoints"] < now["planned"] for one in seeds)):
-        return [("its training is not at its end", f"ontogeny run {run.recipe}")]
+        return [("its training is not at its end", f"ontogeny train {run.path}")]
     if not seeds or any(number < one["checkpoints"] for one in seeds for number in (one["scored"] or {"": 0}).values()):
         return [("checkpoints that are not read", f"ontogeny score {run.path}")]
     if not now["judged"]:

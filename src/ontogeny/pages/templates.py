@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,23 @@ from markupsafe import Markup
 from ontogeny.display import visible
 from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
 from ontogeny.store import content_key
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around a page: nothing, where it is a file by itself, or what an app has around all of its pages."""
+
+    template: str = "standalone.html.jinja"
+    rooms: tuple[Path, ...] = ()  # where the template is
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def render(self, page: str, room: Path, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
+        """A page of a room, framed."""
+        found = templates(room, *self.rooms, **filters).get_template(page)
+        return found.render({**values, **self.values, "frame": self.template})
+
+
+STANDALONE = Frame()
 
 
 def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny.pages.templates import look, templates
+from ontogeny.pages.templates import STANDALONE, Frame, look
 from ontogeny.report import why_words as words
 from ontogeny.report.examples import marked
 from ontogeny.store import atomic, file_name
@@ -48,26 +48,25 @@ def write(path: Path, explanation: Explanation) -> Path:
     return path
 
 
-def render(explanation: Explanation) -> str:
+def render(explanation: Explanation, frame: Frame = STANDALONE) -> str:
     """The page as HTML."""
     good, bad = marked(explanation.example.good, explanation.example.bad)
-    return (
-        templates(Path(__file__).parent)
-        .get_template("why.html.jinja")
-        .render(
-            e=explanation,
-            headline=words.headline(explanation),
-            story=words.story(explanation),
-            strongest=words.strongest(explanation),
-            example={"good": good, "bad": bad},
-            name=words.order_name(explanation.order),
-            knows=words.knows(explanation.order, explanation.level),
-            deciding=_deciding(explanation),
-            patterns=_patterns(explanation),
-            strips=[_strip(strip) for strip in words.strips(explanation.sentences)],
-            concordance=[(rank, [_lines(group) for group in groups]) for rank, groups in words.behind(explanation)],
-            **look(),
-        )
+    return frame.render(
+        "why.html.jinja",
+        Path(__file__).parent,
+        {},
+        e=explanation,
+        headline=words.headline(explanation),
+        story=words.story(explanation),
+        strongest=words.strongest(explanation),
+        example={"good": good, "bad": bad},
+        name=words.order_name(explanation.order),
+        knows=words.knows(explanation.order, explanation.level),
+        deciding=_deciding(explanation),
+        patterns=_patterns(explanation),
+        strips=[_strip(strip) for strip in words.strips(explanation.sentences)],
+        concordance=[(rank, [_lines(group) for group in groups]) for rank, groups in words.behind(explanation)],
+        **look(),
     )
 
 

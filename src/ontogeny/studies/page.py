@@ -11,7 +11,7 @@ import polars as pl
 
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, shown
-from ontogeny.pages.templates import anchor, look, templates
+from ontogeny.pages.templates import STANDALONE, Frame, anchor, look
 from ontogeny.pages.words import count, decimals, human
 from ontogeny.report.provenance import tables
 from ontogeny.store import atomic
@@ -60,43 +60,43 @@ def render(
     pages: Mapping[str, str] | None = None,
     divided: pl.DataFrame | None = None,
     power: pl.DataFrame | None = None,
+    frame: Frame = STANDALONE,
 ) -> str:
     """The page as HTML.  `pages`: by arm, where its own page is, seen from this one."""
     charts, gathered, study = Charts(), own.gathered, own.study
     panels = [(panel, shown(panel, {}, Clock(), charts)) for panel in figures.panels_of(own)]
     by_name = {panel.name: one for panel, one in panels}
     chances = [] if power is None else power.to_dicts()
-    return (
-        templates(Path(__file__).parent, capital=sentences.capital, signed=sentences.signed, chance=partial(decimals, digits=2))
-        .get_template("study.html.jinja")
-        .render(
-            title=study.file.name,
-            question=study.file.question,
-            answer=sentences.answer({name: _verdict(own, name) for name in study.file.predictions}),
-            overall=_overall(own),
-            there=sentences.there({arm.name: gathered.seeds(arm.name) for arm in study.arms}, len(study.file.seeds)),
-            missing=sentences.missing([(gap.arm, gap.seed, gap.why) for gap in gathered.gaps]),
-            notes=gathered.notes,
-            registration=_registration(registration),
-            predictions=[_prediction(own, name) | {"panel": by_name.get(f"claims-{name}")} for name in study.file.predictions],
-            paradigms=[(name, anchor("paradigm", name), [o for p, o in panels if p.chapter == name]) for name in own.paradigms],
-            verdicts=_verdicts(own),
-            disagreement=sentences.disagreement(gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))),
-            groups=sentences.groups(divided, study.file.analysis.confidence),
-            controls=by_name.get("controls"),
-            moved=sentences.controls_sentence(figures.moved(own), figures.within_of(study)),
-            undecided=_undecided(own, {row["prediction"]: row for row in chances}),
-            power=chances,
-            costs=costs(own),
-            edited=edits.of_study(gathered, own.order),
-            arms=_arms(own, pages or {}),
-            made=tables(gathered.lineages.get(study.file.reference) or next(iter(gathered.lineages.values()), {})),
-            file=dump(study),
-            seeds=len(study.file.seeds),
-            reference=study.file.reference,
-            **look(),
-            **drawn(charts),
-        )
+    return frame.render(
+        "study.html.jinja",
+        Path(__file__).parent,
+        {"capital": sentences.capital, "signed": sentences.signed, "chance": partial(decimals, digits=2)},
+        title=study.file.name,
+        question=study.file.question,
+        answer=sentences.answer({name: _verdict(own, name) for name in study.file.predictions}),
+        overall=_overall(own),
+        there=sentences.there({arm.name: gathered.seeds(arm.name) for arm in study.arms}, len(study.file.seeds)),
+        missing=sentences.missing([(gap.arm, gap.seed, gap.why) for gap in gathered.gaps]),
+        notes=gathered.notes,
+        registration=_registration(registration),
+        predictions=[_prediction(own, name) | {"panel": by_name.get(f"claims-{name}")} for name in study.file.predictions],
+        paradigms=[(name, anchor("paradigm", name), [o for p, o in panels if p.chapter == name]) for name in own.paradigms],
+        verdicts=_verdicts(own),
+        disagreement=sentences.disagreement(gathered.verdicts.filter(pl.col("paradigm").is_in(own.paradigms))),
+        groups=sentences.groups(divided, study.file.analysis.confidence),
+        controls=by_name.get("controls"),
+        moved=sentences.controls_sentence(figures.moved(own), figures.within_of(study)),
+        undecided=_undecided(own, {row["prediction"]: row for row in chances}),
+        power=chances,
+        costs=costs(own),
+        edited=edits.of_study(gathered, own.order),
+        arms=_arms(own, pages or {}),
+        made=tables(gathered.lineages.get(study.file.reference) or next(iter(gathered.lineages.values()), {})),
+        file=dump(study),
+        seeds=len(study.file.seeds),
+        reference=study.file.reference,
+        **look(),
+        **drawn(charts),
     )
 
 

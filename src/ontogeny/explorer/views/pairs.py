@@ -216,7 +216,8 @@ def _by_token(sentence: str, words: Words, read: Mapping[str, Any]) -> list[dict
         start = sentence.find(text.split()[0], at) if text else at
         at = start + len(text)
         spans.append((start, at, apart))
-    parts, end = [], 0
+    parts: list[dict[str, Any]] = []
+    end = 0
     for start, stop, bits in read.get(sentence, ()):
         if start is None:
             continue

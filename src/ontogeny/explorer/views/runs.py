@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ontogeny.explorer.addresses import Asked, View
+from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.pages.theme import SHADES
 from ontogeny.pages.words import human
 from ontogeny.records import OntogenyError
@@ -34,7 +35,7 @@ def runs(asked: Asked) -> View:
     studies = [(path.name, asked.link("study", path.name)) for path in asked.shelf.studies().values()]
     judged = [row["title"] for row in rows if row.get("verdicts")]
     return View(
-        title=asked.shelf.root.name,
+        title=asked.shelf.root.resolve().name,
         template="runs.html.jinja",
         values={"rows": rows, "studies": studies, "all": asked.link("compare", judged) if len(judged) > 1 else ""},
         run="*",
@@ -45,6 +46,11 @@ def trail_of(asked: Asked, run: RunFolder, *more: tuple[str, str]) -> tuple[tupl
     """The way from all runs to a view of one."""
     title = asked.shelf.title(run.path)
     return (("runs", asked.link("runs")), (title, asked.link("run", title)), *more)
+
+
+def waiting(title: str, trail: tuple[tuple[str, str], ...], errand: Errand) -> View:
+    """What is shown until something is made."""
+    return View(title, "waiting.html.jinja", trail=trail, waits=errand)
 
 
 # --- one run ------------------------------------------------------------------------------------------------------
@@ -203,9 +209,7 @@ def figures(asked: Asked) -> View:
     errand = asked.shelf.errands.ask(key, f"drawing the figures of {title}", lambda _: _drawn(asked.shelf.seen(folder)), asked.wait)
     trail = trail_of(asked, folder)
     if not errand.future.done():
-        return View("figures", "waiting.html.jinja", {}, trail, waits=errand)
-    from ontogeny.explorer.errands import outcome
-
+        return waiting("figures", trail, errand)
     charts, chapters = outcome(errand)
     return View("figures", "figures.html.jinja", {"chapters": chapters}, trail, charts, run=asked.names["run"])
 

@@ -1,0 +1,109 @@
+"""One checkpoint: what it is, what was read off it, whether it is what was written; and what it says, if it is asked to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ontogeny.explorer.addresses import Asked, View
+from ontogeny.explorer.errands import Errand, outcome
+from ontogeny.explorer.seen import COLUMNS, evenly
+from ontogeny.explorer.views.pairs import checkpoint_of, moment_of
+from ontogeny.explorer.views.runs import trail_of
+from ontogeny.report.provenance import flattened
+from ontogeny.store import RunFolder, fault, human_size, read_json, sealed_weights, table_metadata
+
+SAMPLES, LONGEST = 4, 40  # texts, and tokens of each
+
+
+def checkpoint(asked: Asked) -> View:
+    """A checkpoint."""
+    run = asked.shelf.run(asked.names["run"])
+    title = asked.shelf.title(run.path)
+    steps = asked.shelf.known("steps", run, lambda run: {seed: run.steps(seed) for seed in run.seeds()})
+    seed, step = moment_of(asked, run, steps)
+    one = checkpoint_of(run, seed, step)
+    own = run.has_checkpoint(seed, step)
+    alike = asked.shelf.known("weights", run, lambda run: _weights(run, steps)) if own else {}
+    weights = sealed_weights(one.folder) or (one.revision.content if one.revision else None)
+    texts = _texts(asked, run, seed, step)
+    facts = read_json(one.folder / "ontogeny.json") if own else {}
+    return View(
+        title=f"step {step:,}, seed {seed}",
+        template="checkpoint.html.jinja",
+        values={
+            "seed": seed,
+            "step": step,
+            "steps": [(at, asked.link("checkpoint", title, seed, at)) for at in evenly(steps[seed], COLUMNS)],
+            "seeds": [(other, asked.link("checkpoint", title, other, step)) for other in steps if step in steps[other]],
+            "warnings": [said] if own and (said := fault(one.folder)) else [],
+            "facts": [
+                *flattened({k: v for k, v in facts.items() if k not in ("step", "seed")}),
+                ("folder", str(one.folder)),
+                ("size", human_size(sum(file.stat().st_size for file in one.folder.glob("*")))),
+                ("weights", weights or "not sealed"),
+                *(flattened({"repository": one.revision.repo, "commit": one.revision.commit}) if one.revision else []),
+            ],
+            "same": [(where, asked.link("checkpoint", title, *where)) for where in alike.get(weights, ()) if where != (seed, step)],
+            "scores": [(suite, _about(run.scores(seed, suite, step), weights)) for suite in run.suites()],
+            "readings": _readings(run, seed, step),
+            "texts": outcome(texts) if texts and texts.future.done() else [],
+        },
+        trail=trail_of(asked, run),
+        waits=texts if texts and not texts.future.done() else None,
+    )
+
+
+def _weights(run: RunFolder, steps: dict[int, list[int]]) -> dict[str, list[tuple[int, int]]]:
+    """Seeds and steps by the hash of their weights."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for seed, own in steps.items():
+        for step in own:
+            found.setdefault(sealed_weights(run.checkpoint(seed, step)) or "", []).append((seed, step))
+    return {weights: places for weights, places in found.items() if weights}
+
+
+def _about(path: Any, weights: str | None) -> str:
+    """Whether a table is there, and is about these weights."""
+    if not path.exists():
+        return "not read"
+    of = table_metadata(path).get("weights")
+    return "read" if of is None or weights is None or of == weights else "read off other weights than are here now"
+
+
+def _readings(run: RunFolder, seed: int, step: int) -> list[tuple[str, str]]:
+    there = sorted({path.name for path in run.readings(seed).glob("*") if path.is_dir()})
+    return [(name, "read" if run.reading(name, seed, step).exists() else "not read") for name in there]
+
+
+# --- what it says -------------------------------------------------------------------------------------------------
+
+
+def _texts(asked: Asked, run: RunFolder, seed: int, step: int) -> Errand | None:
+    key = ("texts", str(run.path), seed, step)
+    if not asked.live or ("texts" not in asked.query and not asked.shelf.errands.known(key)):
+        return None
+    return asked.shelf.errands.ask(key, f"opening step {step:,}", lambda _: written(run, seed, step))
+
+
+def written(run: RunFolder, seed: int, step: int) -> list[str]:
+    """Texts that a causal model writes after its first token, drawn from all that it predicts, the same each time."""
+    import torch
+
+    from ontogeny.records import OntogenyError
+    from ontogeny.scoring import masked
+    from ontogeny.scoring.reading import open_model
+    from ontogeny.tokens.pretrained import open_tokenizer
+
+    folder = checkpoint_of(run, seed, step).folder
+    model = open_model(folder).eval()
+    if masked.is_masked(model):
+        raise OntogenyError("a masked model writes no texts")
+    tokenizer = open_tokenizer(folder)
+    first = next((one for one in (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id) if one is not None), 0)
+    generator = torch.Generator().manual_seed(0)
+    text = torch.full((SAMPLES, 1), first)
+    with torch.inference_mode():
+        for _ in range(LONGEST):  # some of our architectures keep no memory of the text so far
+            chances = model(input_ids=text).logits[:, -1].float().softmax(-1)
+            text = torch.cat([text, torch.multinomial(chances, 1, generator=generator)], dim=1)
+    return [tokenizer.decode(row, skip_special_tokens=True) for row in text[:, 1:].tolist()]

@@ -1,0 +1,103 @@
+"""Several runs beside one another, and studies: the pages of `ontogeny compare` and `ontogeny study`, made when asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ontogeny.explorer.addresses import Asked, View
+from ontogeny.explorer.errands import outcome
+from ontogeny.explorer.rendering import fragment
+from ontogeny.explorer.shelf import Lost
+from ontogeny.explorer.views.runs import heat, waiting
+from ontogeny.pages.templates import look
+from ontogeny.pages.words import MEANINGS
+from ontogeny.store import RunFolder, read_table
+
+
+def compare(asked: Asked) -> View:
+    """Two or more runs."""
+    from ontogeny.comparison import page
+    from ontogeny.comparison.gathering import gather
+
+    names = asked.names["runs"].split(",")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise Lost("To compare takes two runs, each named once.")
+    runs = [asked.shelf.run(name) for name in names]
+    titles = [asked.shelf.title(run.path) for run in runs]
+    trail = (("runs", asked.link("runs")),)
+    key = ("compare", *((str(run.path), asked.shelf.news(run)) for run in runs))
+    errand = asked.shelf.errands.ask(key, f"comparing {len(runs)} runs", lambda _: gather([run.path for run in runs]), asked.wait)
+    if not errand.future.done():
+        return waiting("comparison", trail, errand)
+    gathered = outcome(errand)
+    links = {label: asked.link("run", title) for label, title in zip(gathered.labels, titles, strict=True)}
+    beneath = _over(asked, runs, titles, gathered.suite)
+    return View(
+        "comparison",
+        trail=trail,
+        page=lambda frame: page.render(gathered, {label: link for label, link in links.items() if link}, frame),
+        beneath=beneath,
+    )
+
+
+def _over(asked: Asked, runs: list[RunFolder], titles: list[str], suite: str) -> Markup:
+    """The maps of the first two runs, one over the other."""
+
+    maps = []
+    for run, title in list(zip(runs, titles, strict=True))[:2]:
+        seen = asked.shelf.seen(run)
+        judged = (
+            dict(seen.verdicts.filter(suite=suite).select("paradigm", "verdict").iter_rows()) if seen.verdicts is not None else {}
+        )
+        maps.append((title, heat(asked, seen, title, suite, judged)))
+    return fragment("over.html.jinja", maps=maps, same=_alike(*(one for _, one in maps)), meanings=MEANINGS, **look())
+
+
+def _alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether two maps have the same rows, so that one can lie over the other."""
+    rows = [[row["paradigm"] for rows in one["groups"].values() for row in rows] for one in (first, second)]
+    return rows[0] == rows[1]
+
+
+# --- studies ------------------------------------------------------------------------------------------------------
+
+
+def study(asked: Asked) -> View:
+    """A study as it stands: arms, predictions, dose and response, and its power as it was last computed."""
+    from ontogeny.studies import page
+
+    folder = asked.shelf.study(asked.names["study"])
+    trail = (("runs", asked.link("runs")),)
+    key = ("study", str(folder), *(asked.shelf.news(RunFolder(arm)) for arm in sorted((folder / "arms").glob("*"))))
+    errand = asked.shelf.errands.ask(key, f"reading the study {folder.name}", lambda _: _read(folder), asked.wait)
+    if not errand.future.done():
+        return waiting(folder.name, trail, errand)
+    own, *rest = outcome(errand)
+    arms = {arm.name: asked.link("run", f"{folder.name}/{arm.slug}") for arm in own.study.arms}
+    known = asked.shelf.runs()
+    links = {name: link for name, link in arms.items() if link and any(_is_arm(run, folder, name, own) for run in known.values())}
+    registration, divided, power = rest
+    return View(folder.name, trail=trail, page=lambda frame: page.render(own, registration, links, divided, power, frame))
+
+
+def _is_arm(run: RunFolder, folder: Path, name: str, own: Any) -> bool:
+    return bool(run.path == folder / "arms" / own.study.arm(name).slug)
+
+
+def _read(folder: Path) -> tuple[Any, ...]:
+    """What a study's page is made of; nothing in its folder changes."""
+    from ontogeny.studies import registration, study_file
+    from ontogeny.studies.analysis import analyse
+    from ontogeny.studies.figures import material
+    from ontogeny.studies.gathering import gather
+
+    own = study_file.load(folder / "study.yaml")
+    gathered = gather(folder, own)
+    found = analyse(own, gathered)
+    power = folder / "analysis" / "power.parquet"
+    said = registration.read(folder) if (folder / registration.FILE).exists() else None
+    made = material(own, gathered, found.claims, found.effects)
+    return made, said, found.divided, read_table(power) if power.exists() else None
