@@ -76,6 +76,8 @@ TABLES: dict[str, dict[str, str]] = {
         "history-dropout": "ontogeny.interventions.history_dropout:HistoryDropout",
         "bigram-contrast": "ontogeny.interventions.bigram_contrast:BigramContrast",
         "distil": "ontogeny.interventions.distil:Distil",
+        "pre-pretrain": "ontogeny.interventions.pre_pretrain:PrePretrain",
+        "counter-evidence": "ontogeny.interventions.counter_evidence:CounterEvidence",
     },
     "instrument": {
         "loss": "ontogeny.instruments.dev_loss:DevLoss",
