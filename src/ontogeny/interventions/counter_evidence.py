@@ -55,7 +55,7 @@ class CounterEvidence(StreamEdit):
         """As StreamEdit has it.  Raises OntogenyError where bigrams prefer no wrong word, or no document has the right one."""
         import polars as pl
 
-        ground, rng = Documents.of(context), context.rng(self.seed)
+        ground, rng = DocumentStream.of(context), context.rng(self.seed)
         met = [one for paradigm in self.alarms for one in met_in(context, paradigm)[: self.meetings]]
         if not met:
             raise OntogenyError(
@@ -80,7 +80,7 @@ class CounterEvidence(StreamEdit):
         return StreamEdited(ids, shown, facts | {"meetings": len(met)}, rows)
 
     def _rank(
-        self, context: InterventionContext, ground: Documents, places: dict[int, list[int]], rng: np.random.Generator
+        self, context: InterventionContext, ground: DocumentStream, places: dict[int, list[int]], rng: np.random.Generator
     ) -> Ints:
         documents = np.array(sorted(places), dtype=np.int64)
         if self.choose == "any":
@@ -117,7 +117,7 @@ def met_in(context: InterventionContext, paradigm: str) -> list[Meeting]:
     return sorted(own, key=lambda one: -one.margin)
 
 
-class Documents(NamedTuple):
+class DocumentStream(NamedTuple):
     """A stream as documents."""
 
     ids: NDArray[Any]
@@ -126,7 +126,7 @@ class Documents(NamedTuple):
     words: Ints
 
     @classmethod
-    def of(cls, context: InterventionContext) -> Documents:
+    def of(cls, context: InterventionContext) -> DocumentStream:
         """The stream before the edit."""
         starts = context.text.documents["start"].astype(np.int64)
         words = np.diff(np.append(context.text.documents["words"].astype(np.int64), context.text.facts["words"]))
@@ -171,7 +171,7 @@ class Documents(NamedTuple):
         return self.ids[at], rows
 
 
-def _because(model: Any, bigrams: Any, ground: Documents, document: int, places: Sequence[int]) -> float:
+def _because(model: Any, bigrams: Any, ground: DocumentStream, document: int, places: Sequence[int]) -> float:
     """Nats by which context speaks for the right word where it does most."""
     import torch
 
