@@ -170,3 +170,18 @@ def treebank(folder, many=120):
     path = folder / "tiny.conllu"
     path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return path
+
+
+def reading_times(folder, words=(*NOUNS, *VERBS), many=12, cost=lambda word: 10.0 * len(word)):
+    """Sentences of six words that people read, in the columns of BabyLM's table; a word takes `cost` ms, and some noise."""
+    rng, rows = np.random.default_rng(0), []
+    names = ("RTfirstfix", "RTfirstpass", "RTgopast", "RTrightbound", "self_paced_reading_time", "N400")
+    for _ in range(many):
+        text = [str(word) for word in rng.choice(words, 6)]
+        for place in range(1, 6):
+            times = [f"{cost(text[place]) + rng.normal():.4f}" for _ in names]
+            rows.append([" ".join(text), text[place], str(place), f"{rng.uniform(2, 9):.3f}", *times])
+    path = folder / "reading.csv"
+    lines = [",".join(("sentence", "word", "context_length", "Subtlex_log10", *names)), *(",".join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -97,6 +97,7 @@ TABLES: dict[str, dict[str, str]] = {
         "calibration": "ontogeny.instruments.calibration:MarginCalibration",
         "neurons": "ontogeny.instruments.neurons:Neurons",
         "syntax": "ontogeny.instruments.syntax:SyntacticAttention",
+        "reading": "ontogeny.instruments.reading:ReadingTimes",
     },
 }
 

@@ -37,6 +37,7 @@ SETTINGS = {
     "knowledge": {"folds": 2},
     "probes": {"treebank": str(TREEBANK), "words": 200},
     "syntax": {"treebank": str(TREEBANK)},
+    "reading": {"table": str(tiny.reading_times(TREEBANK.parent, ("a", "b", "aa", "bb")))},
 }
 OTHER = {"rules": {"strings": 5}, "distance": {"order": 2}, "loss": {"tokens": 128}}  # changed; of none, its version is raised
 # How many rows one forward pass takes, where an instrument says it itself; `states` and `attentions` take those of the subject.

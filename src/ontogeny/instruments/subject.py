@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ontogeny.scoring.plan import Plan
+    from ontogeny.scoring.sentences import Sentences
     from ontogeny.tokens.token_store import TokenStore
 
 ROWS = 32  # sentences in one forward pass
@@ -121,13 +122,18 @@ class Subject:
         Raises OntogenyError if a log-probability is no finite number.
         """
         if (suite, most) not in self._margins:
-            plan, batch = self.plan(suite, most), self.context.recipe.scoring.batch_tokens
-            logps, _ = causal.read_by(
-                causal.choose_way(self.model, plan.sentences, self.device), plan.sentences, self.device, batch
-            )
-            sums = np.add.reduceat(logps, plan.sentences.starts)
+            plan = self.plan(suite, most)
+            sums = np.add.reduceat(self.logps(plan.sentences), plan.sentences.starts)
             self._margins[suite, most] = np.asarray(sums[plan.good] - sums[plan.bad], dtype=np.float64)
         return self._margins[suite, most]
+
+    def logps(self, sentences: Sentences) -> NDArray[np.float64]:
+        """log p (nats) of every scored token of some sentences, laid end to end.
+
+        Raises OntogenyError if one is no finite number.
+        """
+        way, batch = causal.choose_way(self.model, sentences, self.device), self.context.recipe.scoring.batch_tokens
+        return causal.read_by(way, sentences, self.device, batch)[0]
 
     def parsed(self, treebank: Path, option: str, words: int) -> ParsedText:
         """Sentences of a treebank as the model's tokens, so many words at the most; made once for a tokenizer.
