@@ -1,6 +1,7 @@
 """A grid's recipes: every combination, each with a name of its own."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from ontogeny.display import Display
 from ontogeny.grids import expand
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
+from ontogeny.work.local import Local
 
 BASE = """
 name: study
@@ -131,16 +133,22 @@ def test_runs_that_are_there_say_nothing_of_the_time_left(tmp_path, monkeypatch)
         @contextmanager
         def bar(self, title, total=None, unit="", begun=0):
             counted = []
-            yield lambda n: counted.append(n)
+            yield lambda n, note="": counted.append(n)
             bars.append((title, total, begun, sum(counted)))
 
-    def beside(function, work, jobs, done):
-        for path, share in work:
-            assert share == jobs == 2
-            ran.append(path.name)
-            done()
+    @contextmanager
+    def opened(engine, places, display):
+        assert len(places) == 2
 
-    monkeypatch.setattr(sweeps, "side_by_side", beside)
+        def submit(pieces, hear):
+            for piece in pieces:
+                assert piece.inputs == {"share": 2}
+                ran.append(Path(piece.run).name)
+                yield piece, {"done": "", "trouble": None}
+
+        yield submit
+
+    monkeypatch.setattr(Local, "opened", opened)
     paths = sweeps.run_all(todo, tmp_path, 2, Told())
     assert [path.name for path in paths] == [recipe.name for recipe in todo]
     assert bars == [("runs", 4, 2, 2), ("runs that were there", 2, 0, 2)]

@@ -1,7 +1,6 @@
 """A whole run from text to report: all that is promised is there, and nothing is done twice."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tiny
 import ontogeny as og
 from ontogeny import judging, store
 from ontogeny import recipe as recipes
-from ontogeny.laboratory import Run, side_by_side
+from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
 from ontogeny.store import RunFolder
@@ -147,16 +146,6 @@ def test_a_further_seed_is_added_and_the_others_stay(own_run):
     assert run.scored(5, SUITE) == tiny.TRAINED
     losses = [tuple(store.read_table(run.losses(seed))["loss"]) for seed in (0, 1, 5)]
     assert len(set(losses)) == 3
-
-
-def test_pieces_of_work_have_processes_of_their_own_and_do_not_wait_for_one_another():
-    ended = []
-    found = side_by_side(os.getpid, [()] * 3, 2, lambda: ended.append(1))
-    assert len({*found, os.getpid()}) == 4
-    assert ended == [1, 1, 1]
-    with pytest.raises(ZeroDivisionError):  # the others have ended by then
-        side_by_side(divmod, [(7, 2), (1, 0), (9, 2)], 2, lambda: ended.append(2))
-    assert ended.count(2) == 3
 
 
 def test_seeds_side_by_side_have_the_same_losses_and_scores(finished_run, tmp_path):

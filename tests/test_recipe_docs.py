@@ -17,7 +17,12 @@ PARTS = [recipe.Recipe, recipe.Training, recipe.Schedule, recipe.Scoring, recipe
 
 def parts():
     """Name in the page: class.  The kinds of the registry are called table/name there."""
-    kinds = {f"{table}/{name}": registry.load(table, name) for table, names in registry.TABLES.items() for name in names}
+    kinds = {
+        f"{table}/{name}": registry.load(table, name)
+        for table, names in registry.TABLES.items()
+        if table != "piece"
+        for name in names
+    }
     return {part.__name__: part for part in PARTS} | kinds
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from ontogeny.readers import live, plan, read_all
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.work.local import side_by_side
+from ontogeny.work.local import Local, shares
+from ontogeny.work.piece import Piece, do_all
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,10 +34,7 @@ def run(recipe: Recipe | Path | str, root: Path | str = "runs", display: Display
     """The main job: text to verdicts.  Does only what is missing, so that a killed run goes on where it was."""
     recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     here = Run.begin(recipe, root, display)
-    here.train(jobs)  # scores each checkpoint as it appears, unless scoring.live is off
-    here.score()
-    here.judge()
-    here.write_report()
+    here.fill(jobs)
     return here
 
 
@@ -76,6 +75,13 @@ class Run(OpenedRun):
 
     # --- the stages -----------------------------------------------------------------------------------------------
 
+    def fill(self, jobs: int = 1, share: int | None = None) -> None:
+        """All stages, one after the other."""
+        self.train(jobs, share)  # scores each checkpoint as it appears, unless scoring.live is off
+        self.score()
+        self.judge()
+        self.write_report()
+
     def train(self, jobs: int = 1, share: int | None = None) -> None:
         """Trains every seed to its end, from wherever it was left, and reads each checkpoint as it appears.
 
@@ -95,13 +101,16 @@ class Run(OpenedRun):
             if todo and recipe.trackers:
                 self.tracked = trackers.Trackers(self.folder, recipe, recipe.seeds, self.display)
             if jobs > 1 and len(todo) > 1:
-                side_by_side(_train_seed, [(self.folder.path, seed, self.display.quiet) for seed in todo], jobs, self.tell)
+                pieces = [Piece("train", str(self.folder.path.absolute()), {"seed": seed}, label=f"seed {seed}") for seed in todo]
+                with Local().opened(shares(jobs), self.display) as submit:
+                    do_all(pieces, submit, self.display, "seeds", unit="seeds", lines=self.display, done=self.tell)
             else:
                 self.train_seeds(todo)
 
-    def prepare(self, jobs: int = 1) -> None:
+    def prepare(self, jobs: int = 1, margins: bool = False) -> None:
         """Makes what all seeds share, before they train side by side: text, edited streams, the engine; says what is to come.
 
+        `margins`: and the bigram margins of those streams.
         Raises OntogenyError if the processes that torchrun started cannot share a batch.
         """
         from ontogeny.tokens.prepare import check
@@ -122,10 +131,15 @@ class Run(OpenedRun):
             stream.text.checked()
         if fresh and ranks.size == 1:
             try_ways(self.folder, self._own(), self.text, self.training_plan(), treatment, self.display)
+        if margins:
+            self.stream_margins()
 
-    def train_seed(self, seed: int) -> None:
-        """Trains one seed; whoever calls this holds the run's one writer's place."""
-        self.train_seeds([seed])
+    def train_seed(self, seed: int, read: bool = False) -> None:
+        """Trains one seed, if it is not, and with `read` reads what is left of it; whoever calls this holds the writer's place."""
+        if not self.folder.has_checkpoint(seed, self.training_plan().steps):
+            self.train_seeds([seed])
+        if read and (troubles := self.score_seed(seed)):
+            raise OntogenyError("\n".join(troubles))
 
     def train_seeds(self, seeds: Sequence[int]) -> None:
         """Trains seeds one after the other, and reads their checkpoints in the way that was planned when they were made ready."""
@@ -293,5 +307,19 @@ def follow(ranks: Ranks) -> None:
             pass
 
 
-def _train_seed(path: Path, seed: int, quiet: bool) -> None:
-    Run(path, Display(quiet, plain=True)).train_seed(seed)
+# What a piece of work calls of its run, with its inputs; all but `run` under the writer's place of who had it done.
+STAGES = {"prepare": "prepare", "train": "train_seed", "judge": "judge", "report": "write_report", "run": "fill"}
+
+
+def perform_stage(piece: Piece, display: Display) -> None:
+    """Does a stage of a run that is a piece of work."""
+    here = _opened(piece.run)
+    here.display = here.readings.display = display
+    with nullcontext() if piece.what == "run" else store.part(piece.name):
+        getattr(here, STAGES[piece.what])(**{name: value for name, value in piece.inputs.items() if name != "device"})
+
+
+@lru_cache(maxsize=32)
+def _opened(path: str) -> Run:
+    """A run.  A process keeps those it has opened: their suites are read and tokenised once, not once a seed."""
+    return Run(path)

@@ -99,6 +99,11 @@ TABLES: dict[str, dict[str, str]] = {
         "syntax": "ontogeny.instruments.syntax:SyntacticAttention",
         "reading": "ontogeny.instruments.reading:ReadingTimes",
     },
+    "piece": {
+        **dict.fromkeys(("prepare", "train", "judge", "report", "run"), "ontogeny.laboratory:perform_stage"),
+        "read": "ontogeny.readers.readings:read_piece",
+        "score": "ontogeny.readers.folders:score_piece",
+    },
 }
 
 # Names of one version ago that others may still import: room -> old name -> new.  Gone with the next version.

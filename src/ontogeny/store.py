@@ -48,7 +48,7 @@ NAMED = ("versions", "hardware", "tokens", "training", "engine", "reading", "sui
 
 TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<process>\d+)\.tmp")  # where `atomic` writes
 PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
-    r"recipe\.yaml|lineage\.json|hub\.json|tokenizer|tokens|interventions|suites|seed-\d+|"
+    r"recipe\.yaml|lineage|lineage\.json|hub\.json|tokenizer|tokens|interventions|suites|seed-\d+|"
     r"(curves|sensitivity|verdicts)\.parquet|ngrams|evidence|report|trackers|study\.yaml|registered\.json|analysis"
 )
 FIRST = re.compile(r"\.lock|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.\d+\.tmp")  # all that lies there before the recipe
@@ -555,6 +555,45 @@ def weights_files(folder: Path) -> list[Path]:
 # --- the run's folder ---------------------------------------------------------------------------------------------
 
 
+_part = ""  # of a run's lineage: what the piece of work notes that this process does
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Meanwhile this process does a piece of work: what it notes of a run goes into a part of the lineage that it alone writes."""
+    global _part
+    before, _part = _part, name
+    try:
+        yield
+    finally:
+        _part = before
+
+
+def merged(*lineages: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of lineages, the later ones over the earlier; two dicts are merged one level deep."""
+    found: dict[str, Any] = {}
+    for lineage in lineages:
+        for key, value in lineage.items():
+            old = found.get(key)
+            found[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return found
+
+
+def _lineage(path: Path) -> dict[str, Any]:
+    """A lineage, or a part of one; empty where none is, or is any more.  Raises OntogenyError if it is broken."""
+    with access(path, "read"):
+        try:
+            found = read_json(path) if path.exists() else {}
+        except OntogenyError:
+            if path.exists():
+                raise
+            found = {}
+    wrong = [name for name in NAMED if not isinstance(found.get(name, {}), dict)] if isinstance(found, dict) else ["all of it"]
+    if wrong:
+        raise OntogenyError(f"{path} is no lineage: {wrong[0]} should be names with values; put back a copy of the file")
+    return dict(found)
+
+
 class RunFolder:
     """Paths and files of one run.  Nothing outside this class joins a run's path by hand."""
 
@@ -672,9 +711,15 @@ class RunFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the run's one writer's place.  Raises OntogenyError at once if another process has it, or none can be had."""
+        """Holds the run's one writer's place.  Raises OntogenyError at once if another process has it, or none can be had.
+
+        A piece of work is done under the place of who had it done.
+        """
         from filelock import FileLock, Timeout
 
+        if _part:
+            yield
+            return
         lock = FileLock(self.path / ".lock")
         with access(self.path, "written"):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -686,7 +731,9 @@ class RunFolder:
                 ) from None
         try:
             self._clear()
+            self._fold_parts()
             yield
+            self._fold_parts()
         finally:
             lock.release()
 
@@ -699,35 +746,45 @@ class RunFolder:
 
     def lineage(self) -> dict[str, Any]:
         """How the run was made: versions, hardware, keys, choices measured at run time.  Raises OntogenyError if it is broken."""
-        path = self.path / "lineage.json"
-        with access(path, "read"):
-            found = read_json(path) if path.exists() else {}
-        wrong = [name for name in NAMED if not isinstance(found.get(name, {}), dict)] if isinstance(found, dict) else ["all of it"]
-        if wrong:
-            raise OntogenyError(f"{path} is no lineage: {wrong[0]} should be names with values; put back a copy of the file")
-        return dict(found)
+        parts = [_lineage(path) for path in self._parts()]  # before the whole: what is folded meanwhile is in there
+        return merged(_lineage(self.path / "lineage.json"), *parts)
+
+    def _parts(self) -> list[Path]:
+        """What pieces of work have noted that is not in lineage.json yet."""
+        return sorted((self.path / "lineage").glob("*.json"))
+
+    def _fold_parts(self) -> None:
+        """Puts what pieces of work have noted into lineage.json; whoever calls this holds the run's one writer's place.
+
+        Each is renamed first, so that a piece that goes on notes in a new one.
+        """
+        for path in self._parts():
+            if not path.name.startswith("~") and not (aside := path.with_name(f"~{path.name}")).exists():
+                path.rename(aside)
+        if folded := [path for path in self._parts() if path.name.startswith("~")]:
+            write_json(self.path / "lineage.json", merged(*map(_lineage, [self.path / "lineage.json", *folded])))
+            for path in folded:
+                path.unlink()
+            with suppress(OSError):  # a piece notes again
+                (self.path / "lineage").rmdir()
 
     def note(self, **entries: Any) -> None:
-        """Adds entries to the lineage; a dict is merged one level deep.  Seeds that train side by side take turns.
+        """Adds entries to the lineage; a dict is merged one level deep.  A piece of work adds to a part of its own.
 
         What is known already is not written again, so that a run can be read where nothing can be written.
         """
         from filelock import FileLock
 
-        if content_key(self._with(entries)) == content_key(self.lineage()):
+        entries = json.loads(json.dumps(entries, default=_plain))
+        if content_key(merged(self.lineage(), entries)) == content_key(self.lineage()):
             return
         with access(self.path, "written"):
             self.path.mkdir(parents=True, exist_ok=True)
+            if _part:
+                path = self.path / "lineage" / f"{_part}.json"
+                return write_json(path, merged(_lineage(path), entries))
             with FileLock(self.path / ".lineage.lock"):
-                write_json(self.path / "lineage.json", self._with(entries))
-
-    def _with(self, entries: dict[str, Any]) -> Any:
-        """The lineage with more entries, as it is read back."""
-        lineage = self.lineage()
-        for key, value in entries.items():
-            old = lineage.get(key)
-            lineage[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-        return json.loads(json.dumps(lineage, default=_plain))
+                write_json(self.path / "lineage.json", merged(_lineage(self.path / "lineage.json"), entries))
 
     def seeds(self) -> list[int]:
         """Seeds that have a folder, in order."""

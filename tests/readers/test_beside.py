@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 import tiny
@@ -10,14 +11,15 @@ import torch
 
 from ontogeny import store
 from ontogeny.laboratory import Run
-from ontogeny.readers import ReadingMode, beside, live, plan, process
+from ontogeny.readers import ReadingMode, beside, live, plan
 from ontogeny.readers.beside import Beside
 from ontogeny.recipe import Recipe
 from ontogeny.results import Results
 from ontogeny.store import RunFolder
+from ontogeny.work import local, process
 
 SUITE = "micro-english"
-STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
+STAND_IN = (sys.executable, str(Path(__file__).parents[1] / "work" / "stand_in.py"))
 UNREAD = [0, 1, 2]
 AT_ONCE = ReadingMode("beside", 1, "cpu", at_once=True)
 
@@ -36,6 +38,13 @@ def unread(own_run):
     return Run(own_run, tiny.Heard())
 
 
+def rest(own):
+    """Waits until all that was handed over is answered."""
+    own.crew._waiting.put(None)
+    for thread in own.crew._threads:
+        thread.join()
+
+
 def tables(folder):
     run = RunFolder(folder)
     scores = {step: store.read_table(run.scores(1, SUITE, step)) for step in run.scored(1, SUITE)}
@@ -50,9 +59,9 @@ def test_another_process_writes_the_tables_of_this_one(unread, finished_run):
     own = Beside(unread.readings, AT_ONCE, 7, silent)
     for checkpoint in unread.folder.checkpoints(1)[:3]:
         own.read(1, checkpoint)
-    own._waiting.put(None)
-    own._thread.join()  # as long as it takes, which training would not
-    assert own.worker.answered == len(UNREAD)
+    rest(own)  # as long as it takes, which training would not
+    assert own.crew.workers[0].answered == len(UNREAD)
+    own.stop()
     assert same(tables(unread.folder.path), tables(finished_run))
     assert [line for line in unread.display.warnings if " tokens " not in line] == []
 
@@ -70,7 +79,7 @@ def test_a_reader_that_dies_is_reported_and_training_goes_on(unread, monkeypatch
     monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", "import sys; sys.exit('no room left')"))
     own, (first, second, *_) = Beside(unread.readings, AT_ONCE, 7, silent), unread.folder.checkpoints(1)
     own.read(1, first)
-    own._thread.join()
+    rest(own)
     own.read(1, second)
     own.finish()
     (warning,) = unread.display.warnings
@@ -79,19 +88,20 @@ def test_a_reader_that_dies_is_reported_and_training_goes_on(unread, monkeypatch
 
 
 def test_training_that_is_stopped_stops_its_reader(unread, monkeypatch):
-    begun = []
+    begun = SimpleQueue()
 
-    class Kept(beside.Worker):
+    class Kept(local.Worker):
         def __init__(self, *place):
             super().__init__(*place)
-            begun.append(self)
+            begun.put(self)
 
     monkeypatch.setattr(process, "COMMAND", STAND_IN)
-    monkeypatch.setattr(beside, "Worker", Kept)
+    monkeypatch.setattr(local, "Worker", Kept)
     with pytest.raises(KeyboardInterrupt), live(unread.readings, AT_ONCE, [1], 7) as read:
         read(1, unread.folder.checkpoints(1)[0])
+        worker = begun.get(timeout=60)
         raise KeyboardInterrupt
-    assert begun[0]._process.poll() is not None
+    assert worker._process.poll() is not None
     assert unread.display.warnings == []
 
 
@@ -102,7 +112,7 @@ def test_a_process_is_started_where_enough_is_left_to_read(unread, monkeypatch, 
     own, (first, second, *_) = Beside(unread.readings, ReadingMode("beside", 1, "cpu"), 7, silent), unread.folder.checkpoints(1)
     own.read(1, first)
     assert unread.folder.scores(1, SUITE, 0).exists()  # here, and in turn
-    assert (own.worker is not None) == starts
+    assert (own.crew is not None) == starts
     own.read(1, second)
     assert unread.folder.scores(1, SUITE, 1).exists() != starts  # a stand-in reads nothing
     own.finish()

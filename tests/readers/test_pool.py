@@ -10,13 +10,15 @@ import torch
 
 from ontogeny import store
 from ontogeny.laboratory import Run
-from ontogeny.readers import pool, process
+from ontogeny.readers import pool
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
 from ontogeny.store import RunFolder
+from ontogeny.work import local, process
+from ontogeny.work.piece import Piece
 
 SUITE = "micro-english"
-STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
+STAND_IN = (sys.executable, str(Path(__file__).parents[1] / "work" / "stand_in.py"))
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_processes_side_by_side_write_the_tables_of_one(own_run, finished_run):
 
 
 def questions(*steps):
-    return [{"run": "here", "seed": 0, "step": step, "again": False} for step in steps]
+    return [Piece("read", "here", {"seed": 0, "step": step}) for step in steps]
 
 
 def test_each_question_is_answered_once_and_in_order(stand_in):
@@ -58,20 +60,20 @@ def test_each_question_is_answered_once_and_in_order(stand_in):
 def test_one_that_dies_loses_its_own_question_alone(stand_in):
     found = pool.with_others(questions(1, 13, 2, 3), tiny.Heard(), [(1, "cpu"), (1, "cpu")])
     assert [answer["trouble"] is None for answer in found] == [True, False, True, True]
-    assert found[1]["trouble"].startswith("here, seed 0, step 13: the process that read it ended (killed by signal 9")
-    assert "the same command reads the rest" in found[1]["trouble"]
+    assert found[1]["trouble"].startswith("here, read, seed 0, step 13: the process that did it ended 3 times (killed by signal 9")
+    assert "the same command does the rest" in found[1]["trouble"]
 
 
-def test_when_all_have_died_the_rest_is_said_to_be_unread(stand_in):
+def test_where_the_only_process_dies_another_does_the_rest(stand_in):
     found = pool.with_others(questions(13, 1), tiny.Heard(), [(1, "cpu")])
     assert "killed" in found[0]["trouble"]
-    assert found[1]["trouble"] == "the processes that read checkpoints have all ended"
+    assert found[1] == {"done": "read 1 with ['1', 'cpu']", "trouble": None}
 
 
 def test_stopping_ends_all_processes(stand_in, monkeypatch):
     workers = []
 
-    class Kept(pool.Worker):
+    class Kept(local.Worker):
         def __init__(self, *place):
             super().__init__(*place)
             workers.append(self)
@@ -81,7 +83,7 @@ def test_stopping_ends_all_processes(stand_in, monkeypatch):
             if text.startswith("said"):
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(pool, "Worker", Kept)
+    monkeypatch.setattr(local, "Worker", Kept)
     with pytest.raises(KeyboardInterrupt):
         pool.with_others(questions(1, 2, 3), Stopping(), [(1, "cpu"), (1, "cpu")])
     assert [worker._process.poll() is not None for worker in workers] == [True, True]

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import polars as pl
 import pytest
@@ -16,6 +16,8 @@ from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies import commands, running, study_file
 from ontogeny.studies.cost import Cost, duration
+from ontogeny.work.local import Local
+from ontogeny.work.piece import perform
 
 STUDY = """
 name: little
@@ -51,8 +53,13 @@ def without_pictures():
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Workers are threads: the fixture `done` has seen processes do the same."""
-    monkeypatch.setattr(running, "_workers", lambda jobs: ThreadPoolExecutor(1))
+    """No other process works: the fixture `done` has seen processes do the same."""
+
+    @contextmanager
+    def opened(engine, places, display):
+        yield lambda pieces, hear: ((piece, perform(piece.message())) for piece in pieces)
+
+    monkeypatch.setattr(Local, "opened", opened)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +133,7 @@ def test_no_arm_is_made_in_a_folder_of_somebody_elses(study, tmp_path):
 
 
 def test_what_is_missing_is_ordered_by_priority_and_seed(place, study, tmp_path):
-    order = [(piece.arm.name, piece.seed) for piece in running.missing(study, tmp_path)]
+    order = [(one.arm.name, one.seed) for one in running.missing(study, tmp_path)]
     assert order == [("untouched", 0), ("dropped", 0), ("untouched", 1), ("dropped", 1), ("warm-up 0.5", 0), ("warm-up 0.5", 1)]
 
 
@@ -135,7 +142,7 @@ def test_a_seed_that_was_lost_is_the_only_one_made_again(place, study, done, in_
     lost = folder.scores(1, "micro-english", 4)
     table = store.read_table(lost)
     lost.unlink()
-    assert [(piece.arm.name, piece.seed) for piece in running.missing(study, place / "runs" / "little")] == [("dropped", 1)]
+    assert [(one.arm.name, one.seed) for one in running.missing(study, place / "runs" / "little")] == [("dropped", 1)]
     before = written(place / "runs" / "little")
     running.run_arms(study, place / "runs" / "little", jobs=1)
     after = written(place / "runs" / "little")

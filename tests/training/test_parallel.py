@@ -16,9 +16,10 @@ from torch import distributed as dist
 
 from ontogeny import recipe as recipes
 from ontogeny import store
+from ontogeny.display import QUIET
 from ontogeny.interventions.averaging import Average, Averaging
 from ontogeny.interventions.jitter import Jitter, Jittered
-from ontogeny.laboratory import Run, side_by_side
+from ontogeny.laboratory import Run
 from ontogeny.recipe import Training
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
@@ -30,6 +31,7 @@ from ontogeny.training.loop import train
 from ontogeny.training.parallel import ALONE, Ranks
 from ontogeny.training.state import TrainingState
 from ontogeny.training.treatment import Period, Treatment
+from ontogeny.work.piece import do
 
 ENGINE = Engine(torch.device("cpu"), 1, "float32", False)
 LINES = ("the dog sees the cat", "the cat sees the dog", "a dog runs", "a cat runs and the dog sees the cat") * 20
@@ -238,7 +240,7 @@ def test_each_has_its_part_of_the_machine(monkeypatch):
 def test_seeds_side_by_side_are_for_one_process(monkeypatch):
     monkeypatch.setattr(parallel, "here", lambda: Ranks(0, 2, 0, 2))
     with pytest.raises(OntogenyError, match="leave --jobs and grids out"):
-        side_by_side(print, [(1,), (2,)], 2)
+        do([], iter, QUIET, "seeds")
 
 
 # --- from the command line

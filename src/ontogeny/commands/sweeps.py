@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,8 @@ from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.work.local import side_by_side
+from ontogeny.work.local import Local, shares
+from ontogeny.work.piece import Piece, do_all
 
 if TYPE_CHECKING:
     from ontogeny.pages.panel import Tabulated
@@ -35,10 +34,11 @@ def run_all(todo: Sequence[Recipe], root: Path, jobs: int = 1, display: Display 
     paths = [root / recipe.name for recipe in todo]
     there = [path for path in paths if RunFolder(path).report.exists()]  # these cost little, and say nothing of the time left
     missing = [path for path in paths if path not in there]
-    for title, some, before in (("runs", missing, len(there)), ("runs that were there", there, 0)):
-        if some:
-            with display.bar(title, before + len(some), "runs", before) as advance:
-                side_by_side(_run, [(path, jobs) for path in some], jobs, partial(advance, 1))
+    with Local().opened(shares(jobs), display) as submit:
+        for title, some, before in (("runs", missing, len(there)), ("runs that were there", there, 0)):
+            pieces = [Piece("run", str(path.absolute()), {"share": jobs}, label=path.name) for path in some]
+            if pieces:
+                do_all(pieces, submit, display, title, unit="runs", begun=before)
     return paths
 
 
@@ -53,17 +53,6 @@ def compare_all(runs: Sequence[Path], root: Path, display: Display = QUIET) -> P
     except OntogenyError as error:
         display.warn(f"no page compares these runs: {error}")
         return None
-
-
-def _run(path: Path, jobs: int) -> None:
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    here = Run(path)
-    here.train(1, share=jobs)
-    here.score()
-    here.judge()
-    here.write_report()
 
 
 def check_tables(todo: Sequence[Recipe], root: Path, stem: str) -> None:

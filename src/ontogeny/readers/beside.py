@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
-from ontogeny.readers.pool import PAYS_AFTER, question, read_all
-from ontogeny.readers.process import Ended, Message, Worker
+from ontogeny.readers.pool import PAYS_AFTER, read_all, reading
 from ontogeny.readers.readings import Readings
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint
+from ontogeny.work.local import Crew
+from ontogeny.work.piece import Message, Piece
 
 CORES = 4  # from so many on, training leaves a quarter of them to the reader
 
@@ -94,7 +93,7 @@ def live(readings: Readings, way: ReadingMode, seeds: Sequence[int], coming: int
             beside.stop()
             raise
         beside.finish()
-    readings.folder.note(reading={"way": "beside" if beside.worker else "in turn"})
+    readings.folder.note(reading={"way": "beside" if beside.crew else "in turn"})
     read_all(readings, seeds=seeds)
 
 
@@ -106,18 +105,15 @@ class Beside:
         self.way = way
         self.coming = coming
         self.advance = advance
-        self.worker: Worker | None = None
-        self._waiting: SimpleQueue[Message | None] = SimpleQueue()
-        self._thread: Thread | None = None
-        self._ending = False
+        self.crew: Crew | None = None
+        self._ended = False  # the process has, or nobody waits for what it reads
         if way.at_once:
             self._start()
 
     def read(self, seed: int, checkpoint: Checkpoint) -> None:
         """Hands a checkpoint over; where no process reads yet, reads it and starts one if there is enough to come."""
-        if self._thread:
-            self._waiting.put(question(self.readings.folder.path, seed, checkpoint.step))
-            return
+        if self.crew:
+            return None if self._ended else self.crew.hand(reading(self.readings.folder.path, seed, checkpoint.step), self._hear)
         missing, started = self.readings.waits(seed, checkpoint), time.monotonic()
         self.readings.read_live(seed, checkpoint)
         self.advance(1)
@@ -127,45 +123,32 @@ class Beside:
 
     def finish(self) -> None:
         """Training has ended: waits for the checkpoint that is being read, and no longer.  All cores can read the others."""
-        self._ending = True
-        if self._thread is None or self.worker is None:
-            return
-        self._waiting.put(None)
-        if not self.worker.answered:
-            self.worker.stop()
-        self._thread.join()
-        self.worker.close()
+        self._ended = True
+        if self.crew:
+            self.crew.end()
 
     def stop(self) -> None:
         """Ends the process at once."""
-        self._ending = True
-        if self.worker and self._thread:
-            self._waiting.put(None)
-            self.worker.stop()
-            self._thread.join()
-            self.worker.close()
+        self._ended = True
+        if self.crew:
+            self.crew.stop()
 
     def _start(self) -> None:
-        self.worker = Worker(self.way.threads, self.way.device)
-        self._thread = Thread(target=self._work, args=(self.worker,), daemon=True)
-        self._thread.start()
+        self.crew = Crew([(self.way.threads, self.way.device)], self._told)
 
-    def _work(self, worker: Worker) -> None:
-        display = self.readings.display
-        while (message := self._waiting.get()) is not None and not self._ending:
-            try:
-                found = worker.ask(message, self._hear)
-            except Ended as why:
-                if not self._ending:
-                    display.warn(
-                        f"the process that reads checkpoints beside training ended at step {message['step']} ({why}); training "
-                        f"goes on, and what is missing is read at its end, or by: ontogeny score {self.readings.folder.path}"
-                    )
-                return
-            if found["trouble"]:
-                display.warn(found["trouble"])
-            self.advance(1)
-        worker.end()
+    def _told(self, piece: Piece, answer: Any) -> None:
+        if isinstance(answer, BaseException):
+            raise answer
+        self.advance(1)
+        if self._ended or not answer["trouble"]:
+            return
+        self._ended = "died" in answer
+        if self._ended:
+            answer["trouble"] = (
+                f"the process that reads checkpoints beside training ended at step {piece.inputs['step']} ({answer['died']}); "
+                f"training goes on; what is missing is read at its end, or by: ontogeny score {self.readings.folder.path}"
+            )
+        self.readings.display.warn(answer["trouble"])
 
     def _hear(self, message: Message) -> None:
         if "say" in message:

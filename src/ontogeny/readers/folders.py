@@ -13,9 +13,9 @@ from ontogeny import recipe as recipes
 from ontogeny import registry, store
 from ontogeny.display import QUIET, Display
 from ontogeny.readers.pool import spread
-from ontogeny.readers.process import Message, answered
 from ontogeny.recipe import Observation, Scoring
 from ontogeny.records import OntogenyError
+from ontogeny.work.piece import Message, Piece, answered
 
 if TYPE_CHECKING:
     import polars as pl
@@ -161,14 +161,14 @@ def score_folders(
     todo = [folder for folder in folders if folder not in lines]
     for folder in todo:
         store.check_output(tables[folder], overwrite)
-    settings = {"suite": suite, "suite_path": str(suite_path) if suite_path else None, "bos": bos, "device": device}
-    settings["tokenizer"] = tokenizer
-    questions: list[Message] = [{"folder": str(folder), "out": str(tables[folder]), **settings} for folder in todo]
+    path = str(suite_path) if suite_path else None
+    settings = {"suite": suite, "suite_path": path, "bos": bos, "device": device, "tokenizer": tokenizer}
+    pieces = [Piece("score", str(folder), {"out": str(tables[folder]), **settings}) for folder in todo]
 
-    def here(question: Message) -> Message:
-        return answered(lambda: score(Path(question["folder"]), asked, Path(question["out"]), bos, device, display, tokenizer))
+    def here(piece: Piece) -> Message:
+        return answered(lambda: score(Path(piece.run), asked, tables[Path(piece.run)], bos, device, display, tokenizer))
 
-    found = spread(questions, here, display, device, jobs)
+    found = spread(pieces, here, display, device, jobs)
     lines |= {folder: said["done"] for folder, said in zip(todo, found, strict=True)}
     for folder in folders:
         if lines[folder]:
@@ -178,10 +178,11 @@ def score_folders(
     return [lines[folder] for folder in folders]
 
 
-def read_folder(question: Message, display: Display, device: str | None) -> str:
-    """What another process does that is asked to score a folder."""
-    asked, where = _asked(question["suite"], question["suite_path"]), device or question["device"]
-    return score(Path(question["folder"]), asked, Path(question["out"]), question["bos"], where, display, question["tokenizer"])
+def score_piece(piece: Piece, display: Display) -> str:
+    """Scores a folder that belongs to no run, as `score_folders` has it done."""
+    said = piece.inputs
+    asked = _asked(said["suite"], said["suite_path"])
+    return score(Path(piece.run), asked, Path(said["out"]), said["bos"], said["device"], display, said["tokenizer"])
 
 
 @lru_cache(maxsize=1)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.instruments import Instrument
-from ontogeny.readers.process import Ended, Message, Worker, answered
 from ontogeny.readers.readings import Readings, read
 from ontogeny.records import Checkpoint
 from ontogeny.sources.hub import Gone
 from ontogeny.sources.stream import Arrivals
+from ontogeny.work.local import Local
+from ontogeny.work.piece import Message, Piece, Place, answered, do
 
 # Starting a process takes about ten seconds of a laptop's core, most of it to load torch and transformers.
 PAYS_AFTER = 30.0  # seconds of reading that are left
@@ -66,15 +65,15 @@ def _read(
     """Reads checkpoints, and returns what went wrong.  Those of the hub come one after another, and this process reads them."""
     known = {(seed, checkpoint.step): checkpoint for seed, checkpoint in todo}
     streams = [checkpoint for checkpoint in known.values() if checkpoint.revision]
-    questions = [question(readings.folder.path, seed, step, again, instruments) for seed, step in known]
+    pieces = [reading(readings.folder.path, seed, step, again, instruments) for seed, step in known]
     with _arriving(readings, streams, jobs) as opened:
 
-        def here(question: Message) -> Message:
-            seed, step = question["seed"], question["step"]
+        def here(piece: Piece) -> Message:
+            seed, step = piece.inputs["seed"], piece.inputs["step"]
             with opened(known[seed, step]) as trouble:
-                return trouble or answered(lambda: read(readings, seed, known[seed, step], question))
+                return trouble or answered(lambda: read(readings, seed, known[seed, step], piece.inputs))
 
-        found = spread(questions, here, readings.display, readings.device, 1 if streams else jobs)
+        found = spread(pieces, here, readings.display, readings.device, 1 if streams else jobs)
     troubles: list[str] = [one["trouble"] for one in found if one["trouble"]]
     for trouble in troubles:
         readings.display.warn(trouble)
@@ -108,31 +107,31 @@ def _arriving(readings: Readings, streams: Sequence[Checkpoint], jobs: int | Non
 Opened = Callable[[Checkpoint], AbstractContextManager[Message | None]]
 
 
-def question(
-    run: Path, seed: int, step: int, again: Sequence[int] = (), instruments: Sequence[Instrument] | None = None
-) -> Message:
-    """What a process is asked, to read a checkpoint of a run."""
+def reading(run: Path, seed: int, step: int, again: Sequence[int] = (), instruments: Sequence[Instrument] | None = None) -> Piece:
+    """The piece of work that is reading a checkpoint of a run."""
     chosen = None if instruments is None else [instrument.model_dump(mode="json") for instrument in instruments]
-    return {"run": str(run.absolute()), "seed": seed, "step": step, "again": step in again, "with": chosen}
+    left = {"again": True if step in again else None, "with": chosen}
+    inputs = {"seed": seed, "step": step} | {name: value for name, value in left.items() if value is not None}
+    return Piece("read", str(run.absolute()), inputs)
 
 
 def spread(
-    questions: Sequence[Message], here: Callable[[Message], Message], display: Display, device: str, jobs: int | None
+    pieces: Sequence[Piece], here: Callable[[Piece], Message], display: Display, device: str, jobs: int | None
 ) -> list[Message]:
-    """Each question's answer, in order: by `here`, in this process, or with `jobs` others where so many were asked for or pay.
+    """What became of each piece, in order: done by `here`, in this process, or by `jobs` others, if so many are asked for or pay.
 
-    The first one is always read here, and leaves the suites' tokens in the run's folder for all others.  The second, if no number
+    The first one is always done here, and leaves the suites' tokens in the run's folder for all others.  The second, if no number
     was asked for, says how long they will take.
     """
     answers, seconds = [], 0.0
-    for question in questions[: 1 if jobs else 2]:
+    for piece in pieces[: 1 if jobs else 2]:
         started = time.monotonic()
-        answers.append(here(question))
+        answers.append(here(piece))
         seconds = time.monotonic() - started
-    rest = questions[len(answers) :]
+    rest = pieces[len(answers) :]
     jobs = min(len(rest), jobs or how_many(device, len(rest), seconds))
     if jobs < 2:
-        return answers + [here(question) for question in rest]
+        return answers + [here(piece) for piece in rest]
     return answers + with_others(rest, display, places(device, jobs))
 
 
@@ -159,7 +158,7 @@ def gpus(device: str) -> list[str]:
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] if device in ("auto", "cuda") else [device]
 
 
-def places(device: str, jobs: int) -> list[tuple[int, str]]:
+def places(device: str, jobs: int) -> list[Place]:
     """Threads and device of each of `jobs` processes."""
     from ontogeny.training.engine import find_device
 
@@ -174,61 +173,17 @@ def free_memory() -> int:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 2**62)
 
 
-def with_others(questions: Sequence[Message], display: Display, places: Sequence[tuple[int, str]]) -> list[Message]:
-    """Each question's answer, by processes of these threads and devices; what nobody could answer is a trouble."""
-    waiting: SimpleQueue[int] = SimpleQueue()
-    for number in range(len(questions)):
-        waiting.put(number)
-    answers: dict[int, Message] = {}
-    workers = [Worker(*place) for place in places]
-    display.say(f"reading {len(questions)} checkpoints with {len(places)} processes of {_threads(places)}{_memory()}")
-    with display.bar("checkpoints", len(questions), "checkpoints") as advance:
-
-        def hear(message: Message) -> None:
-            if "say" in message:
-                display.say(message["say"], message["style"])
-            elif "note" in message:
-                advance(0, message["note"])
-
-        def work(worker: Worker) -> None:
-            while True:
-                try:
-                    number = waiting.get_nowait()
-                except Empty:
-                    return worker.end()
-                try:
-                    answers[number] = worker.ask(questions[number], hear)
-                except Ended as why:
-                    answers[number] = {"done": "", "trouble": died(questions[number], why)}
-                    return worker.close()
-                advance(1)
-
-        pool = ThreadPoolExecutor(len(workers))
-        try:
-            for future in [pool.submit(work, worker) for worker in workers]:
-                future.result()
-        except BaseException:
-            for worker in workers:
-                worker.stop()
-            raise
-        finally:
-            pool.shutdown()
-    never = {"done": "", "trouble": "the processes that read checkpoints have all ended"}
-    return [answers.get(number, never) for number in range(len(questions))]
+def with_others(pieces: Sequence[Piece], display: Display, places: Sequence[Place]) -> list[Message]:
+    """What became of each piece, by processes of these threads and devices."""
+    display.say(f"reading {len(pieces)} checkpoints with {len(places)} processes of {_threads(places)}{_memory()}")
+    with Local().opened(places, display) as submit:
+        found = do(pieces, submit, display, "checkpoints", "checkpoints", lines=display)
+    return [found[piece] for piece in pieces]
 
 
-def died(question: Message, why: Ended) -> str:
-    """What is said of a process that ended while it read."""
-    what = f"{question['run']}, seed {question['seed']}, step {question['step']}" if "run" in question else question["folder"]
-    return (
-        f"{what}: the process that read it ended ({why}); nothing that was read is lost, and the same command reads the rest; "
-        "fewer --jobs take less memory"
-    )
-
-
-def _threads(places: Sequence[tuple[int, str]]) -> str:
+def _threads(places: Sequence[Place]) -> str:
     if places[0][1] != "cpu":
-        return f"a GPU each ({', '.join(sorted({device for _, device in places}))})"
+        return f"a GPU each ({', '.join(sorted({str(device) for _, device in places}))})"
     return f"{places[0][0]} {'thread' if places[0][0] == 1 else 'threads'}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ontogeny import recipe as recipes
 from ontogeny import store
@@ -13,10 +13,10 @@ from ontogeny.display import Display
 from ontogeny.foreign import Opening
 from ontogeny.instruments import Instrument, ReadingContext, Subject, tables
 from ontogeny.instruments.dev_loss import DevLoss
-from ontogeny.readers.process import Message
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
+from ontogeny.work.piece import Piece
 
 if TYPE_CHECKING:
     from ontogeny.scoring.reading import CheckpointReader, OpenedCheckpoint, SuitePairs
@@ -246,22 +246,27 @@ def _depth(name: str, known: Mapping[str, Instrument], above: tuple[str, ...] = 
     return 1 + max((_depth(need, known, (*above, name)) for need in known[name].needs if need in known), default=0)
 
 
-def read(readings: Readings, seed: int, checkpoint: Checkpoint, question: Message) -> None:
-    """Reads of a checkpoint what a question asks for.  Raises OntogenyError as `Readings.read` does."""
-    if (chosen := question.get("with")) is None:
-        return readings.read(seed, checkpoint, question["again"])
+def read(readings: Readings, seed: int, checkpoint: Checkpoint, asked: Mapping[str, Any]) -> None:
+    """Reads of a checkpoint what a piece's inputs ask for.  Raises OntogenyError as `Readings.read` does."""
+    again = asked.get("again", False)
+    if (chosen := asked.get("with")) is None:
+        return readings.read(seed, checkpoint, again)
     instruments = [recipes.instrument(settings) for settings in chosen]
-    todo = readings.unread(seed, checkpoint, question["again"], instruments)
+    todo = readings.unread(seed, checkpoint, again, instruments)
     if troubles := readings.read_with(seed, checkpoint, todo):
         raise OntogenyError("\n".join(troubles))
 
 
-def read_run(question: Message, display: Display, device: str | None) -> None:
-    """What another process does that is asked to read a checkpoint of a run."""
-    readings = _opened_run(question["run"], device)
+def read_piece(piece: Piece, display: Display) -> None:
+    """Reads a checkpoint of a run: `seed`, `step`, and perhaps `again`, `with` (instruments alone), `device`."""
+    readings = _opened_run(piece.run, piece.inputs.get("device"))
     readings.display = display
-    checkpoints = {checkpoint.step: checkpoint for checkpoint in readings.folder.checkpoints(question["seed"])}
-    read(readings, question["seed"], checkpoints[question["step"]], question)
+    seed, step = piece.inputs["seed"], piece.inputs["step"]
+    checkpoints = {checkpoint.step: checkpoint for checkpoint in readings.folder.checkpoints(seed)}
+    if step not in checkpoints:
+        raise OntogenyError(f"{piece.run}: seed {seed} has no checkpoint at step {step}; it has {sorted(checkpoints)}")
+    with store.part(piece.name):
+        read(readings, seed, checkpoints[step], piece.inputs)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.store import content_key, human_size
 from ontogeny.studies.plan import Arm, Study
-from ontogeny.studies.running import Piece
+from ontogeny.studies.running import ArmSeed
 
 WARM_UP = 3  # steps before the clock starts
 STEPS = 12  # steps that are timed, if the training has as many
@@ -55,7 +55,7 @@ class Cost:
         )
 
 
-def cost(study: Study, pieces: Sequence[Piece], jobs: int, display: Display = QUIET) -> Cost:
+def cost(study: Study, pieces: Sequence[ArmSeed], jobs: int, display: Display = QUIET) -> Cost:
     """The cost of these trainings.  Each kind of training among them is tried for a few steps in a folder that is then deleted."""
     kinds = {kind_of(piece.arm): piece.arm for piece in pieces}
     with display.bar("what it will cost", len(kinds), "trials") as advance:

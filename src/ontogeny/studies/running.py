@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 
 from ontogeny.display import QUIET, Display
@@ -18,12 +16,13 @@ from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies.design import check_made
 from ontogeny.studies.plan import Arm, Study
-from ontogeny.work.local import workers
+from ontogeny.work.local import Local, shares
+from ontogeny.work.piece import Piece, do_all
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One training: an arm with a seed."""
+class ArmSeed:
+    """An arm with a seed."""
 
     arm: Arm
     seed: int
@@ -37,21 +36,34 @@ def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | N
     others have ended, and for a design that `check_made` refuses, before anything is trained.
     """
     jobs = jobs or at_once()
-    arms = sorted(study.arms, key=lambda arm: arm.priority)
-    paths = {arm.name: path_of(folder, arm) for arm in arms}
-    for arm in arms:
-        RunFolder(paths[arm.name]).claim(dump(arm.recipe))
+    paths = [path_of(folder, arm) for arm in study.arms]
+    for arm, path in zip(study.arms, paths, strict=True):
+        RunFolder(path).claim(dump(arm.recipe))
     with ExitStack() as held:
-        for path in (folder, *paths.values()):  # nobody else writes here meanwhile
+        for path in (folder, *paths):  # nobody else writes here meanwhile
             held.enter_context(RunFolder(path).writing())
-        pool = held.enter_context(_workers(jobs))
-        begin(arms, folder)
-        _in_turn(pool, display, "arms made ready", {name: partial(make_ready, path, jobs) for name, path in paths.items()})
+        submit = held.enter_context(Local().opened(shares(jobs), display))
+        begin(study.arms, folder)
+        ready, trained, judged = pieces(study, folder, jobs)
+        do_all(ready, submit, display, "arms made ready")
         check_made(study, folder)
-        todo = missing(study, folder)
-        work = {f"{one.arm.name}, seed {one.seed}": partial(train_and_read, paths[one.arm.name], one.seed, jobs) for one in todo}
-        _in_turn(pool, display, "arms x seeds", work, len(arms) * len(study.file.seeds) - len(todo))
-        _in_turn(pool, display, "arms judged", {name: partial(judge, path) for name, path in paths.items()})
+        do_all(trained, submit, display, "arms x seeds", begun=len(study.arms) * len(study.file.seeds) - len(trained))
+        do_all(judged, submit, display, "arms judged")
+
+
+def pieces(study: Study, folder: Path, jobs: int = 1) -> tuple[list[Piece], list[Piece], list[Piece]]:
+    """What is to be done for a study, `jobs` at a time on a machine: arms made ready, trainings that are missing, arms judged."""
+    arms = {arm.name: (arm, str(path_of(folder, arm).absolute())) for arm in sorted(study.arms, key=lambda arm: arm.priority)}
+    ready = {name: Piece("prepare", path, {"jobs": jobs, "margins": True}, label=name) for name, (_, path) in arms.items()}
+    trained: dict[str, list[Piece]] = {name: [] for name in arms}
+    found = []
+    for one in missing(study, folder):
+        name = one.arm.name
+        inputs = {"seed": one.seed, "read": True}
+        found.append(Piece("train", arms[name][1], inputs, (ready[name],), f"{name}, seed {one.seed}"))
+        trained[name].append(found[-1])
+    judged = [Piece("judge", path, {}, (ready[name], *trained[name]), name) for name, (_, path) in arms.items()]
+    return list(ready.values()), found, judged
 
 
 def judge_arms(study: Study, folder: Path, display: Display = QUIET) -> None:
@@ -94,11 +106,11 @@ def begin(arms: Sequence[Arm], folder: Path) -> None:
         Run.begin(arm.recipe, folder / "arms", locked=True)
 
 
-def missing(study: Study, folder: Path) -> list[Piece]:
+def missing(study: Study, folder: Path) -> list[ArmSeed]:
     """What has not been trained and read to its end, in the order in which it will be."""
-    pieces = [Piece(arm, seed) for arm in study.arms for seed in study.file.seeds if not whole(path_of(folder, arm), arm, seed)]
+    found = [ArmSeed(arm, seed) for arm in study.arms for seed in study.file.seeds if not whole(path_of(folder, arm), arm, seed)]
     order = {arm.name: place for place, arm in enumerate(study.arms)}
-    return sorted(pieces, key=lambda piece: (piece.arm.priority, study.file.seeds.index(piece.seed), order[piece.arm.name]))
+    return sorted(found, key=lambda one: (one.arm.priority, study.file.seeds.index(one.seed), order[one.arm.name]))
 
 
 def whole(path: Path, arm: Arm, seed: int) -> bool:
@@ -110,72 +122,3 @@ def whole(path: Path, arm: Arm, seed: int) -> bool:
         return False
     scored = all(set(read) <= set(folder.scored(seed, suite.name)) for suite in arm.recipe.suites)  # type: ignore[attr-defined]
     return scored and not unread(folder, arm.recipe, seed, read)
-
-
-# --- what a worker does -------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=32)
-def opened(path: Path) -> Run:
-    """An arm's run.  A worker keeps those it has opened: their suites are read and tokenised once, not once a seed."""
-    return Run(path)
-
-
-def make_ready(path: Path, jobs: int) -> None:
-    """Text, edited streams and bigram margins of one arm: what its seeds share."""
-    here = opened(path)
-    here.prepare(jobs)
-    here.stream_margins()
-
-
-def train_and_read(path: Path, seed: int, jobs: int) -> None:
-    """Trains one seed of one arm to its end and reads every checkpoint."""
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    here = opened(path)
-    if not here.folder.has_checkpoint(seed, here.training_plan().steps):
-        here.train_seed(seed)
-    if troubles := here.score_seed(seed):
-        raise OntogenyError("\n".join(troubles))
-
-
-def judge(path: Path) -> None:
-    """Verdicts of one arm; the run's folder is held by whoever runs the study."""
-    from ontogeny.judging import judge_run
-
-    here = opened(path)
-    judge_run(here.folder, here.recipe, here.display)
-
-
-# --- taking turns -------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that stay, so that each imports torch once; on an error or Ctrl-C what has not begun is not begun."""
-    pool = workers(jobs)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def _in_turn(
-    pool: ProcessPoolExecutor, display: Display, title: str, work: Mapping[str, Callable[[], None]], done: int = 0
-) -> None:
-    """Does all the work.  Raises OntogenyError that names each piece that failed, after the others have ended."""
-    running = {pool.submit(piece): name for name, piece in work.items()}
-    failed = []
-    with display.bar(title, done + len(work), "", done) as advance:
-        for future in as_completed(running):
-            error = future.exception()
-            if error is not None:
-                told = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
-                failed.append(f"{running[future]}: {told}")
-                display.warn(failed[-1])
-            advance(1, running[future])
-    if failed:
-        raise OntogenyError("\n".join(failed))

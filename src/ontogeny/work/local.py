@@ -1,62 +1,120 @@
-"""Work in processes of this machine, several at a time."""
+"""Work in processes of this machine, several at a time, which stay for what comes next."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from ontogeny.records import OntogenyError
+from ontogeny.display import Display
+from ontogeny.recipe import Kind
+from ontogeny.work.piece import Hear, Message, Piece, Place, Submit
+from ontogeny.work.process import Ended, Worker
+
+TRIES = 3  # of a piece whose process is ended from outside
 
 
-def workers(jobs: int) -> ProcessPoolExecutor:
-    """Processes of this machine that end with this one, also if it is killed: what nobody waits for is not worked on."""
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent)
+class Local(Kind):
+    """Processes of this machine, `--jobs` of them."""
 
+    kind: str = "local"
 
-def _end_with_parent() -> None:
-    """In a new process: ends it at once, whatever it is doing, when the process that started it has ended."""
-    parent = parent_process()
-    assert parent is not None
+    @contextmanager
+    def opened(self, places: Sequence[Place], display: Display) -> Iterator[Submit]:
+        """Yields what does pieces of work, a process a place."""
+        answers: SimpleQueue[Any] = SimpleQueue()
+        crew = Crew(places, lambda *answer: answers.put(answer))
 
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
+        def submit(pieces: Sequence[Piece], hear: Hear) -> Iterator[tuple[Piece, Message]]:
+            for piece in pieces:
+                crew.hand(piece, hear)
+            for _ in pieces:
+                piece, answer = answers.get()
+                if isinstance(answer, BaseException):
+                    raise answer
+                yield piece, answer
 
-    Thread(target=watch, daemon=True).start()
-
-
-def side_by_side(
-    function: Callable[..., Any], work: list[tuple[Any, ...]], jobs: int, done: Callable[[], None] = lambda: None
-) -> list[Any]:
-    """What `function` returns for each piece of work, each in a process of its own, `jobs` at a time; `done` is called after each.
-
-    Raises the first error, after the others have ended; and OntogenyError under torchrun, whose processes train one seed together.
-    """
-    from ontogeny.training import parallel
-
-    if parallel.here().size > 1:
-        raise OntogenyError("torchrun's processes train one seed after the other together: leave --jobs and grids out")
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
-    with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(_apart, function, *piece) for piece in work]
         try:
-            for _ in as_completed(running):
-                done()
-        except BaseException:  # Ctrl-C: what runs ends, as it hears of it too, and nothing else begins
-            pool.shutdown(cancel_futures=True)
+            yield submit
+        except BaseException:
+            crew.stop()
             raise
-        errors = [error for future in running if (error := future.exception())]
-    if errors:
-        raise errors[0]
-    return [future.result() for future in running]
+        crew.end()
 
 
-def _apart(function: Callable[..., Any], *piece: Any) -> Any:
-    """In a new process, so that memory and torch's state are those of one piece of work."""
-    with workers(1) as process:
-        return process.submit(function, *piece).result()
+class Crew:
+    """Processes that do what they are handed, one at each place: started for its first piece, and anew if it dies.
+
+    `told` hears each piece with its answer, or with the error that ended it.
+    """
+
+    def __init__(self, places: Sequence[Place], told: Callable[[Piece, Any], None]):
+        self.workers: dict[int, Worker] = {}
+        self._told = told
+        self._waiting: SimpleQueue[tuple[Piece, Hear] | None] = SimpleQueue()
+        self._over = False
+        self._threads = [Thread(target=self._work, args=one, daemon=True) for one in enumerate(places)]
+        for thread in self._threads:
+            thread.start()
+
+    def hand(self, piece: Piece, hear: Hear) -> None:
+        """Leaves a piece to whoever is free next."""
+        self._waiting.put((piece, hear))
+
+    def end(self) -> None:
+        """Waits for what is being done, unless by a process that has done nothing yet; begins nothing more."""
+        self._end([worker for worker in self.workers.values() if not worker.answered])
+
+    def stop(self) -> None:
+        """Ends what is being done at once."""
+        self._end(list(self.workers.values()))
+
+    def _end(self, at_once: Sequence[Worker]) -> None:
+        self._over = True
+        for worker in at_once:
+            worker.stop()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+        for worker in self.workers.values():
+            worker.end()
+
+    def _work(self, number: int, place: Place) -> None:
+        while (handed := self._waiting.get()) and not self._over:
+            try:
+                answer: Any = self._done(number, place, *handed)
+            except BaseException as error:  # of who hears it
+                answer = error
+            self._told(handed[0], answer)
+
+    def _done(self, number: int, place: Place, piece: Piece, hear: Hear) -> Message:
+        for left in reversed(range(TRIES)):
+            worker = self.workers[number] = self.workers.get(number) or Worker(*place)
+            if self._over:
+                worker.stop()
+            try:
+                return worker.ask(piece.message(), hear)
+            except Ended as why:
+                self.workers.pop(number).close()
+                if not (why.killed and left) or self._over:
+                    return {"done": "", "trouble": died(piece, why), "died": str(why)}
+        raise AssertionError
+
+
+def died(piece: Piece, why: Ended) -> str:
+    """What is said of a process that ended while it worked."""
+    of = ", ".join([piece.run, piece.what, *(f"{name} {value}" for name, value in piece.inputs.items())])
+    times = f" {TRIES} times" if why.killed else ""
+    return (
+        f"{of}: the process that did it ended{times} ({why}); nothing that was done is lost, and the same command does the rest; "
+        "fewer --jobs take less memory"
+    )
+
+
+def shares(jobs: int) -> list[Place]:
+    """This machine's cores, for so many at a time."""
+    return [(max(1, (os.cpu_count() or 1) // jobs), None)] * jobs

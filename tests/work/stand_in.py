@@ -1,4 +1,4 @@
-"""In place of a process that reads checkpoints: it answers at once, reads nothing, and ends as its question says."""
+"""In place of a process that works: it answers at once, does nothing, and ends as its piece of work says."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 
 for line in sys.stdin:
-    question = json.loads(line)
+    question = json.loads(line)["inputs"]
     match question.get("step"):
         case 13:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Questions and answers of a process that reads checkpoints, and what is said when it dies."""
+"""Questions and answers of a process that does pieces of work, and what is said when it dies."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,9 @@ import pytest
 import tiny
 
 from ontogeny import store
-from ontogeny.readers import process
-from ontogeny.readers.__main__ import READS
-from ontogeny.readers.process import Ended, Told, Worker
 from ontogeny.store import RunFolder
+from ontogeny.work.piece import perform
+from ontogeny.work.process import Ended, Told, Worker
 
 STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 
@@ -18,7 +17,10 @@ STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 def test_questions_are_answered_in_turn():
     worker, heard = Worker(3, "cuda:1", STAND_IN), []
     for step in (1, 2):
-        assert worker.ask({"step": step}, heard.append) == {"done": f"read {step} with ['3', 'cuda:1']", "trouble": None}
+        assert worker.ask({"inputs": {"step": step}}, heard.append) == {
+            "done": f"read {step} with ['3', 'cuda:1']",
+            "trouble": None,
+        }
     assert worker.answered == 2
     assert heard[:2] == [{"note": "step 1: 50%"}, {"say": "said at 1", "style": None}]
     worker.end()
@@ -34,11 +36,11 @@ def test_questions_are_answered_in_turn():
 )
 def test_a_process_that_dies_says_why(step, why):
     worker = Worker(1, command=STAND_IN)
-    worker.ask({"step": 1})
+    worker.ask({"inputs": {"step": 1}})
     with pytest.raises(Ended, match=why):
-        worker.ask({"step": step})
+        worker.ask({"inputs": {"step": step}})
     with pytest.raises(Ended):
-        worker.ask({"step": 1})
+        worker.ask({"inputs": {"step": 1}})
     worker.close()
 
 
@@ -46,29 +48,32 @@ def test_one_that_is_stopped_answers_no_more():
     worker = Worker(1, command=STAND_IN)
     worker.stop()
     with pytest.raises(Ended):
-        worker.ask({"step": 1})
+        worker.ask({"inputs": {"step": 1}})
     worker.close()
 
 
-ONE_THAT_READS = """
+ONE_AT_WORK = """
 import os, sys, threading
 
-from ontogeny.readers.process import Worker, serve
+from ontogeny.registry import TABLES
+from ontogeny.work.process import Worker, serve
 
-def read(question, display, device):
+def wait(piece, display):
     display.say(str(os.getpid()))
     threading.Event().wait()
 
 if sys.argv[1:]:
-    serve({"folder": read})
+    TABLES["piece"]["wait"] = "__main__:wait"
+    serve()
 else:
-    Worker(1, command=(sys.executable, __file__)).ask({}, lambda message: print(message["say"], flush=True))
+    asked = {"what": "wait", "run": ".", "inputs": {}}
+    Worker(1, command=(sys.executable, __file__)).ask(asked, lambda message: print(message["say"], flush=True))
 """
 
 
-def test_one_that_reads_ends_when_who_asks_it_is_killed(tmp_path):
-    script = tmp_path / "one_that_reads.py"
-    script.write_text(ONE_THAT_READS)
+def test_one_at_work_ends_when_who_asks_it_is_killed(tmp_path):
+    script = tmp_path / "one_at_work.py"
+    script.write_text(ONE_AT_WORK)
     assert tiny.ends_with_its_parent(sys.executable, str(script))
 
 
@@ -77,8 +82,8 @@ def test_a_run_is_read_as_it_asks(own_run):
     path = run.scores(1, "micro-english", 8)
     kept = store.read_table(path)
     path.unlink()
-    asked = {"run": str(own_run), "seed": 1, "step": 8, "again": False}
-    assert process.answer(asked, READS, Told(said.append), None) == {"done": "", "trouble": None}
+    asked = {"what": "read", "run": str(own_run), "inputs": {"seed": 1, "step": 8}}
+    assert perform(asked, Told(said.append)) == {"done": "", "trouble": None}
     assert store.read_table(path).equals(kept)
     heard, notes = [m for m in said if "say" in m], [m for m in said if "say" not in m]
     assert ["tokens unknown" in m["say"] or "the same tokens" in m["say"] for m in heard] == [True, True]
@@ -91,5 +96,5 @@ def test_what_a_person_can_mend_is_a_trouble(own_run):
     file = run.checkpoint(0, 8) / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-10])
     run.scores(0, "micro-english", 8).unlink()
-    asked = {"run": str(own_run), "seed": 0, "step": 8, "again": False}
-    assert "it is not read" in process.answer(asked, READS, tiny.Heard(), None)["trouble"]
+    asked = {"what": "read", "run": str(own_run), "inputs": {"seed": 0, "step": 8}}
+    assert "it is not read" in perform(asked, tiny.Heard())["trouble"]

@@ -1,9 +1,9 @@
-"""A process that reads checkpoints, and what it is asked and answers: a JSON object a line, through its standard input and output.
+"""A process that does pieces of work; what it is asked and answers is a JSON object a line, through standard input and output.
 
 It is a program of its own, not a copy of the one that starts it, so that it starts from a script or a notebook as from a terminal.
 
-    asked      {"run": PATH, "seed": 0, "step": 64, "again": false}, or {"folder": PATH, "suite": ..., "out": ...}
-    answered   {"note": "blimp at step 64: 40%"} and {"say": ...} while it reads, then {"done": "", "trouble": ...},
+    asked      {"what": "read", "run": PATH, "inputs": {"seed": 0, "step": 64}}, as a Piece has it
+    answered   {"note": "blimp at step 64: 40%"} and {"say": ...} while it works, then {"done": "", "trouble": ...},
                or {"failed": ...} before it ends
 
 It ends when its input does, at once, so also with the process that started it: a table is written whole or not at all.
@@ -17,16 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
 
 from ontogeny.display import Display
-from ontogeny.records import OntogenyError
+from ontogeny.work.piece import Hear, Message, perform
 
-COMMAND = (sys.executable, "-m", "ontogeny.readers")
+COMMAND = (sys.executable, "-m", "ontogeny.work")
 NOT_OURS = (
     "RANK",
     "LOCAL_RANK",
@@ -34,19 +33,20 @@ NOT_OURS = (
     "LOCAL_WORLD_SIZE",
     "MASTER_ADDR",
     "MASTER_PORT",
-)  # a reader is no rank of torchrun's
+)  # it is no rank of torchrun's
 EVERY = 0.5  # seconds from one note to the next
-
-Message = dict[str, Any]
-Read = Callable[[Message, Display, str | None], str | None]  # question, display, device (None: as it says) -> what was done
 
 
 class Ended(Exception):
-    """A process that reads checkpoints ended before it had answered; says why."""
+    """A process ended before it had answered; says why.  `killed`: from outside, so that another try may do better."""
+
+    def __init__(self, why: str, killed: bool = True):
+        super().__init__(why)
+        self.killed = killed
 
 
 class Worker:
-    """A process that reads checkpoints, as the process that started it sees it."""
+    """A process that does pieces of work, as the process that started it sees it."""
 
     def __init__(self, threads: int, device: str | None = None, command: Sequence[str] | None = None):
         self._errors = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed with it
@@ -63,7 +63,7 @@ class Worker:
         )
         self.answered = 0  # questions
 
-    def ask(self, question: Message, hear: Callable[[Message], None] = lambda message: None) -> Message:
+    def ask(self, question: Message, hear: Hear = lambda message: None) -> Message:
         """The answer to one question; `hear` gets what is said before it.  Raises Ended if the process does not live to give it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -80,7 +80,7 @@ class Worker:
                 hear(message)
         except (BrokenPipeError, ValueError):
             pass  # it ended while it was asked, or was stopped
-        raise Ended(failed or self._why())
+        raise Ended(failed or self._why(), killed=not failed)
 
     def end(self) -> None:
         """Lets it end, and waits until it has."""
@@ -111,8 +111,8 @@ class Worker:
 # --- the process itself -------------------------------------------------------------------------------------------
 
 
-def serve(reads: Mapping[str, Read]) -> None:
-    """Answers questions until there are no more.  Arguments: threads, device (left out: as the recipe or question says)."""
+def serve() -> None:
+    """Does what it is asked until nothing more is.  Arguments: threads, device (left out: as the recipe or the piece says)."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
 
@@ -127,7 +127,7 @@ def serve(reads: Mapping[str, Read]) -> None:
     display = Told(tell)
     for line in questions(sys.stdin):
         try:
-            tell(answer(json.loads(line), reads, display, device))
+            tell(perform(json.loads(line), display, device))
         except BaseException as error:
             tell({"failed": f"{type(error).__name__}: {error}"})
             raise
@@ -145,20 +145,6 @@ def questions(asked: Iterable[str]) -> Iterator[str]:
     Thread(target=hear, daemon=True).start()
     while True:
         yield coming.get()
-
-
-def answer(question: Message, reads: Mapping[str, Read], display: Display, device: str | None) -> Message:
-    """Reads what a question names, with the one of `reads` that is for it."""
-    read = reads["run" if "run" in question else "folder"]
-    return answered(lambda: read(question, display, device))
-
-
-def answered(read: Callable[[], str | None]) -> Message:
-    """What is answered: what a person can mend is a trouble; everything else is raised."""
-    try:
-        return {"done": read() or "", "trouble": None}
-    except OntogenyError as error:
-        return {"done": "", "trouble": str(error)}
 
 
 class Told(Display):
