@@ -27,7 +27,7 @@ from ontogeny.laboratory import Run
 from ontogeny.scoring.reading import OpenedCheckpoint
 from ontogeny.tokens import token_store
 
-INSIDE = ("reach", "depth", "copying", "heads", "geometry", "knowledge", "calibration", "neurons")
+INSIDE = ("reach", "depth", "saliency", "copying", "heads", "geometry", "likeness", "knowledge", "calibration", "neurons")
 PARSED = ("probes", "syntax")  # those that read a treebank
 
 

@@ -86,6 +86,7 @@ TABLES: dict[str, dict[str, str]] = {
         "distance": "ontogeny.instruments.distance:Distance",
         "reach": "ontogeny.instruments.reach:ContextReach",
         "depth": "ontogeny.instruments.depth:Depth",
+        "saliency": "ontogeny.instruments.saliency:Saliency",
         "copying": "ontogeny.instruments.copying:Copying",
         "heads": "ontogeny.instruments.heads:Heads",
         "geometry": "ontogeny.instruments.geometry:Geometry",

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from test_depth import Told
 
-from ontogeny.instruments.depth import _attributed
 from ontogeny.instruments.geometry import two_nn
 from ontogeny.instruments.parts import parts_of
+from ontogeny.instruments.patching import _attributed
+from ontogeny.instruments.saliency import saliencies
+from ontogeny.instruments.turns import Turns
 
 
 def test_the_intrinsic_dimension_is_that_of_scikit_dimension():
@@ -34,3 +37,20 @@ def test_attributions_are_those_of_captum(part):
     theirs, own = (attr.LayerActivation(score, module).attribute(ids) for ids in (good, bad))
     times = attr.LayerGradientXActivation(score, module).attribute(bad)
     assert said[parts.names.index(part)] == pytest.approx(((theirs - own) * times / own).sum().item(), rel=1e-3)
+
+
+def test_saliencies_are_those_of_captum():
+    attr = pytest.importorskip("captum.attr")
+    model = tiny.opt(20, 16, num_hidden_layers=2)
+    prefix, good, bad = (2, 5, 6), 7, 9
+    subject = Told(model, [prefix])
+    (own,) = saliencies(subject, Turns([prefix], np.array([good]), np.array([bad]), np.array([0])))
+
+    def margin(ids):
+        logits = model(input_ids=ids, use_cache=False).logits[:, -1]
+        return logits[:, good] - logits[:, bad]
+
+    embedding, ids = model.get_input_embeddings(), torch.tensor([prefix])
+    times, state = attr.LayerGradientXActivation(margin, embedding).attribute(ids), embedding(ids)
+    theirs = (times / state * (state - embedding.weight.mean(0))).sum(-1)
+    assert own == pytest.approx(theirs[0].tolist(), rel=1e-3, abs=1e-6)

@@ -36,6 +36,7 @@ SETTINGS = {
     "loss": {"tokens": 640, "context": 64},
     "knowledge": {"folds": 2},
     "probes": {"treebank": str(TREEBANK), "words": 200},
+    "saliency": {"cues": {"L3_rule1": (), "L3_rule2": ()}},
     "syntax": {"treebank": str(TREEBANK)},
     "reading": {"table": str(tiny.reading_times(TREEBANK.parent, ("a", "b", "aa", "bb")))},
 }

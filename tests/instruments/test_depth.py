@@ -13,9 +13,12 @@ from ontogeny.architectures.gpt_neox import GPTNeoX
 from ontogeny.architectures.llama import Llama
 from ontogeny.architectures.models.bigram import from_table
 from ontogeny.instruments import DoesNotApply
-from ontogeny.instruments.depth import Turns, _partial, mean_writings, patched, repair, taken_apart
+from ontogeny.instruments.depth import _partial, repair
 from ontogeny.instruments.parts import last_state, parts_of, replaced, scaled, written
+from ontogeny.instruments.patching import patched
+from ontogeny.instruments.saliency import Saliency, of_cue, saliencies
 from ontogeny.instruments.subject import Subject
+from ontogeny.instruments.turns import Turns, mean_writings, taken_apart
 from ontogeny.scoring import plan as plans
 from ontogeny.scoring.pairs import score
 
@@ -127,6 +130,36 @@ def test_the_head_that_copies_the_cue_is_named_by_direct_share_ablation_and_patc
     assert sorted(found.pair.tolist()) == [2, 3]
     assert (found.checked[cue] > 0.02).all() and found.checked[[1, 2, 4]] == pytest.approx(0, abs=1e-6)
     assert found.said[cue] == pytest.approx(found.checked[cue], rel=0.3)
+
+
+def test_without_a_last_norm_what_is_lost_is_the_direct_share_less_what_later_parts_make_up_for(words):
+    tokenizer, plan = words
+    model = tiny.opt(len(tokenizer), 32, num_hidden_layers=2)
+    model.model.decoder.final_layer_norm = None
+    _, taken = apart(model, plan)
+    assert taken.effect == pytest.approx(taken.replaced - taken.compensation, abs=1e-4)
+    assert taken.compensation[-1] == pytest.approx(0, abs=1e-9) and np.abs(taken.compensation[:-1]).min(0).max() > 1e-3
+
+
+def test_only_the_cue_is_salient_where_a_head_copies_it():
+    prefixes = [(0, 1, 3), (0, 2, 3)]
+    turns = Turns(prefixes, np.array([4, 5]), np.array([5, 4]), np.arange(2))
+    for found in saliencies(Told(copies_a_cue(), prefixes), turns):
+        assert found[1] > 0.01 and found[[0, 2]] == pytest.approx(0, abs=1e-6)
+        assert of_cue(found[1:], 0)[:4] == pytest.approx((1, 0.5, 1, 0.75))
+
+
+def test_the_cue_is_the_subject_or_the_demonstrative_or_what_one_says():
+    asked = Saliency(cues={"mine": ("not", "no"), "first": ()})
+    assert asked._cue("principle_A_c_command", ["A", "lot", "of", "girls", "that", "met", "Bob", "hugged"]) == 3
+    assert asked._cue("determiner_noun_agreement_1", ["That", "cucumber", "did", "confuse", "these", "red"]) == 4
+    assert asked._cue("determiner_noun_agreement_1", ["Bob", "saw"]) is None
+    assert asked._cue("mine", ["He", "did", "not", "say", "no", "to"]) == 4 and asked._cue("first", ["the"]) == 0
+
+
+def test_shares_and_ranks_of_a_word_among_others():
+    assert of_cue(np.array([1.0, -2.0, 1.0]), 1) == pytest.approx((0.5, 1 / 3, 1, 11 / 18, -2))
+    assert of_cue(np.array([0.5, -2.0]), 0)[2] == 0.5 and of_cue(np.zeros(4), 0)[0] == 0.25
 
 
 def test_a_bigram_model_carries_its_bigrams_with_slope_one(words):

@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from ontogeny.instruments import DoesNotApply
-from ontogeny.instruments.copying import Copying, losses
+from ontogeny.instruments.copying import SIZES, Copying, list_ratios, list_words, losses, word_lists
 from ontogeny.instruments.heads import Heads, places
 from ontogeny.instruments.subject import Subject
 from ontogeny.records import OntogenyError
@@ -35,6 +35,11 @@ class Told(Subject):
     def sample(self, tokens=2048, width=64):
         return self.rows
 
+    def once(self, key, make):
+        return np.arange(100, 140), 9  # words of lists, and the comma
+
+    limit = 64
+
 
 class Inducing(torch.nn.Module):
     """Says that what followed a token's last occurrence follows again; where it has not occurred, everything alike."""
@@ -56,6 +61,49 @@ def test_a_model_that_copies_gains_the_log_of_the_vocabulary():
     # the first token of the second copy cannot be known: one of N stays at ln V
     assert found["first"] == pytest.approx(math.log(SIZE), abs=1e-3)
     assert found["gain"] == pytest.approx(math.log(SIZE) * (N - 1) / N, rel=0.01)
+
+
+class Listing(Inducing):
+    """Says that words of the list that it has seen come again, all alike, and knows nothing of others."""
+
+    def forward(self, input_ids):
+        logits = torch.zeros(*input_ids.shape, SIZE)
+        for row, ids in enumerate(input_ids.tolist()):
+            for at in range(len(ids)):
+                logits[row, at, [token for token in ids[: at + 1] if token >= 100]] = 30.0
+        return SimpleNamespace(logits=logits)
+
+
+def test_a_second_list_is_easy_if_its_words_were_in_the_first():
+    subject = Told(Listing())
+    subject.rows[:, 1:] %= 100  # a bridge without words of lists
+    found = list_ratios(subject, None)
+    for n in SIZES[:2]:
+        assert found[f"repeat_{n}"] == pytest.approx(found[f"permute_{n}"]) and found[f"repeat_{n}"] < 0.2
+        assert found[f"novel_{n}"] > 0.95
+    assert list_ratios(Told(Listing(), seed=2), None) == pytest.approx(list_ratios(Told(Listing(), seed=2), None))
+    subject.limit = 30  # of two lists of five words with commas and the bridge, 31
+    assert list_ratios(subject, None)["repeat_5"] is None and list_ratios(subject, None)["repeat_3"] is not None
+
+
+def test_lists_are_of_the_same_words_of_the_same_in_other_places_and_of_others():
+    bridges = np.full((2, 3), 7)
+    rows, one, other = word_lists(np.arange(100, 120), 9, bridges, 4)
+    assert rows.shape == (3, 2, 7 + 3 + 7) and (rows[..., 7:10] == 7).all()
+    first, second = rows[..., one], rows[..., other]
+    assert (first[0] == second[0]).all() and (first[1] != second[1]).all()
+    assert [set(a) & set(b) for a, b in zip(first[2].tolist(), second[2].tolist(), strict=True)] == [set(), set()]
+    assert (np.sort(first[1]) == np.sort(second[1])).all() and (rows[..., one[:-1] + 1] == 9).all()
+    assert word_lists(np.arange(100, 120), None, bridges, 4)[0].shape == (3, 2, 11)
+
+
+def test_words_of_lists_are_whole_and_nouns_where_a_treebank_tells(tmp_path):
+    tokenizer = tiny.words("the nouna sees it , the nounb", "a verba and nounb , nounb")
+    ids = np.array(tokenizer("nounb , nounb the it nouna and verba sees")["input_ids"])
+    subject = SimpleNamespace(tokenizer=tokenizer, stream=lambda: np.repeat(ids, 3))
+    words, comma = list_words(subject, tiny.treebank(tmp_path))
+    assert set(tokenizer.convert_ids_to_tokens(words)) == {"nouna", "nounb"} and tokenizer.convert_ids_to_tokens(comma) == ","
+    assert list(list_words(subject, None)[0]) == []  # the most frequent words are left out
 
 
 def test_the_first_token_is_not_predicted_and_broken_weights_are_named():

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
-import torch
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
-from ontogeny.instruments.instrument import Column, DoesNotApply, Instrument, schema
-from ontogeny.instruments.parts import CONSTANT, ResidualParts, bias_of, last_state, parts_of, replaced, scaled, written
+from ontogeny.instruments.instrument import Column, Instrument, schema
+from ontogeny.instruments.parts import CONSTANT, parts_of
+from ontogeny.instruments.patching import Patched, patched
 from ontogeny.instruments.reach import TIE, by_paradigm, percent, right
 from ontogeny.instruments.subject import Subject
+from ontogeny.instruments.turns import Taken, Turns, bigrams_at, mean_writings, taken_apart
 from ontogeny.pages import curves
 from ontogeny.pages.curves import means_by_verdict
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
-from ontogeny.records import OntogenyError
 from ontogeny.scoring.plan import Plan
-from ontogeny.trajectories.timeline import Floats, Ints
+from ontogeny.trajectories.timeline import Floats
 
 SMALL = 1e-2  # nats: of direct shares below it, what repairs them is lost in float32
 FEWEST = 8  # pairs of a regression on b and u, and checked patches of a correlation
-CHECKED = 20  # pairs whose attributions are held against real patches
-CLOSE = 1e-3  # nats: parts that add up to the model's own margin, rounding aside
 BY_VERDICT = ("verdict", ">paradigms", ">right", ">without its bigram carrier")
 
 
 class Depth(Instrument):
     """The margin of the first tokens in which good and bad sentence differ, taken apart by what writes into the residual stream."""
 
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("pairs",)
     uses: ClassVar[tuple[str, ...]] = ("text", "ngrams")
 
@@ -63,6 +59,7 @@ class Depth(Instrument):
             "effect": Column(says="mean of what the margin loses where the part gives its mean instead", unit="nats"),
             "ablated": Column(says="share of pairs that are right then", span=share, chance=0.5),
             "repair": Column(says="share of that loss's direct part that later parts make up for"),
+            "compensation": Column(says="mean of what the direct shares of later parts change by then, all together", unit="nats"),
             "attribution": Column(
                 says="mean attribution of the later tokens' margin to this part, of two-prefix pairs", unit="nats"
             ),
@@ -122,185 +119,6 @@ class Depth(Instrument):
         )
 
 
-# --- one token of each pair ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Turns:
-    """Where pairs turn: what both sentences begin with, and the token after it in each."""
-
-    prefixes: list[tuple[int, ...]]  # by length, so that batches are even
-    good: Ints  # (turns,) token ids
-    bad: Ints
-    pair: Ints  # its number in the plan
-
-    @classmethod
-    def of(cls, plan: Plan) -> Turns:
-        """Those of a plan's pairs; one without (a sentence that begins the other, or no common beginning) is left out."""
-        found = []
-        shared = plan.critical[0].tolist()
-        for number, (good, bad) in enumerate(zip(plan.good.tolist(), plan.bad.tolist(), strict=True)):
-            one, other, at = plan.sentences[good], plan.sentences[bad], shared[number]
-            if 0 < at < min(len(one), len(other)):
-                found.append((one[:at], one[at], other[at], number))
-        if not found:
-            raise DoesNotApply("no pair begins with tokens that both sentences share")
-        found.sort(key=lambda turn: (len(turn[0]), turn[3]))
-        prefixes, good, bad, pair = zip(*found, strict=True)
-        return cls(list(prefixes), *(np.array(one, dtype=np.int64) for one in (good, bad, pair)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Taken:
-    """The margins of turns, taken apart; (parts, turns) where nothing else is said."""
-
-    names: tuple[str, ...]
-    direct: Floats
-    constant: Floats  # (turns,)
-    lens: Floats
-    replaced: Floats  # direct shares of what is taken away where a part gives its mean
-    effect: Floats
-    margin: Floats  # (turns,)
-
-
-@torch.inference_mode()
-def mean_writings(subject: Subject, parts: ResidualParts) -> dict[str, Tensor]:
-    """What each part writes on average over the sampled text, (width).  Raises OntogenyError that names one that is no number."""
-    sums: dict[str, Tensor] = {}
-    rows = subject.sample()
-    for _, ids in subject.padded(rows.tolist()):
-        with written(parts, lambda state: state.double().sum((0, 1))) as found:
-            last_state(parts.model, ids)
-        sums = {name: sums.get(name, 0) + found[name] for name in parts.names}
-    if wrong := next((name for name, one in sums.items() if not one.isfinite().all()), None):
-        raise OntogenyError(f"what {wrong} writes is no finite number; the model's weights may be broken")
-    return {name: (one / rows.size).float() for name, one in sums.items()}
-
-
-@torch.inference_mode()
-def taken_apart(subject: Subject, parts: ResidualParts, turns: Turns, means: Mapping[str, Tensor]) -> Taken:
-    """Raises DoesNotApply where the parts do not add up to the margin, and OntogenyError for what is no number."""
-    pieces = [_batch(parts, turns, part, ids, means) for part, ids in subject.padded(turns.prefixes)]
-    joined = {name: np.concatenate([piece[name] for piece in pieces], axis=-1) for name in pieces[0]}
-    taken = Taken(parts.names, **joined)
-    off = np.abs(taken.direct.sum(0) + taken.constant - taken.margin)
-    if not off.max() < CLOSE * max(1.0, float(np.abs(taken.margin).max())):  # nan is not
-        raise DoesNotApply(
-            f"the parts of this {type(parts.model).__name__} do not add up to its margins (off by {off.max():.2g} nats)"
-        )
-    return taken
-
-
-def _batch(parts: ResidualParts, turns: Turns, part: slice, ids: Tensor, means: Mapping[str, Tensor]) -> dict[str, Floats]:
-    at = torch.tensor([len(prefix) - 1 for prefix in turns.prefixes[part]], device=ids.device)
-    every = torch.arange(len(at), device=ids.device)
-    good, bad = (torch.from_numpy(one[part]).to(ids.device) for one in (turns.good, turns.bad))
-    weight: Tensor = parts.unembed.weight
-    w = (weight[good] - weight[bad]).double()  # (turns, width)
-
-    def margin() -> Tensor:
-        return (w * last_state(parts.model, ids)[every, at].double()).sum(-1)
-
-    with written(parts, lambda state: state[every, at].double()) as found:
-        whole = margin()
-    last = found["last"]
-    wrote = torch.stack([found[name] for name in parts.names])  # (parts, turns, width)
-    gone = wrote - torch.stack([means[name].double() for name in parts.names])[:, None]
-    sums = wrote.cumsum(0)
-    constant, bias = torch.zeros_like(whole), bias_of(parts.unembed)
-    if (norm_bias := bias_of(parts.norm)) is not None:
-        constant = constant + w @ norm_bias.double()
-    offset = 0.0 if bias is None else (bias[good] - bias[bad]).double()
-    without = []
-    for name in parts.names:
-        with replaced(parts, name, means[name]):
-            without.append(margin())
-    direct, lens, taken = ((scaled(parts.norm, one, by) * w).sum(-1) for one, by in ((wrote, last), (sums, sums), (gone, last)))
-    found_here = {
-        "direct": direct,
-        "constant": constant + offset,
-        "lens": lens + constant + offset,
-        "replaced": taken,
-        "effect": whole - torch.stack(without),
-        "margin": whole + offset,
-    }
-    return {name: value.cpu().numpy() for name, value in found_here.items()}
-
-
-def bigrams_at(subject: Subject, turns: Turns) -> Floats | None:
-    """The text's bigram and unigram margins of those tokens, (2, turns); None where the text is not known."""
-    if not subject.context.knows_text:
-        return None
-    model = subject.context.ngrams("token", 2).model
-    last = np.array([[prefix[-1]] for prefix in turns.prefixes], dtype=np.int64)
-    found, which = [], np.arange(len(last))
-    for order, histories in ((2, last), (1, last[:, :0])):
-        logps = np.log(model.of_order(order).distribution(histories))
-        found.append(logps[which, turns.good] - logps[which, turns.bad])
-    return np.stack(found)
-
-
-# --- attribution --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Patched:
-    """Of two-prefix pairs: what patching each part from the good sentence into the bad one is said to change, and does change."""
-
-    pair: Ints  # its number in the plan
-    said: Floats  # (parts, pairs), nats
-    checked: Floats  # (parts, the first pairs of them)
-
-
-def patched(subject: Subject, parts: ResidualParts, plan: Plan) -> Patched:
-    """Pairs of equal length that differ in one token with others after it: those are what is scored."""
-    before, after = plan.critical
-    both = [(plan.sentences[g], plan.sentences[b]) for g, b in zip(plan.good.tolist(), plan.bad.tolist(), strict=True)]
-    fits = [
-        number
-        for number, (good, bad) in enumerate(both)
-        if len(good) == len(bad) and before[number] + after[number] + 1 == len(good) and before[number] and after[number]
-    ]
-    said, checked = [], []
-    for done, number in enumerate(spread(fits)):
-        good, bad = (torch.tensor([ids[:-1]], device=subject.device) for ids in both[number])
-        targets = torch.tensor(both[number][1][1:], device=subject.device)
-        one, real = _attributed(parts, good, bad, targets, int(before[number]), check=done < CHECKED)
-        said.append(one)
-        checked += [real] if done < CHECKED else []
-    where = np.array(spread(fits), dtype=np.int64)
-    none = np.zeros((len(parts.names), 0))
-    return Patched(where, np.stack(said, 1) if said else none, np.stack(checked, 1) if checked else none)
-
-
-def spread(numbers: Sequence[int]) -> list[int]:
-    """The same, in an order in which the first few are from everywhere."""
-    order = np.random.default_rng(0).permutation(len(numbers))
-    return [numbers[at] for at in order]
-
-
-def _attributed(parts: ResidualParts, good: Tensor, bad: Tensor, targets: Tensor, at: int, check: bool) -> tuple[Floats, Floats]:
-    """(o_c(good) - o_c(bad)) . dm/do_c summed over tokens, and what a real patch adds to m: log p of what follows token `at`."""
-
-    def score() -> Tensor:
-        logits = parts.model(input_ids=bad, use_cache=False).logits[0, at:].float()
-        return F.log_softmax(logits, -1).gather(-1, targets[at:, None]).sum()
-
-    with torch.inference_mode(), written(parts) as theirs:
-        last_state(parts.model, good)
-    with torch.enable_grad(), written(parts) as own:
-        whole = score()
-        gradients = torch.autograd.grad(whole, [own[name] for name in parts.names])
-    with torch.inference_mode():
-        pairs = zip(parts.names, gradients, strict=True)
-        said = [float(((theirs[name] - own[name].detach()) * gradient).sum()) for name, gradient in pairs]
-        real = []
-        for name in parts.names if check else ():
-            with replaced(parts, name, theirs[name]):
-                real.append(float(score() - whole.detach()))
-    return np.array(said), np.array(real)
-
-
 # --- what it comes to ---------------------------------------------------------------------------------------------
 
 
@@ -323,12 +141,13 @@ def _rows(suite: str, plan: Plan, turns: Turns, taken: Taken, grams: Floats | No
                     taken.effect[place, which].mean(),
                     right(margin),
                     repair(taken.effect[place, which], taken.replaced[place, which]),
+                    taken.compensation[place, which].mean(),
                 ),
                 patches.said[place, two].mean() if len(two) else None,
                 _agreement(patches, place) if not paradigm else None,
                 len(which),
             )
-        yield suite, paradigm, CONSTANT, len(taken.names), None, None, taken.constant[which].mean(), *[None] * 7, len(which)
+        yield suite, paradigm, CONSTANT, len(taken.names), None, None, taken.constant[which].mean(), *[None] * 8, len(which)
 
 
 def repair(effect: Floats, direct: Floats) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -109,8 +109,11 @@ class Subject:
 
     def plan(self, suite: str, most: int | None = None) -> Plan:
         """Pairs of a suite of `suites_of_two` as tokens, so many of each paradigm; made once for a tokenizer."""
-        key = ("plan", suite, most, tokenizer_key(self.checkpoint.folder, self.tokenizer))
-        return self.context.once(key, lambda: self._plan(suite, most))  # type: ignore[no-any-return]
+        return self.once(("plan", suite, most), lambda: self._plan(suite, most))  # type: ignore[no-any-return]
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What is the same at all checkpoints that have one tokenizer, made once."""
+        return self.context.once((*key, tokenizer_key(self.checkpoint.folder, self.tokenizer)), make)
 
     def _plan(self, suite: str, most: int | None) -> Plan:
         pairs = plans.sample(of_two(self.pairs(suite)), most)
@@ -140,8 +143,8 @@ class Subject:
 
         Raises DoesNotApply and OntogenyError as `parsed_text` does; `option` is what set the path.
         """
-        key = ("parsed", treebank, words, tokenizer_key(self.checkpoint.folder, self.tokenizer), self.limit)
-        return self.context.once(key, lambda: parsed_text(self, treebank, option, words))  # type: ignore[no-any-return]
+        key = ("parsed", treebank, words, self.limit)
+        return self.once(key, lambda: parsed_text(self, treebank, option, words))  # type: ignore[no-any-return]
 
     def unigram(self) -> Any:
         """Log-probability (nats) of each token by its count in the training text, array (vocabulary,)."""
@@ -290,20 +293,17 @@ class Subject:
         text is not known.  Raises OntogenyError where there is less than a row of it.
         """
         width = min(width, self.limit)
-        key = ("sample", tokens, width, tokenizer_key(self.checkpoint.folder, self.tokenizer))
-        return self.context.once(key, lambda: self._sample(tokens, width))  # type: ignore[no-any-return]
+        return self.once(("sample", tokens, width), lambda: self._sample(tokens, width))  # type: ignore[no-any-return]
 
     def repeated(self, rows: int, tokens: int) -> NDArray[np.int64]:
         """BOS + x + x (rows, ...): x are tokens drawn by their frequency in the text, `tokens` or as many as fit twice."""
         n = min(tokens, (self.limit - 1) // 2)
         if n < 2:
             raise OntogenyError(f"a text that is repeated takes 5 tokens, and the model takes {self.limit}")
-        key = ("repeated", rows, n, tokenizer_key(self.checkpoint.folder, self.tokenizer))
-        return self.context.once(key, lambda: self._repeated(rows, n))  # type: ignore[no-any-return]
+        return self.once(("repeated", rows, n), lambda: self._repeated(rows, n))  # type: ignore[no-any-return]
 
     def _repeated(self, rows: int, n: int) -> NDArray[np.int64]:
-        ids = np.asarray(self.text("train").ids if self.context.knows_text else self._suites_stream(), dtype=np.int64)
-        counts = np.bincount(ids).astype(np.float64)
+        counts = np.bincount(self.stream("train")).astype(np.float64)
         if self.first is not None:
             counts[self.first] = 0
         once = np.random.default_rng(0).choice(len(counts), size=(rows, n), p=counts / counts.sum())
@@ -311,7 +311,7 @@ class Subject:
         return np.hstack([front, once, once]).astype(np.int64)
 
     def _sample(self, tokens: int, width: int) -> NDArray[np.int64]:
-        stream = np.asarray(self.text("dev").ids if self.context.knows_text else self._suites_stream(), dtype=np.int64)
+        stream = self.stream("dev")
         own = width - (self.first is not None)
         if (there := len(stream) // own) < 1:
             raise OntogenyError(f"the text that states are read on has {len(stream)} tokens, and a row takes {own}")
@@ -319,11 +319,14 @@ class Subject:
         rows = np.stack([stream[begin : begin + own] for begin in begins])
         return rows if self.first is None else np.pad(rows, ((0, 0), (1, 0)), constant_values=self.first)
 
-    def _suites_stream(self) -> list[int]:
+    def stream(self, split: str = "train") -> NDArray[np.int64]:
+        """The tokens of the run's text, train or dev; of the right sentences of its suites where that is not known."""
         from ontogeny.tokens.token_store import encode
 
+        if self.context.knows_text:
+            return np.asarray(self.text(split).ids, dtype=np.int64)
         texts = [pair.good for suite in self.context.suites for pair in suite.pairs]
-        return [token for text in encode(self.tokenizer, texts, self.first) for token in text]
+        return np.array([token for text in encode(self.tokenizer, texts, self.first) for token in text], dtype=np.int64)
 
     @cached_property
     def sampled_states(self) -> tuple[NDArray[np.float32], ...]:
