@@ -76,7 +76,7 @@ def train(way: str, text: str, blimp: str, steps: int, pairs: int, work: str, na
     trainer.add_callback(clock.end()) if not watches else trainer.callback_handler.callbacks.insert(0, clock.end())
     trainer.train()
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    waited = {} if not watches else og.open(Path(work) / name).folder.lineage()["watched"]["waited"]
+    waited = {} if not watches else og.open(Path(work) / name).folder.lineage()["watched"]["seeds"]["42"]["waited"]
     return {**clock.seconds, "waited": waited or 0.0, "losses": losses}
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ontogeny import cli, store
 from ontogeny.laboratory import Run
+from ontogeny.readers.folders import suite_parts
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
@@ -261,15 +262,17 @@ def test_a_single_folder_is_scored(finished_run, tmp_path):
 def test_several_suites_are_scored_and_audited_with_a_place_each(finished_run, tmp_path):
     folder, table = RunFolder(finished_run).checkpoint(0, 24), tmp_path / "own.csv"
     table.write_text("paradigm,good,bad\np,the king sees him,the king see him\n", encoding="utf-8")
-    both = ("--suite", "table", "--suite-path", table, "--suite", "micro-english")
-    assert "2 suites and 1 paths: say --suite-path once for each --suite" in refused("score", folder, *both)
+    both = ("--suite", "table", "--suite-path", table, "--suite", "zorro")
+    assert "2 suites and 1 path: say --suite-path once for each suite that has its files" in refused("score", folder, *both)
+    generated = suite_parts(["micro-english", "table"], [table])  # whose path is whose, where one alone has files
+    assert generated == [{"kind": "micro-english"}, {"kind": "table", "path": str(table)}]
     assert "suite table is named twice" in refused("score", folder, *both[:4], *both[:4])
     assert "the suite table is a folder or file of yours" in refused("score", folder, "--suite", "table", "--suite", "blimp")
     blimp = tiny.blimp(tmp_path / "blimp")
     two = ("--suite", "table", "--suite-path", table, "--suite", "blimp", "--suite-path", blimp)
     said = call("score", folder, *two, "--out", tmp_path / "scores", "--device", "cpu")
     assert [store.read_table(tmp_path / "scores" / f"{name}.parquet").height for name in ("table", "blimp")] == [1, 134]
-    assert "1 pairs, mean of 1 paradigms" in said and "134 pairs, mean of 67 paradigms" in said
+    assert "1 pair, mean of 1 paradigm" in said and "134 pairs, mean of 67 paradigms" in said
     paths = ("--suite-path", table, "--suite-path", blimp)
     (tmp_path / "text.txt").write_text("the king sees him\nThe dog runs.\n" * 50, encoding="utf-8")
     said = call("audit", "table", "blimp", *paths, "--corpus", tmp_path / "text.txt", "--out", tmp_path / "audits")
@@ -455,6 +458,8 @@ def test_a_run_in_progress_is_warned_of(own_run, tmp_path):
     (tmp_path / "done.csv").write_text("paradigm,step,seed,accuracy\n" + "".join(rows))
     said = call("warn", own_run, "--from", tmp_path / "done.csv", "--step", "16")
     assert said.split("\n", 1)[0].split() == ["paradigm", "seed", "accuracy", "p", "as", "bad", "and", "ended", "wrong"]
+    told = json.loads(call("warn", own_run, "--from", tmp_path / "done.csv", "--step", "16", "--json"))
+    assert {row["step"] for row in told} == {16} and sum(row["alarm"] for row in told) == len(said.splitlines()) - 1
     assert "step 7 has not been read" in refused("warn", own_run, "--from", tmp_path / "done.csv", "--step", "7")
     assert "cannot be calibrated on itself" in refused("warn", own_run, "--from", own_run)
 

@@ -157,7 +157,7 @@ def test_of_several_folders_the_others_are_scored(folder, tmp_path):
     told: list[str] = []
     with pytest.raises(OntogenyError) as error:
         score_folders(folders, "table", table, tmp_path / "out", device="cpu", tell=told.append)
-    assert [line.partition(",")[0] for line in told] == [f"{tmp_path}/out/model.parquet: 1 pairs"]
+    assert [line.partition(",")[0] for line in told] == [f"{tmp_path}/out/model.parquet: 1 pair"]
     said = str(error.value).split("\n")
     assert [text.count("is not the file itself but a pointer of Git LFS") for text in said] == [1, 1, 1]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.parquet"]

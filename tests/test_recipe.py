@@ -106,6 +106,7 @@ def test_every_mistake_is_named():
 def test_a_missing_field_is_named():
     assert error(changed("  path: text.txt\n", "")) == "r.yaml:2: corpus.path is missing"
     assert error(changed("name: small\n", "")) == "r.yaml: name is missing"
+    assert "suites.0.path is missing: the suite blimp is a folder or file of yours" in error("name: x\nsuites: [blimp]\n")
 
 
 @pytest.mark.parametrize(

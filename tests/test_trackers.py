@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from ontogeny import laboratory, trackers
+from ontogeny.commands.adoption import adopt
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
@@ -78,6 +79,19 @@ def test_numbers_come_under_their_own_step_however_late_and_once(kept, own_run):
     assert tracker.settings["training.batch"] == 4 and tracker.settings["name"] == "tiny"
     asked.finish(folder.report)
     assert tracker.ended
+
+
+def test_a_run_around_anybodys_checkpoints_is_told_of_too(kept, own_run, tmp_path):
+    source, few = RunFolder(own_run).seed(0) / "checkpoints", ("suites.0.pairs_per_paradigm=2", "scoring.device=cpu")
+    with pytest.raises(OntogenyError, match="no tracker is called 'wandbs'"):
+        adopt(source, "micro-english", None, "other", ["trackers=[wandbs]", *few], tmp_path)
+    assert not (tmp_path / "other").exists()
+    run = adopt(source, "micro-english", None, "theirs", ["trackers=[kept]", *few], tmp_path)
+    run.score()
+    assert [step for step, _ in run.tracked._open["kept"].told] == list(STEPS)
+    again = Run(run.folder.path)
+    again.score()
+    assert again.tracked is None  # nothing was new
 
 
 def test_several_seeds_are_told_apart(kept, own_run):

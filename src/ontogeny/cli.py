@@ -101,7 +101,7 @@ def new(
         Path | None, typer.Option(help="A model's folder, to take its shape and tokenizer; it is trained anew.")
     ] = None,
     suite: Annotated[list[str], typer.Option(help="blimp, babylm-supplement ...; may be said again.")] = [],  # noqa: B006
-    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each --suite.")] = [],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where files are: of each --suite that needs them.")] = [],  # noqa: B006
 ) -> None:
     """Write a recipe to begin with, each field with a word on it: a text, a model, and what is read."""
     from ontogeny.commands.beginning import new as write
@@ -132,7 +132,7 @@ def train(
 def score(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="A run's folder, or some that from_pretrained opens.")],
     suite: Annotated[list[str], typer.Option(help="For folders of no run: blimp, table ...; may be said again.")] = [],  # noqa: B006
-    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each --suite.")] = [],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where files are: of each --suite that needs them.")] = [],  # noqa: B006
     out: Annotated[
         Path | None,
         typer.Option(help="The parquet file to write [scores.parquet]; of several folders or suites, their folder [scores]."),
@@ -151,7 +151,7 @@ def score(
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
     from ontogeny.readers import score_folders, score_one
-    from ontogeny.readers.folders import check_path, each_suite, suite_part
+    from ontogeny.readers.folders import each_suite, suite_named
     from ontogeny.store import check_output
 
     folder, single = folders[0], len(folders) == 1
@@ -172,7 +172,7 @@ def score(
     for one, path, place in todo:  # all are looked at before the first is scored
         if single:
             check_output(place, overwrite, [".parquet"])
-        check_path(suite_part(one, path))
+        suite_named(one, path)
     for one, path, place in todo:
         if single:
             print(score_one(folder, one, path, place, bos, device, Display(), overwrite, tokenizer))
@@ -259,7 +259,7 @@ def open_(
         typer.Argument(metavar="SOURCE", help="A folder or table of checkpoints, or OWNER/NAME on the hub, perhaps @PATTERN."),
     ],
     suite: Annotated[list[str], typer.Option(help="blimp, babylm-supplement, table ...; may be said again.")] = ["blimp"],  # noqa: B006
-    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each --suite.")] = [],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where files are: of each --suite that needs them.")] = [],  # noqa: B006
     name: Annotated[str | None, typer.Option(help="The run's name; left out: the folder's or repository's.")] = None,
     names: Annotated[
         list[str],
@@ -292,11 +292,12 @@ def open_(
     """
     from ontogeny.commands.adoption import FromHub, adopt, preview
     from ontogeny.display import Display
+    from ontogeny.readers.folders import suite_parts
     from ontogeny.sources.revisions import RevisionChoice
 
     hub = FromHub(RevisionChoice((), tuple(revisions), every, tuple(seeds)), keep, trust_remote_code)
     if dry_run:
-        preview(source, names, name, root, Display(), hub)
+        preview(source, names, name, root, Display(), hub, suite_parts(suite, suite_path), settings)
         return
     told = {"scoring.dtype": dtype, "scoring.device_map": device_map}
     settings = [*(f"{key}={value}" for key, value in told.items() if value), *settings]
@@ -408,7 +409,7 @@ def audit(
     suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="blimp, babylm-supplement, zorro, table ...")],
     corpus: Annotated[str | None, typer.Option(help="The training text: a folder or file of text, or a kind of corpus.")] = None,
     run: Annotated[Path | None, typer.Option(help="In place of --corpus: a run's text, in words and in its tokens.")] = None,
-    suite_path: Annotated[list[Path], typer.Option(help="Where a suite's files are: one for each suite.")] = [],  # noqa: B006
+    suite_path: Annotated[list[Path], typer.Option(help="Where files are: of each suite that needs them.")] = [],  # noqa: B006
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the table, the page and the counts [audit-SUITE]; of several suites, the folder of theirs."),

@@ -50,6 +50,11 @@ def some(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
+def count(number: int, noun: str) -> str:
+    """1 seed, 2 seeds, 1,000 pairs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class Display:
     """Writes to the terminal; `quiet` writes nothing, which is what Python callers get unless they ask.
 

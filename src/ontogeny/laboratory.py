@@ -98,8 +98,8 @@ class Run(OpenedRun):
             self.prepare(share)
             warn_of_passed(self.folder, self.training_plan(share), self.display)
             todo = [seed for seed in recipe.seeds if not finished(self.folder, seed, self.training_plan(share))]
-            if todo and recipe.trackers:
-                self.tracked = trackers.Trackers(self.folder, recipe, recipe.seeds, self.display)
+            if todo:
+                self.track(recipe.seeds)
             if jobs > 1 and len(todo) > 1:
                 pieces = [Piece("train", str(self.folder.path.absolute()), {"seed": seed}, label=f"seed {seed}") for seed in todo]
                 with Local().opened(shares(jobs), self.display) as submit:
@@ -186,10 +186,18 @@ class Run(OpenedRun):
                 raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
             self.move_readings()
             self.readings.check()
+            if self.recipe.trackers and self.folder.adopted() and self._is_new():
+                self.track(self.folder.seeds())
             troubles = read_all(self.readings, again, jobs)
+            self.tell()
             self.folder.note(warnings=troubles)
         if troubles:
             raise OntogenyError("\n".join(troubles))
+
+    def _is_new(self) -> bool:
+        """True where a checkpoint has no scores on some suite yet."""
+        folder, suites = self.folder, [asked.name for asked in self.asked]
+        return any(set(folder.steps(seed)) - set(folder.scored(seed, suite)) for seed in folder.seeds() for suite in suites)
 
     def read(self, instruments: Sequence[str | dict[str, Any]] = (), again: Sequence[int] = (), jobs: int | None = None) -> None:
         """Reads with instruments at every checkpoint that lacks them, and those at the steps in `again` once more.
@@ -245,6 +253,13 @@ class Run(OpenedRun):
             if self.tracked is not None:
                 self.tracked.finish(page)
             return page
+
+    def track(self, seeds: Sequence[int]) -> None:
+        """Begins the trackers that the recipe names, which hear from now on what is read of these seeds."""
+        from ontogeny.trackers import Trackers
+
+        if self.recipe.trackers:
+            self.tracked = Trackers(self.folder, self.recipe, seeds, self.display)
 
     def tell(self) -> None:
         """Tells the trackers, if this training has any, what has been read since."""

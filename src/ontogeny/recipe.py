@@ -643,10 +643,19 @@ def _say(detail: Any, raw: Any, source: str, part: type[Any]) -> str:
     if kind == "extra_forbidden":
         message = f"is not known here; {registry.nearest(str(names[-1]), _fields(part, place[:-1], raw))}"
     elif kind == "missing":
-        message = "is missing"
+        message = f"is missing{_where_files(raw, names)}"
     elif kind != "value_error":
         message = f"{message[0].lower()}{message[1:]} (got {_short(detail['input'])})"
     return f"{source}{f':{where}' if where else ''}: {'.'.join(map(str, names))} {message}"
+
+
+def _where_files(raw: Any, names: tuple[Any, ...]) -> str:
+    """What to do about a suite that does not say where its files are."""
+    if len(names) != 3 or names[0] != "suites" or names[2] != "path":
+        return ""
+    suite = raw["suites"][names[1]]
+    kind = suite if isinstance(suite, str) else suite["kind"]
+    return f": the suite {kind} is a folder or file of yours: name it with --suite-path, in a recipe as its path"
 
 
 def _as_written(place: tuple[Any, ...], raw: Any) -> tuple[Any, ...]:

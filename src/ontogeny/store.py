@@ -851,8 +851,8 @@ class RunFolder:
         if (self.seed(seed) / "checkpoints.json").exists():
             return [checkpoint.step for checkpoint in self.checkpoints(seed)]
         place = self.seed(seed) / "checkpoints"
-        found = [name for name in _steps_in(place) if os.path.exists(f"{place}/{name}/{DONE}")]
-        if lacking := next((name for name in found if not os.path.exists(f"{place}/{name}/ontogeny.json")), None):
+        found = [name for name in _steps_in(place) if os.access(f"{place}/{name}/{DONE}", os.F_OK)]
+        if lacking := next((name for name in found if not os.access(f"{place}/{name}/ontogeny.json", os.F_OK)), None):
             raise OntogenyError(f"{place / lacking / 'ontogeny.json'} does not exist")
         return sorted(map(step_of, found))
 
@@ -941,11 +941,11 @@ class RunFolder:
 
 def step_of(path: Path | str) -> int:
     """The step that a file's or folder's name tells."""
-    return int(os.path.basename(path).partition(".")[0].split("-")[1])
+    return int(os.fspath(path).rpartition(os.sep)[2].partition(".")[0].split("-")[1])
 
 
 def _steps_in(folder: Path) -> list[str]:
     """Names of what a folder has of steps; many thousands of paths would take seconds to make."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return [name for name in os.listdir(folder) if name.startswith("step-")]
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.name.startswith("step-")]
     return []

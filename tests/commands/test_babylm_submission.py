@@ -34,8 +34,9 @@ def data(tmp_path_factory):
     for paradigm in Supplement.known:
         write_lines(place / "full_eval" / "supplement_filtered" / f"{paradigm}.jsonl", PAIRS)
         write_lines(place / "fast_eval" / "supplement_fast" / f"{paradigm}.jsonl", PAIRS[1:])
-    (place / "full_eval" / "reading").mkdir()
-    (place / "full_eval" / "reading" / "reading_data.csv").write_text(READING)
+    for part in ("full_eval", "fast_eval"):
+        (place / part / "reading").mkdir()
+        (place / part / "reading" / "reading_data.csv").write_text(READING)
     (place / "full_eval" / "cdi_childes").mkdir()
     (place / "full_eval" / "cdi_childes" / "cdi_childes.json").write_text(json.dumps(WORDS))
     return place
@@ -93,6 +94,9 @@ def test_surprisals_are_those_of_the_words_after_their_contexts(made, run):
     reading = whole["reading"]["reading"]["predictions"]
     assert reading[0]["pred"] == pytest.approx(surprisals(last, ["sleeps"], contexts=["The dog"])["surprisal"].sum(), rel=1e-5)
     assert reading[1]["prev_pred"] is None and reading[2]["id"] == 2
+    of_1m = json.loads((made[1].parent / "chck_1M/zero_shot/causal/reading/predictions.json").read_text())["reading"]["predictions"]
+    assert len(of_1m) == 3 and of_1m[0]["pred"] != reading[0]["pred"]
+    assert not whole["fast_eval_results"]["reading"][0] and "fast reading" in made[0].left_out
 
 
 def test_a_run_that_read_some_pairs_alone_has_no_predictions_and_says_so(run, tmp_path):

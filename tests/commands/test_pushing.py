@@ -52,6 +52,16 @@ def test_each_checkpoint_is_a_revision_and_main_is_the_last_with_a_card(finished
         assert f"| {verdict} | {len(paradigms)}: {', '.join(sorted(paradigms))} |" in card
 
 
+def test_what_is_no_part_of_a_model_stays_and_is_named(finished_run, hub, tmp_path):
+    run, heard = Run(shutil.copytree(finished_run, tmp_path / "tiny")), tiny.Heard()
+    for name in ("optimizer.pt", "training_args.bin"):
+        (run.folder.checkpoint(0, 24) / name).write_bytes(b"a trainer's own")
+    push(run, "tester/tiny", heard, endpoint=hub.url)
+    assert "not sent, as neither weights, settings nor a tokenizer: optimizer.pt, training_args.bin" in heard.said
+    assert files_of(hub, "tester/tiny", "step-24").keys() == files_of(hub, "tester/tiny", "step-8").keys()
+    assert files_of(hub, "tester/tiny", "main").keys() == files_of(hub, "tester/tiny", "step-8").keys() | {"README.md", "map.png"}
+
+
 def test_a_second_push_sends_no_weights_again_and_leaves_no_other_files(finished_run, hub):
     run, repo = Run(finished_run), "tester/tiny"
     hub.push(repo, {"stale.txt": b"before", "config.json": b"{}"})

@@ -12,11 +12,12 @@ import tiny
 from hub_server import Hub
 
 from ontogeny import store
+from ontogeny.commands import adoption
 from ontogeny.commands.adoption import FromHub, adopt, preview
 from ontogeny.commands.overview import describe
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
-from ontogeny.sources.revisions import RevisionChoice
+from ontogeny.sources.revisions import RevisionChoice, sizes_of
 from ontogeny.store import RunFolder
 
 SUITE, REPO = "micro-english", "someone/tiny"
@@ -126,10 +127,18 @@ def test_a_run_of_the_hub_is_judged_and_told_like_any_other(pythia, tmp_path):
     assert RunFolder(moved).checkpoints(0)[0].folder == moved / "seed-0/checkpoints/step-00000000"
 
 
-def test_a_preview_writes_nothing(pythia, tmp_path):
-    found = preview(store.Path(REPO), (), None, tmp_path, tiny.Heard(), FromHub(RevisionChoice(every=2)))
-    assert found.count == 2
-    assert list(tmp_path.iterdir()) == []
+def test_a_preview_tells_how_long_reading_takes_and_writes_nothing(pythia, tmp_path, monkeypatch):
+    monkeypatch.setattr(adoption, "products_per_second", lambda device: 1.0)
+    (tmp_path / "own.csv").write_text("paradigm,good,bad\np,a b c d e,a b c d f\n", encoding="utf-8")  # 10 words, 13 tokens
+    heard, hub = tiny.Heard(), FromHub(RevisionChoice(every=2))
+    suites = [{"kind": "table", "path": str(tmp_path / "own.csv")}]
+    found = preview(store.Path(REPO), (), None, tmp_path, heard, hub, suites)
+    hours = sum(sizes_of(found.revisions)) / 4 * 13 / 3600
+    guess = f"reading 1 pair at each takes {hours:.0f} hours here: a guess"
+    assert found.count == 2 and any(line.startswith(guess) for line in heard.said)
+    preview(store.Path(REPO), (), None, tmp_path, heard, hub, [{"kind": "table"}])
+    assert any(line.startswith("how long reading takes cannot be said (reading: suites.0.path is missing") for line in heard.said)
+    assert [path.name for path in tmp_path.iterdir()] == ["own.csv"]
     assert not [asked for asked in pythia.asked if "/resolve/" in asked]
 
 

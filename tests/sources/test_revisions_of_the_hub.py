@@ -296,12 +296,14 @@ def test_patterns_of_an_address_and_of_the_option_add_up_and_are_those_of_other_
     assert steps(find("a/tiny@step8", seeds=("a/tiny-seed1@step9",))) == {0: [8], 1: [9]}
 
 
-def test_what_is_the_same_in_several_repositories_is_named_with_them(hub):
+def test_what_is_the_same_in_several_repositories_is_named_with_them(hub, tmp_path):
     for name in ("tiny", "tiny-seed1"):
         push(hub, f"a/{name}", "step0")
     found = find("a/tiny", seeds=("a/tiny-seed1",))
     assert "byte for byte the same: a/tiny@step0 = a/tiny-seed1@step0" in found.notes
-    assert [row[-1] for row in table(found.revisions)[1]] == ["", "the same as a/tiny@step0"]
+    (tmp_path / "table.csv").write_text("repo,revision,seed\na/tiny,step0,0\na/tiny-seed1,step0,1\n")
+    for one in (found, find(tmp_path / "table.csv")):
+        assert [row[-1] for row in table(one.revisions)[1]][:2] == ["", "the same as a/tiny@step0"]
 
 
 def test_a_repository_that_is_said_twice_is_looked_at_once(hub):

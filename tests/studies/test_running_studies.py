@@ -1,5 +1,6 @@
 """A study from its file to its page: what is missing is run, once; a seed that was lost is made again; what fails is named."""
 
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -175,7 +176,11 @@ def test_a_report_of_part_of_a_study_says_what_is_not_there(place, study, tmp_pa
     registration.register(tmp_path / "little", study)
     result = commands.report(study, tmp_path)
     assert "no seeds yet" in result.analysed.claims["note"][0]
-    assert result.page.exists()
+    result.page.unlink()
+    asked = ["study", "report", str(place / "little.yaml"), "--runs", str(tmp_path), "--json"]
+    told = json.loads(CliRunner().invoke(app, asked, catch_exceptions=False).stdout)
+    assert told["report"] == str(result.page) and result.page.exists()
+    assert told["claims"][0]["note"] == result.analysed.claims["note"][0]
 
 
 def test_an_arm_that_cannot_be_made_is_named_before_any_training(place, tmp_path, in_this_process):

@@ -120,7 +120,7 @@ def test_what_training_waited_is_said_and_kept(tmp_path, dataset, tokenizer):
     trained(tmp_path / "a", dataset, tokenizer, one)
     said = [line for line in one.display.said if "training waited" in line]
     assert re.search(r"watched to step 12 \(after\); training waited [\d.]+ s of [\d.]+ s for it \([\d.]+%\)", said[0])
-    assert {"seconds", "waited"} <= set(one.run.folder.lineage()["watched"])
+    assert {"seconds", "waited"} <= set(one.run.folder.lineage()["watched"]["seeds"]["42"])
 
 
 def test_the_page_says_what_was_watched(tmp_path, dataset, tokenizer):
@@ -157,6 +157,9 @@ def test_a_training_that_goes_on_makes_the_later_snapshots_anew(tmp_path, datase
     assert og.open(folder.path).losses()["step"].to_list() == list(range(1, 13))
 
 
+AT_4 = {"kind": "steps", "steps": [4]}
+
+
 def test_a_training_from_the_beginning_is_not_mixed_with_another(tmp_path, dataset, tokenizer):
     trained(tmp_path / "a", dataset, tokenizer, watch(tmp_path, at=[4]))
     before = {path: path.read_bytes() for path in tmp_path.glob("mine/*.*")}
@@ -165,6 +168,8 @@ def test_a_training_from_the_beginning_is_not_mixed_with_another(tmp_path, datas
     assert {path: path.read_bytes() for path in tmp_path.glob("mine/*.*")} == before
     again = watch(tmp_path, at=[4])  # another seed has a place of its own
     trained(tmp_path / "b", dataset, tokenizer, again, seed=7)
+    kept = again.run.folder.lineage()["watched"]["seeds"]
+    assert [(seed, own["seed"], own["at"]) for seed, own in kept.items()] == [("42", 42, AT_4), ("7", 7, AT_4)]
     assert again.run.folder.seeds() == [7, 42] and again.run.verdicts()["seeds"].unique().to_list() == [2]
     with pytest.raises(OntogenyError, match="another training: its model has"):
         trained(tmp_path / "b", dataset, tokenizer, watch(tmp_path), model=model_for(tokenizer, ffn_dim=64), seed=8)
@@ -226,6 +231,7 @@ def test_what_cannot_be_watched_is_refused_before_the_first_step(tmp_path, token
 def test_wrong_settings_are_refused_when_a_watch_is_made(tmp_path):
     for wrong, said in [
         ({"read": "besides"}, "did you mean 'beside'"),
+        ({"suite": "blimp"}, "the suite blimp is a folder or file of yours: name it with --suite-path"),
         ({"suite": "blip"}, "no suite is called 'blip'; did you mean 'blimp'"),
         ({"at": "word"}, "og.Watch"),
         ({"at": 5}, r"og.Watch\(at=5\): default, words, a list of steps"),
@@ -324,6 +330,16 @@ else:
         watch.run
     except og.OntogenyError as error:
         print(error)
+import os
+from transformers import Trainer, TrainingArguments
+os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+how = TrainingArguments(sys.argv[2] + "/out", max_steps=4, use_cpu=True, ddp_backend="gloo", report_to=[], save_strategy="no")
+rows = [{"input_ids": torch.ones(4, dtype=torch.long), "labels": torch.ones(4, dtype=torch.long)}] * 64
+trainer = Trainer(
+    model, how, train_dataset=rows, processing_class=tokenizer, callbacks=[here.watch(sys.argv[2], "trainers", at=[1, 2])]
+)
+trainer.train()
+print(type(trainer.model_wrapped).__name__)
 """
 SHARDED = """
 from torch.distributed.device_mesh import init_device_mesh
@@ -351,6 +367,8 @@ def test_of_two_processes_that_train_together_one_writes_and_none_waits(tmp_path
     first, second = together(DATA_PARALLEL, tmp_path)
     assert "ontogeny score" in first and "ontogeny verdicts" in first
     assert "is not the first of those that train together" in second
+    assert all("DistributedDataParallel" in said for said in (first, second))  # and so in a Trainer
+    assert [c.step for c in og.open(tmp_path / "trainers").folder.checkpoints(42)] == [0, 1, 2, 4]
     run = og.open(tmp_path / "mine")
     assert [c.step for c in run.folder.checkpoints(0)] == [0, 1, 2, 4]
     run.score()

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from ontogeny import recipe as recipes
-from ontogeny import sources
+from ontogeny import sources, trackers
 from ontogeny.commands.auditing import corpus_named
-from ontogeny.display import QUIET, Display
+from ontogeny.display import QUIET, Display, count
 from ontogeny.laboratory import Run
+from ontogeny.machine import products_per_second
 from ontogeny.readers import recipe_of
 from ontogeny.readers.folders import suite_parts
 from ontogeny.recipe import Observation
 from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.scoring.reading import ask
 from ontogeny.sources import revisions
 from ontogeny.sources.hub import Listing
 from ontogeny.sources.revisions import RevisionChoice, Revisions
@@ -25,8 +27,11 @@ from ontogeny.sources.stream import code_of
 from ontogeny.store import RunFolder, file_name, read_json, write_json
 from ontogeny.tokens.prepare import open_or_make, told_by
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
+from ontogeny.training.engine import find_device
 
 ALL = RevisionChoice()
+BYTES = 4  # of a parameter, as most checkpoints have it
+TOKENS = 1.3  # in a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,13 @@ def adopt(
     if found.revisions and hub.trust:
         raw["scoring"] = raw.get("scoring", {}) | {"trust_remote_code": _trusted(found.revisions, hub.trust, listing)}
     recipe = _with_text_of_before(recipes.build(Observation, raw, f"opening {source}"), root)
+    trackers.check(recipe.trackers)
     for part in (recipe.corpus, recipe.dev):
         told_by(cast(Any, part))  # a text that is not there is said before anything is made
     if (before := RunFolder(root / recipe.name)).adopted():
         _same_checkpoints(before, found.seeds)  # before its recipe is written
+    if found.revisions:
+        display.say(reading_time(found.revisions, recipe))
     theirs = _tokenizer_of(recipe, found.seeds)
     opened = None if theirs is None or _is_kept(before, theirs) else open_tokenizer(theirs.name, theirs.revision)
     here = Run.begin(recipe, root, display)
@@ -97,7 +105,7 @@ def adopt(
             here.folder.adopt(seed, [_placed(here.folder, seed, checkpoint) for checkpoint in checkpoints])
         here.folder.note(opened={"from": str(source), **found.lineage()})
     seeds = f", seeds {sorted(found.seeds)}" if len(found.seeds) > 1 else ""
-    display.say(f"{here.folder.path}: {found.count} checkpoints of {source}{seeds}")
+    display.say(f"{here.folder.path}: {count(found.count, 'checkpoint')} of {source}{seeds}")
     for line in found.warnings():
         display.warn(line)
     return here
@@ -118,13 +126,41 @@ def look(source: Path, names: Sequence[str], hub: FromHub, listing: Listing, dis
 
 
 def preview(
-    source: Path, names: Sequence[str], name: str | None, root: Path, display: Display, hub: FromHub = NOTHING_SAID
+    source: Path,
+    names: Sequence[str],
+    name: str | None,
+    root: Path,
+    display: Display,
+    hub: FromHub = NOTHING_SAID,
+    suites: Sequence[dict[str, Any]] = (),
+    settings: Sequence[str] = (),
 ) -> sources.Found:
-    """What `adopt` would take: the table of revisions and what it leaves out; nothing is written."""
+    """What `adopt` would take: the table of revisions, what it leaves out, how long reading takes.  Nothing is written."""
     found = look(source, names, hub, _listing(root / (name or _name_of(source)), display), display)
+    if found.revisions and suites:
+        raw: dict[str, Any] = {"name": "preview", "suites": list(suites)}
+        for setting in settings:
+            recipes.override(raw, setting)
+        try:
+            display.say(reading_time(found.revisions, recipes.build(Observation, raw, "reading")))
+        except OntogenyError as error:
+            display.say(f"how long reading takes cannot be said ({error})")
     for line in found.warnings():
         display.warn(line)
     return found
+
+
+def reading_time(found: Revisions, recipe: Observation) -> str:
+    """How long it will take to read checkpoints that are not there yet, in words: a guess."""
+    asked = [ask(part, recipe.scoring.pairs_per_paradigm) for part in recipe.suites]
+    pairs = [pair for one in asked for pair in one.pairs]
+    words = sum(len(f"{pair.context} {sentence}".split()) for pair in pairs for sentence in pair.options)
+    values = sum(revisions.sizes_of(found)) / BYTES
+    seconds = values * words * TOKENS / products_per_second(find_device(recipe.scoring.device))
+    return (
+        f"reading {count(len(pairs), 'pair')} at each takes {revisions.span(seconds)} here: a guess from the size of the weights "
+        "and how fast this machine multiplies now, true to half or twice; after the first checkpoint the bar says it as measured"
+    )
 
 
 def _listing(run: Path, display: Display) -> Listing:

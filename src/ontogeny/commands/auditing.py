@@ -20,11 +20,10 @@ from ontogeny.laboratory import Run
 from ontogeny.ngram_evidence import Evidence
 from ontogeny.ngrams.counted import Counted
 from ontogeny.ngrams.words import word_stream
-from ontogeny.readers.folders import suite_part
-from ontogeny.recipe import Observation
+from ontogeny.readers.folders import asked_of
 from ontogeny.records import Corpus, OntogenyError
 from ontogeny.scoring.options import need_two, of_two
-from ontogeny.scoring.reading import SuitePairs, ask
+from ontogeny.scoring.reading import SuitePairs
 from ontogeny.suites.contrast import contrast
 from ontogeny.tokens.prepare import told_by
 
@@ -64,8 +63,7 @@ def audit_suite(
         here = Run(run, display)
         found = audit_run(here.ngram_evidence, _asked_by(here, suite), thresholds)
     else:
-        part = recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, path)]}, "SUITE").suites[0]
-        found = audit_text(ask(part, None), cast(str, corpus), folder / "words", thresholds, display)
+        found = audit_text(asked_of(suite, path), cast(str, corpus), folder / "words", thresholds, display)
     store.write_table(folder / "audit.parquet", found.table)
     return found
 

@@ -46,6 +46,7 @@ FAST = (
     SubmittedTask("blimp_supplement", "blimp/supplement_fast", "fast_eval/supplement_fast"),
 )
 READING = SubmittedTask("reading", "reading", "full_eval/reading/reading_data.csv")
+FAST_READING = SubmittedTask("reading", "reading", "fast_eval/reading/reading_data.csv")
 AOA = SubmittedTask("aoa_surprisals", "AoA_word", "full_eval/cdi_childes/cdi_childes.json")
 NOT_MADE = {  # keys that stay empty, and why
     "ewok": "EWoK is gated and no suite of this run",
@@ -176,14 +177,14 @@ class Submission:
 
     # --- surprisals -----------------------------------------------------------------------------------------------
 
-    def reading(self, checkpoint: Checkpoint) -> Predictions:
+    def reading(self, checkpoint: Checkpoint, task: SubmittedTask = READING) -> Predictions:
         """Surprisal (nats) of each word of the reading data after what stands before it, and of the word before that.
 
         Raises OntogenyError where the data is not there.
         """
-        file = self._find(READING.data)
+        file = self._find(task.data)
         if file is None:
-            raise OntogenyError(f"no {READING.data} in {self.data}")
+            raise OntogenyError(f"no {task.data} in {self.data}")
         (_, names), *fields = files.separated(file, ",")
         rows = [dict(zip(names, row, strict=True)) for _, row in fields]
         now = self._surprisals(checkpoint, [(row["item"] or "None", row["word"]) for row in rows])
@@ -284,6 +285,7 @@ class Submission:
         reached = dict(self._revisions())
         if lacking := [name for name in revisions(self.track) if name not in reached]:
             self.left_out["revisions"] = f"no checkpoint has seen the words of {', '.join(lacking)}"
+        self.left_out["fast reading"] = "its scores are regressions on reading times, which the pipeline makes of the predictions"
         there = [task for task in FAST if self._find(task.data)]
         self.left_out |= {task.place: f"no {task.data} in {self.data}" for task in FAST if task not in there}
         for number, name in enumerate(revisions(self.track)):
@@ -291,6 +293,8 @@ class Submission:
                 checkpoint = reached[name]
                 made = self._made(top, name, task, "predictions.json", lambda t=task, c=checkpoint: self.pairs(t, c))
                 found[task.key][number] = None if made is None else self._shares(task, made)
+            if name in reached and self._find(FAST_READING.data):
+                self._made(top, name, FAST_READING, "predictions.json", lambda c=reached[name]: self.reading(c, FAST_READING))
         return found
 
     def _shares(self, task: SubmittedTask, made: Predictions) -> dict[str, float]:

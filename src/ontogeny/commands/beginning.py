@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
-from ontogeny.readers.folders import check_path
 from ontogeny.records import Corpus, OntogenyError, Suite
 
 LIKE = {
@@ -38,8 +37,6 @@ def new(path: Path, corpus: Path, model: Path | None = None, suites: Sequence[di
         raise OntogenyError(f"{path}: a recipe's file ends in .yaml")
     if not corpus.exists():
         raise store.missing(corpus, "--corpus")
-    for suite in suites:
-        check_path(suite)
     shape = _shape(model) if model else {"model": MODEL, "tokenizer": SMALL, "context": 128}
     listed = "\n".join(f"  - {_flow(suite)}" for suite in suites or [{"kind": "micro-english"}])
     hint = (

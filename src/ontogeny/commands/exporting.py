@@ -130,10 +130,11 @@ def _write_text(path: Path, text: str) -> None:
 def _script(written: dict[str, pl.Schema]) -> str:
     """R that reads every table with the type of each of its columns, into a list `ontogeny`."""
     lines = ["# read with: source('load.R', chdir = TRUE); then ontogeny$verdicts, ontogeny$codebook ...", "ontogeny <- list("]
+    how = "check.names = FALSE, na.strings = '', fileEncoding = 'UTF-8'"
     schemas = {**written, "codebook": pl.Schema(CODEBOOK)}
     for name, schema in schemas.items():
         kinds = ", ".join(f"`{column}` = '{_r_type(kind)}'" for column, kind in schema.items())
-        lines.append(f"  `{name}` = read.csv('{name}.csv', check.names = FALSE, na.strings = '', colClasses = c({kinds})),")
+        lines.append(f"  `{name}` = read.csv('{name}.csv', {how}, colClasses = c({kinds})),")
     return "\n".join([*lines[:-1], lines[-1].removesuffix(","), ")", ""])
 
 

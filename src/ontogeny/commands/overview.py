@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.display import some
+from ontogeny.display import count, some
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, access, human_size, read_table
 
@@ -107,7 +107,8 @@ def _progress(folder: RunFolder) -> str:
     for one in now["seeds"]:
         of = f" of {now['planned']}" if now["planned"] and now["planned"] != one["checkpoints"] else ""
         read = ", ".join(f"{suite} {n}" for suite, n in one["scored"].items()) or "nothing"
-        parts.append(f"seed {one['seed']}: {one['checkpoints']}{of} checkpoints, scored {read}")
+        there = count(one["checkpoints"], "checkpoint") if not of else f"{one['checkpoints']:,}{of} checkpoints"
+        parts.append(f"seed {one['seed']}: {there}, scored {read}")
     done = "judged" if now["judged"] else "not judged"
     return "; ".join([*parts, done, human_size(now["bytes"])]) if parts else "nothing trained yet"
 
@@ -125,7 +126,7 @@ def _size(folder: Path | str) -> int:
             else:
                 with suppress(OSError):
                     total += entry.stat().st_size
-    if inner and os.path.basename(folder) == "checkpoints":
+    if inner and Path(folder).name == "checkpoints":
         return total + len(inner) * _size(inner[-1])
     return total + sum(map(_size, inner))
 

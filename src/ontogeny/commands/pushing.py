@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from ontogeny import store
 from ontogeny.display import Display, some
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.sources.hub import HubFile, about, weights_of
 
 OURS = ("DONE", "ontogeny.json")  # files of a checkpoint that are of use in its run alone
 MAP = "map.png"
@@ -67,6 +68,8 @@ def push(run: Run, repo: str, display: Display, seed: int | None = None, private
     if not named:
         raise OntogenyError(f"{run.folder.path} has no checkpoints of seed {chosen}; it has seeds {run.folder.seeds()}")
     check_here(list(named.values()))
+    if left := {name for one in named.values() for name in {*_names(one.folder)} - {*own_files(one.folder)}} - {*OURS}:
+        display.say(f"not sent, as neither weights, settings nor a tokenizer: {some(sorted(left))}")
     last = named[list(named)[-1]]
     with hub_errors(repo):
         from huggingface_hub import HfApi
@@ -82,20 +85,32 @@ def push(run: Run, repo: str, display: Display, seed: int | None = None, private
                 advance(1)
             with TemporaryDirectory() as place:
                 shown = Path(place)
-                for file in last.folder.iterdir():
-                    if file.is_file() and file.name not in OURS:
-                        (shown / file.name).symlink_to(file.resolve())
                 write_card(run, shown, repo, list(named))
-                upload(api, repo, shown, "main", f"{run.folder.name}, seed {chosen}: the last checkpoint, step {last.step}")
+                card = list(_names(shown))
+                for name in own_files(last.folder):
+                    (shown / name).symlink_to((last.folder / name).resolve())
+                message = f"{run.folder.name}, seed {chosen}: the last checkpoint, step {last.step}"
+                upload(api, repo, shown, "main", message, card)
             advance(1)
     return address
 
 
-def upload(api: Any, repo: str, folder: Path, revision: str, message: str) -> None:
-    """One commit after which a revision holds the folder's files and no other: a new branch begins as a copy of main."""
+def upload(api: Any, repo: str, folder: Path, revision: str, message: str, more: Sequence[str] = ()) -> None:
+    """One commit after which a revision holds a checkpoint's files and `more` alone: a new branch begins as a copy of main."""
+    wanted = [*own_files(folder), *more]
     api.upload_folder(
-        repo_id=repo, folder_path=folder, revision=revision, delete_patterns="*", ignore_patterns=list(OURS), commit_message=message
+        repo_id=repo, folder_path=folder, revision=revision, delete_patterns="*", allow_patterns=wanted, commit_message=message
     )
+
+
+def own_files(folder: Path) -> list[str]:
+    """Names of what is read of a checkpoint, as of one of the hub: settings, a tokenizer, weights of one kind."""
+    there = [HubFile(name, 0, "", False) for name in _names(folder)]
+    return [file.path for file in (*about(there), *weights_of(there))]
+
+
+def _names(folder: Path) -> Iterator[str]:
+    yield from sorted(file.name for file in folder.iterdir() if file.is_file())
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ontogeny.display import count as count  # the terminal says it too
+
 MEANINGS = {
     "entrenched": "Stuck: wrong early, wrong at the end, and never right for a while in between.",
     "forgotten": "Right for a while, and then no longer: wrong at the end, or far below its best.",
@@ -30,11 +32,6 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
 def enumerated(parts: Sequence[str]) -> str:
     """a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
-
-
-def count(number: int, noun: str) -> str:
-    """1 seed, 2 seeds, 1,000 pairs."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def were(number: int) -> str:

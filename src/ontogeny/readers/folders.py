@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny import recipe as recipes
 from ontogeny import registry, store
-from ontogeny.display import QUIET, Display
+from ontogeny.display import QUIET, Display, count
 from ontogeny.readers.pool import spread
 from ontogeny.recipe import Observation, Scoring
 from ontogeny.records import OntogenyError
@@ -31,12 +30,24 @@ def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
 
 
 def suite_parts(suites: Sequence[str], paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Several suites with a path each, in their order.  Raises OntogenyError where it is not told whose a path is."""
-    if paths and len(paths) != len(suites):
+    """Several suites with their paths in their order: one each, or one for each that needs one.
+
+    Raises OntogenyError where it is not told whose a path is.
+    """
+    takers = [place for place, suite in enumerate(suites) if len(paths) == len(suites) or _needs_files(suite)]
+    if paths and len(paths) != len(takers):
         raise OntogenyError(
-            f"{len(suites)} suites and {len(paths)} paths: say --suite-path once for each --suite, in their order, or for none"
+            f"{len(suites)} suites and {count(len(paths), 'path')}: say --suite-path once for each suite that has its files "
+            "somewhere, in their order"
         )
-    return [suite_part(suite, path) for suite, path in zip(suites, paths or repeat(None, len(suites)), strict=True)]
+    own = dict(zip(takers, paths, strict=False))
+    return [suite_part(suite, own.get(place)) for place, suite in enumerate(suites)]
+
+
+def _needs_files(suite: str) -> bool:
+    known = suite in registry.names("suite")
+    field = registry.load("suite", suite).model_fields.get("path") if known else None
+    return field is not None and field.is_required()
 
 
 def each_suite(
@@ -46,29 +57,26 @@ def each_suite(
 
     Raises OntogenyError for suites that are not known or of one name, and where it is not told whose a path is.
     """
-    suite_parts(suites, paths)
+    parts = suite_parts(suites, paths)
+    own = [Path(part["path"]) if "path" in part else None for part in parts]
     if (twice := Counter(suites).most_common(1)[0])[1] > 1:
         raise OntogenyError(f"the suite {twice[0]} is named twice, and what is found would be written over: one command for each")
     if len(suites) == 1:
-        return [(suites[0], next(iter(paths), None), out or Path(f"{named}{ending}"))]
+        return [(suites[0], own[0], out or Path(f"{named}{ending}"))]
     places = [(out or Path(named)) / f"{suite}{ending}" for suite in suites]
-    return list(zip(suites, paths or repeat(None, len(suites)), places, strict=True))
+    return list(zip(suites, own, places, strict=True))
 
 
-def check_path(part: Mapping[str, Any]) -> None:
-    """Raises OntogenyError for a suite that has to be told where its files are, and is not."""
-    field = registry.load("suite", part["kind"]).model_fields.get("path")
-    if field is not None and field.is_required() and "path" not in part:
-        raise OntogenyError(f"the suite {part['kind']} is a folder or file of yours: name it with --suite-path")
+def suite_named(suite: str, path: Path | None, source: str = "--suite") -> Any:
+    """A suite named on the command line, of which nothing is read yet.  Raises OntogenyError where it lacks its path."""
+    return recipes.build(Observation, {"name": "one", "suites": [suite_part(suite, path)]}, source).suites[0]
 
 
 def asked_of(suite: str, path: Path | None) -> SuitePairs:
     """A suite named on the command line, read."""
     from ontogeny.scoring.reading import ask
 
-    check_path(part := suite_part(suite, path))
-    observation = recipes.build(Observation, {"name": "one", "suites": [part]}, "--suite")
-    return ask(observation.suites[0], None)
+    return ask(suite_named(suite, path), None)
 
 
 def score_one(
@@ -106,7 +114,7 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
     facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": _how(asked, bos, tokenizer)}
     store.write_table(out, frame, facts)
     left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
-    return f"{out}: {len(frame)} pairs, {'; '.join([*left, *asked.told, *plan.told])}"
+    return f"{out}: {count(len(frame), 'pair')}, {'; '.join([*left, *asked.told, *plan.told])}"
 
 
 def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
@@ -120,7 +128,7 @@ def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
     found = curve(frame.filter(pl.col("paradigm").is_in(list(phenomena)))).with_columns(seed=0, step=0)
     total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
     by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
-    return [f"mean of {len(found)} paradigms {total['accuracy']:.4f}{by_phenomenon}"]
+    return [f"mean of {count(len(found), 'paradigm')} {total['accuracy']:.4f}{by_phenomenon}"]
 
 
 def _correlations(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:

@@ -73,6 +73,8 @@ def _in_table(source: Path, choice: RevisionChoice, listing: Listing) -> Found:
     candidates, unread = table.read(source)
     notes = [f"columns of {source.name} that are not read: {some(unread)}"] if unread else []
     if table.is_of_hub(candidates[0]):
+        if len({str(one.folder).partition("@")[0] for one in candidates}) > 1:
+            candidates = [replace(one, label=str(one.folder)) for one in candidates]
         refs = {str(one.folder): listing.commit(*str(one.folder).split("@", 1)) for one in candidates}
         found = _of_hub(arrange(str(source), candidates, refs, [], choice, listing))
         return replace(found, notes=[*notes, *found.notes])

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 
+from ontogeny.display import count as so_many
 from ontogeny.display import some
 from ontogeny.records import Checkpoint, OntogenyError, Revision
 from ontogeny.sources.clock import Candidate, end_to_end, in_order, several_clocks
@@ -295,20 +296,27 @@ def table(found: Revisions) -> tuple[list[str], list[list[str]]]:
     return [heads[place] for place in used], [[row[place] for place in used] for row in rows]
 
 
+def sizes_of(found: Revisions) -> list[int]:
+    """Bytes of every checkpoint that is not the same as another."""
+    return list({one.revision.content: one.size for one in found.looked if one.taken}.values())
+
+
 def costs(found: Revisions, keep: bool) -> tuple[int, str]:
     """The most bytes that lie on the disk at once; and that, the whole download and its time in words."""
-    sizes = list({one.revision.content: one.size for one in found.looked if one.taken}.values())
+    sizes = sizes_of(found)
     count = sum(one.taken for one in found.looked)
     alike = f", {count - len(sizes)} of them the same as another" if len(sizes) < count else ""
+    time = span(sum(sizes) / PACE)
     most = sum(sizes) if keep else sum(sorted(sizes)[-2:])
     held = f"all stay in the hub's cache ({human_size(most)})" if keep else f"at most two on the disk at once ({human_size(most)})"
     return most, (
-        f"{count} checkpoints{alike}: {human_size(sum(sizes))} to bring ({_span(sum(sizes) / PACE)} at 100 Mbit/s), {held}; "
+        f"{so_many(count, 'checkpoint')}{alike}: {human_size(sum(sizes))} to bring ({time} at 100 Mbit/s), {held}; "
         "reading comes on top"
     )
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """For people: less than a minute, 12 minutes, 5 hours."""
     if seconds < 60:
         return "less than a minute"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"

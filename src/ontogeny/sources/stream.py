@@ -17,6 +17,8 @@ from ontogeny.sources.hub import TRIES, Gone, HubClient, Listing
 from ontogeny.sources.revisions import Bringing, files_of
 from ontogeny.store import RunFolder
 
+# What hf_xet before 1.2 keeps of all that it brings, up to 10 GB in a cache of its own; later ones keep none.
+CHUNKS = "HF_XET_CHUNK_CACHE_SIZE_BYTES"
 SHORT = 2.0  # seconds: a wait that needs no bar
 LOOK = 0.2  # seconds from one look at what has come to the next
 
@@ -40,6 +42,7 @@ class Arrivals:
         self._coming: tuple[Checkpoint, Future[None]] | None = None
         self._lent: list[Path] = []  # brought beside what is read, and gone with it
         if not self.keep:
+            os.environ.setdefault(CHUNKS, "0")
             here = {checkpoint.folder for checkpoint in wanted}
             for seed in folder.seeds():
                 for checkpoint in folder.checkpoints(seed):

@@ -202,9 +202,15 @@ class Watching:
         at = self.watched.at.model_dump(mode="json", exclude_defaults=True)
         self.folder.note(
             training={"parameters": self._parameters, "steps": last(self.watched), "checkpoints": len(self._due), **warmup},
-            watched={"model": type(self.model).__name__, "at": at, **about},
+            watched={"model": type(self.model).__name__},
             reading={"way": self.watched.read},
         )
+        self._note_own(at=at, **about)
+
+    def _note_own(self, **facts: Any) -> None:
+        """Keeps what is true of this seed's training alone: its trainer's arguments, what it waited."""
+        seeds, own = self.folder.lineage().get("watched", {}).get("seeds", {}), str(self.watched.seed)
+        self.folder.note(watched={"seeds": {**seeds, own: {**seeds.get(own, {}), **facts}}})
 
     def finish(self) -> None:
         """Training has ended: the last snapshot; then what is left to read, the verdicts and the page.
@@ -219,7 +225,7 @@ class Watching:
         self.folder.note(training={"steps": self.step, "checkpoints": len(self.folder.checkpoints(self.watched.seed))})
         waited, alone = self._seconds, parallel.here().size == 1
         share = f"{waited / max(trained, 1e-9):.1%}"
-        self.folder.note(watched={"seconds": round(trained, 1), "waited": round(waited, 1)})
+        self._note_own(seconds=round(trained, 1), waited=round(waited, 1))
         self.display.say(
             f"{self.folder.path}: watched to step {self.step:,} ({self.watched.read}); training waited {waited:.1f} s of "
             f"{trained:.1f} s for it ({share})"
@@ -288,7 +294,7 @@ def whole(model: Any) -> Any:
         raise OntogenyError(f"og.Watch does not know the model{got}: og.Watch(..., model=model, tokenizer=tokenizer)")
     sharded = [type(part).__name__ for part in model.modules() if type(part).__name__ == "FullyShardedDataParallel"]
     sharded += ["DTensor" for parameter in model.parameters() if type(parameter.data).__name__ == "DTensor"]
-    sharded += ["DeepSpeed's ZeRO-3" for parameter in model.parameters() if hasattr(parameter, "ds_id")]
+    sharded += ["DeepSpeed's ZeRO-3" for parameter in model.parameters() if hasattr(parameter, "ds_id")]  # its is_zero_param
     if sharded:
         raise OntogenyError(
             f"the model's weights are spread over processes ({sharded[0]}), and none has all of them for a snapshot; {ELSEWHERE}"
