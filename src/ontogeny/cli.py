@@ -618,6 +618,17 @@ def study_run(file: StudyPath, settings: Settings = [], root: Root = Path("runs"
     print(f"report: {found.page}")
 
 
+@study.command("open")
+def study_open(file: StudyPath, root: Root = Path("runs")) -> None:
+    """Open the exam of a study with guards, once, when every training is there; then report shows it."""
+    from ontogeny.studies.commands import open_study
+    from ontogeny.studies.guards import open_exam
+
+    own = open_study(file, (), root)
+    found = open_exam(own, root / own.file.name)
+    print(f"opened on {found['date']} (hash {found['hash']}); now run: ontogeny study report {file}")
+
+
 @study.command("report")
 def study_report(file: StudyPath, root: Root = Path("runs"), as_json: AsJson = False) -> None:
     """Decide what can be decided of a study as it stands, and write its page."""

@@ -14,6 +14,7 @@ import polars as pl
 from ontogeny.estimators.means import Comparison
 from ontogeny.estimators.significance import Share, flips, holm
 from ontogeny.studies.estimates import Estimate, difference, estimated, mean_over, slope
+from ontogeny.studies.guards import exam_of, together
 from ontogeny.studies.measures import Measures, Values
 from ontogeny.studies.plan import Analysis, Hypothesis, Prediction, Study
 from ontogeny.studies.relaxation import FOLLOWED, plateaus
@@ -85,17 +86,19 @@ def cells_of(study: Study, prediction: Prediction, measures: Measures) -> list[C
         return [_estimated(study, prediction, one) for one in _draw(study, prediction, measures, None)]
     named = [*study.file.paradigms, *(study.file.controls or ())]
     known = measures.paradigms or named  # nothing has been read yet: nothing is missing
-    paradigms = study.paradigms_of(prediction, known)
+    exam = prediction.paradigms == "exam"
+    paradigms = exam_of(study.file.guards, known) if exam else study.paradigms_of(prediction, known)
     if not paradigms:
-        return [Cell(None, None, notes=("there are no controls",), incomplete=True)]
+        return [Cell(None, None, notes=("the exam is closed" if exam else "there are no controls",), incomplete=True)]
     if prediction.of == "change":
         return [_change(study, prediction, measures, paradigm) for paradigm in paradigms]
     if prediction.of == "relaxation":
         cells = [_relaxed(study, prediction, measures, one, arm) for one in paradigms for arm in _others(study, prediction)]
         return [_estimated(study, prediction, cell) for cell in cells]
     drawn = [_draw(study, prediction, measures, paradigm) for paradigm in paradigms]
-    if prediction.combine == "mean":
-        drawn = [[_mean([rows[index] for rows in drawn]) for index in range(len(drawn[0]))]]
+    groups = [paradigms] if prediction.combine == "mean" else together(study.file.guards, paradigms)
+    by_name = dict(zip(paradigms, drawn, strict=True))
+    drawn = [_as_one({name: by_name[name] for name in group}, prediction.combine == "mean") for group in groups]
     return [_estimated(study, prediction, one) for rows in drawn for one in rows]
 
 
@@ -163,6 +166,14 @@ def _relaxed(study: Study, prediction: Prediction, measures: Measures, paradigm:
 def _others(study: Study, prediction: Prediction) -> list[str]:
     """The arms that a prediction compares with its reference."""
     return [arm.name for arm in study.arms_of(prediction) if arm.name != study.base_of(prediction)]
+
+
+def _as_one(drawn: Mapping[str, list[Cell]], nameless: bool) -> list[Cell]:
+    """The figures of paradigms that are judged by their mean, under all their names, or under none as `combine: mean` has them."""
+    if len(drawn) == 1 and not nameless:
+        return next(iter(drawn.values()))
+    means = [_mean(cells) for cells in zip(*drawn.values(), strict=True)]
+    return means if nameless else [replace(one, paradigm=" and ".join(drawn)) for one in means]
 
 
 def _mean(drawn: Sequence[Cell]) -> Cell:

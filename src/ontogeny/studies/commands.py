@@ -14,7 +14,7 @@ from ontogeny import store
 from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.studies import design, power, registration, running, study_file
+from ontogeny.studies import design, guards, power, registration, running, study_file
 from ontogeny.studies.analysis import Analysed, analyse
 from ontogeny.studies.cost import Cost, cost
 from ontogeny.studies.gathering import arms_of, gather
@@ -78,6 +78,7 @@ def check(
 
     Raises OntogenyError for arms that cannot be told apart once their texts are made, and for tokenizers that differ unsaid.
     """
+    guards.check(study)
     folder = root / study.file.name
     design.check_made(study)
     todo = running.missing(study, folder)
@@ -95,7 +96,7 @@ def power_of(study: Study, folder: Path, earlier: Sequence[Path] = ()) -> pl.Dat
     """The study's chances.  Seeds vary as in `earlier` runs, else as in its own reference arm, else as published."""
     runs = [RunFolder(path) for given in earlier for path in _runs_in(given)]
     sd = power.seed_sd(runs, study.file.paradigms) if runs else _own_sd(study, folder)
-    found = gather(folder, study) if (folder / WRITTEN).exists() else None
+    found = guards.seen(study, folder, gather(folder, study)) if (folder / WRITTEN).exists() else None
     margins = {name: Measures(study, found).bigram_margin(name) for name in study.file.paradigms} if found is not None else None
     controls = len(study.controls_among(found.curves["paradigm"].unique().to_list())) if found is not None else None
     return power.power(study, sd, margins, controls=controls)
@@ -128,6 +129,7 @@ def run(study: Study, root: Path, jobs: int | None = None, display: Display = QU
 
     The predictions are registered, with hash and date, before the first training.
     """
+    guards.check(study)
     folder = root / study.file.name
     said = registration.register(folder, study)
     with store.atomic(folder / WRITTEN) as temporary:
@@ -138,7 +140,7 @@ def run(study: Study, root: Path, jobs: int | None = None, display: Display = QU
         display.warn(line)
     if todo := running.missing(study, folder):
         display.say(f"{study.file.name}: {cost(study, todo, jobs or running.at_once(), display)}")
-    running.run_arms(study, folder, display, jobs)
+    running.run_arms(study, folder, display, jobs, guards.check_texts)
     return _decide(study, folder)
 
 
@@ -149,11 +151,21 @@ def report(study: Study, root: Path, display: Display = QUIET) -> Result:
 
 
 def _decide(study: Study, folder: Path) -> Result:
-    gathered = gather(folder, study)
+    gathered = guards.seen(study, folder, gather(folder, study))
     found = analyse(study, gathered)
     chances = power_of(study, folder)
     for name, table in (found.tables() | {"power": chances}).items():
         store.write_table(folder / "analysis" / f"{name}.parquet", table)
     said = registration.read(folder)
-    page = write_study_report(folder, study, gathered, found.claims, found.effects, said, found.divided, chances)
+    page = write_study_report(
+        folder,
+        study,
+        gathered,
+        found.claims,
+        found.effects,
+        said,
+        found.divided,
+        chances,
+        guards.told(study, folder, Measures(study, gathered)),
+    )
     return Result(found, chances, page)

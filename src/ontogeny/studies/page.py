@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -37,11 +38,12 @@ def write_study_report(
     registration: Registration | None = None,
     divided: pl.DataFrame | None = None,
     power: pl.DataFrame | None = None,
+    guarded: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
     """Writes a study's page and figures to `folder/report` and what they are drawn from to `folder/analysis`; the page's path.
 
-    `divided` and `power`: tables of the analysis, said where they are given.  Works for studies of which arms or seeds are missing:
-    the page says which.
+    `divided` and `power`: tables of the analysis, and `guarded`: what `guards.told` says, said where they are given.  Works for
+    studies of which arms or seeds are missing: the page says which.
     """
     keep(gathered, folder / "analysis")
     own = material(study, gathered, claims, effects)
@@ -50,7 +52,7 @@ def write_study_report(
     there = {name: link for name, link in pages.items() if (page.parent / link).exists()}
     figures.write_figures(own, page.parent / "figures")
     with atomic(page) as temporary:
-        temporary.write_text(render(own, registration, there, divided, power), encoding="utf-8")
+        temporary.write_text(render(own, registration, there, divided, power, guarded), encoding="utf-8")
     return page
 
 
@@ -61,6 +63,7 @@ def render(
     divided: pl.DataFrame | None = None,
     power: pl.DataFrame | None = None,
     frame: Frame = STANDALONE,
+    guarded: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """The page as HTML.  `pages`: by arm, where its own page is, seen from this one."""
     charts, gathered, study = Charts(), own.gathered, own.study
@@ -89,6 +92,7 @@ def render(
         undecided=_undecided(own, {row["prediction"]: row for row in chances}),
         power=chances,
         costs=costs(own),
+        guarded=guarded,
         edited=edits.of_study(gathered, own.order),
         arms=_arms(own, pages or {}),
         made=tables(gathered.lineages.get(study.file.reference) or next(iter(gathered.lineages.values()), {})),
@@ -183,14 +187,15 @@ def costs(own: StudyMaterial) -> dict[str, Any]:
     learned = {(row["arm"], row["paradigm"]): row for row in effects if row["mean"] is not None}
     shown = [paradigm for paradigm in own.paradigms if any((arm, paradigm) in learned for arm in own.order)]
     last = own.gathered.losses.sort("step").group_by("arm", "seed").last()
-    means = [(last, "dev_loss"), (own.gathered.costs, "seconds")]
-    loss, seconds = (dict(frame.group_by("arm").agg(pl.col(name).mean()).iter_rows()) for frame, name in means)
+    means = [(last, "dev_loss"), (own.gathered.costs, "seconds"), (own.gathered.costs, "tokens")]
+    loss, seconds, tokens = (dict(frame.group_by("arm").agg(pl.col(name).mean()).iter_rows()) for frame, name in means)
     rows = [
         {
             "arm": arm,
             "learned": [_learned(learned.get((arm, paradigm))) for paradigm in shown],
             "loss": f"{loss[arm]:.3f}" if arm in loss else "",
             "seconds": duration(seconds[arm]) if arm in seconds else "",
+            "tokens": human(tokens[arm]) if arm in tokens else "",
             "seeds": len(own.gathered.seeds(arm)),
         }
         for arm in own.order

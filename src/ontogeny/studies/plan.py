@@ -113,8 +113,8 @@ class Prediction(Part):
     """The arm that others are compared with; left out: the study's reference."""
     arms: tuple[str, ...] = ("*",)
     """Patterns of arm names; the reference is always included."""
-    paradigms: Literal["named", "controls"] | tuple[str, ...] = "named"
-    """Paradigms it is about: those named by the study, its controls, or a list."""
+    paradigms: Literal["named", "controls", "exam"] | tuple[str, ...] = "named"
+    """Paradigms it is about: those named by the study, its controls, the half that guards hold back for its exam, or a list."""
     combine: Literal["all", "any", "mean"] = "all"
     """Of several paradigms or arms.  all: each has to.  any: at least one.  mean: the mean over paradigms has to, in each arm."""
     supported: Region
@@ -153,6 +153,20 @@ class Analysis(Part):
     """Over the paradigms and arms of a prediction (Holm 1979)."""
     seed: int = Field(0, ge=0)
     """Of the resamples."""
+
+
+class Guards(Part):
+    """What keeps a study of cures honest; `guards: {}` takes all as they stand."""
+
+    mirrors: tuple[tuple[str, ...], ...] = (
+        ("wh_vs_that_no_gap", "wh_vs_that_with_gap"),
+        ("wh_vs_that_no_gap_long_distance", "wh_vs_that_with_gap_long_distance"),
+    )
+    """Paradigms of which one falls as the other rises: in one half together, and judged by their mean."""
+    stuck: tuple[str, ...] = ()
+    """Paradigms that were stuck in the untouched arm of an earlier study, of the development half: locked before this one."""
+    washout: float = Field(0.2, ge=0, lt=1)
+    """Share of training at its end in which no edit holds, and no objective that moves the optimum."""
 
 
 class Hypothesis(Part):
@@ -229,6 +243,8 @@ class StudyFile(Part):
     """By name."""
     hypothesis: Hypothesis | None = None
     """What they say together."""
+    guards: Guards | None = None
+    """Development and exam, mirrors, a washout; left out: none."""
     analysis: Analysis = Analysis()
     """How it is decided."""
     expected: dict[str, float] = Field({})
@@ -348,7 +364,7 @@ class Study:
 
     def paradigms_of(self, prediction: Prediction, known: list[str]) -> list[str]:
         """The paradigms that a prediction is about, given those that were read.  Raises OntogenyError for one that was not."""
-        groups = {"named": list(self.file.paradigms), "controls": self.controls_among(known)}
+        groups = {"named": list(self.file.paradigms), "controls": self.controls_among(known), "exam": list[str]()}
         wanted = groups[prediction.paradigms] if isinstance(prediction.paradigms, str) else list(prediction.paradigms)
         for name in wanted:
             if name not in known:

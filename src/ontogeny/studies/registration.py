@@ -56,7 +56,18 @@ class Registration:
 def content(study: Study) -> dict[str, Any]:
     """All that a study commits itself to, as plain values.  Where it is computed (device, threads) is no part of it."""
     file = study.file.model_dump(mode="json", exclude_none=True)
-    kept = ("question", "seeds", "paradigms", "controls", "reference", "predictions", "hypothesis", "analysis", "expected")
+    kept = (
+        "question",
+        "seeds",
+        "paradigms",
+        "controls",
+        "reference",
+        "predictions",
+        "hypothesis",
+        "guards",
+        "analysis",
+        "expected",
+    )
     arms = {arm.name: arm.differences for arm in study.arms}
     return {name: file[name] for name in kept if name in file} | {"recipe": _computed(comparable(study.base)), "arms": arms}
 

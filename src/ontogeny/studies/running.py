@@ -28,12 +28,18 @@ class ArmSeed:
     seed: int
 
 
-def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | None = None) -> None:
+def run_arms(
+    study: Study,
+    folder: Path,
+    display: Display = QUIET,
+    jobs: int | None = None,
+    look: Callable[[Study, Path], None] = check_made,
+) -> None:
     """Trains and reads what is missing of a study in `folder`, `jobs` trainings at a time (None: one a core, or one on a GPU).
 
     Each arm's text is made before its first training.  Trainings go by priority, and within it seed by seed, so that what there
     is at any moment can be compared within seeds.  Raises OntogenyError that names every arm and seed that failed, after all
-    others have ended, and for a design that `check_made` refuses, before anything is trained.
+    others have ended, and for a design that `check_made` refuses, or `look`, before anything is trained.
     """
     jobs = jobs or at_once()
     paths = [path_of(folder, arm) for arm in study.arms]
@@ -47,6 +53,7 @@ def run_arms(study: Study, folder: Path, display: Display = QUIET, jobs: int | N
         ready, trained, judged = pieces(study, folder, jobs)
         do_all(ready, submit, display, "arms made ready")
         check_made(study, folder)
+        look(study, folder)
         do_all(trained, submit, display, "arms x seeds", begun=len(study.arms) * len(study.file.seeds) - len(trained))
         do_all(judged, submit, display, "arms judged")
 
