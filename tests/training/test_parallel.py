@@ -155,7 +155,7 @@ def test_gradients_are_added_up(pair):
         ranks, model = parallel.here(), Two()
         model.both.grad = torch.tensor([1.0, 2.0]) + ranks.rank
         model.second.grad = torch.tensor([5.0, 7.0]) if ranks.rank else None
-        loss = ranks.add_up(model, 0.25 + ranks.rank)
+        loss = ranks.sums(model).finish(0.25 + ranks.rank)
         assert (ranks.size, loss) == (2, 1.5)
         assert model.both.grad.tolist() == [3.0, 5.0]
         assert model.second.grad.tolist() == [5.0, 7.0]
@@ -165,11 +165,30 @@ def test_gradients_are_added_up(pair):
     assert pair(add_up) == Ranks(0, 2, 0, 2)
 
 
+def test_gradients_are_added_up_while_the_backward_pass_goes_on(pair, monkeypatch):
+    monkeypatch.setattr(parallel, "BUCKET", 8)  # less than a parameter: a bucket each
+
+    def add_up():
+        torch.manual_seed(0)
+        ranks, model = parallel.here(), torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 1, bias=False))
+        sums, rows = ranks.sums(model), torch.eye(2)
+        sums.last()
+        model(rows[ranks.rank]).sum().backward()
+        begun = len(sums.sent)
+        sums.finish(0.0)
+        wanted = torch.autograd.grad(model(rows).sum(), model.parameters())
+        assert all(torch.allclose(p.grad, one) for p, one in zip(model.parameters(), wanted, strict=True))
+        assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+        return begun
+
+    assert pair(add_up) == 2  # both were on their way when the pass had ended
+
+
 def test_alone_nothing_is_added():
     model = Two()
     model.both.grad = torch.ones(2)
     assert parallel.here() is ALONE
-    assert ALONE.add_up(model, 0.5) == 0.5
+    assert ALONE.sums(model).finish(0.5) == 0.5
     assert model.both.grad.tolist() == [1.0, 1.0]
 
 

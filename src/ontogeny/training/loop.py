@@ -69,12 +69,15 @@ def train(
         indices = order.batch(seed, step, training.batch, len(rows), training.order == "shuffled")
         batch = rows.take(indices)
         counted, loss = targets(batch), 0.0
-        for part in torch.from_numpy(ranks.share(batch)).chunk(ranks.parts(training.accumulation)):
+        sums, parts = ranks.sums(state.model), torch.from_numpy(ranks.share(batch)).chunk(ranks.parts(training.accumulation))
+        for number, part in enumerate(parts, 1):
             tokens = part.to(engine.device, non_blocking=True)  # [rows, context + 1]
             part_loss = loss_of(state.model, tokens, engine.autocast) / counted
+            if number == len(parts):
+                sums.last()
             part_loss.backward()
             loss += part_loss.item()
-        loss = ranks.add_up(state.model, loss)
+        loss = sums.finish(loss)
         norm = state.clip_and_update(training.clip, loss)
         treatment.after(state, step, steps)
         if loss != loss:

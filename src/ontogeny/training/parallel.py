@@ -1,14 +1,14 @@
 """Several processes that train one model, as torchrun starts them: who is who, and what they add up.
 
-Each process takes its rows of every batch, gradients are added up over all of them, and each makes the same update: the losses are
-those of one process, to rounding.  The first process does everything else.  It alone reads the recipe, writes and reports, and it
-tells the others what to train.
+Each process takes its rows of every batch, gradients are added up over all of them while the backward pass goes on, and each makes
+the same update: the losses are those of one process, to rounding.  The first process does everything else.  It alone reads the
+recipe, writes and reports, and it tells the others what to train.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,6 +24,7 @@ from ontogeny.training.engine import Engine
 
 # While the first process reads checkpoints the others wait for it; torchrun ends them all if one dies.
 PATIENCE = timedelta(days=30)
+BUCKET = 25 * 2**20  # bytes of gradients that are added up at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +80,9 @@ class Ranks:
         """A seed for what this process draws: another for each, the first one's as if it were alone."""
         return seed + self.rank * 2_654_435_769  # torch's generator on a CPU takes the last 32 bits of a seed alone
 
-    @torch.no_grad()
-    def add_up(self, model: Any, loss: float) -> float:
-        """Adds up every gradient over all processes, in place.  Returns the sum of their losses.
-
-        A parameter that had no gradient in any of them has none after it.  Takes a copy of the gradients meanwhile.
-        """
-        if self.size == 1:
-            return loss
-        every = [p for p in model.parameters() if p.requires_grad]
-        told = torch.tensor([loss, *(p.grad is not None for p in every)], dtype=torch.float64, device=every[0].device)
-        dist.all_reduce(told)
-        graded = [p for p, had in zip(every, told[1:].tolist(), strict=True) if had]
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in graded])
-        dist.all_reduce(flat)
-        for parameter, part in zip(graded, torch.split(flat, [p.numel() for p in graded]), strict=True):
-            parameter.grad = part.view_as(parameter)
-        return float(told[0])
+    def sums(self, model: Any) -> Sums:
+        """What adds up one step's gradients over all processes."""
+        return Sums([p for p in model.parameters() if p.requires_grad] if self.size > 1 else [])
 
     @torch.no_grad()
     def agree(self, model: Any, step: int) -> None:
@@ -122,6 +109,68 @@ class Ranks:
         heard: list[Any] = [None]
         dist.broadcast_object_list(heard, 0)
         return heard[0]  # type: ignore[no-any-return]
+
+
+class Sums:
+    """One step's gradients added up over all processes, in place: each bucket as soon as the last backward pass has made it."""
+
+    def __init__(self, parameters: Sequence[Any]):
+        self.parameters = parameters  # none: this process is alone
+        self.buckets = _buckets(parameters)
+        self.sent: list[tuple[Any, Any]] = []  # what to wait for, and the bucket's gradients in a row, a copy
+        self._hooks: list[Any] = []
+
+    def last(self) -> None:
+        """The backward pass that follows is the step's last one: buckets are added up while it goes on, in an order all share."""
+        waiting = [len(bucket) for bucket in self.buckets]
+        place = {parameter: number for number, bucket in enumerate(self.buckets) for parameter in bucket}
+
+        def made(parameter: Any) -> None:
+            waiting[place[parameter]] -= 1
+            while len(self.sent) < len(self.buckets) and not waiting[len(self.sent)]:
+                self._send()
+
+        self._hooks = [parameter.register_post_accumulate_grad_hook(made) for parameter in self.parameters]
+
+    @torch.no_grad()
+    def finish(self, loss: float) -> float:
+        """Waits for all of them, and returns the sum of the losses.  A parameter that had no gradient in any process has none."""
+        if not self.parameters:
+            return loss
+        for hook in self._hooks:
+            hook.remove()
+        had = [parameter.grad is not None for bucket in self.buckets for parameter in bucket]
+        while len(self.sent) < len(self.buckets):
+            self._send()
+        told = torch.tensor([loss, *had], dtype=torch.float64, device=self.parameters[0].device)
+        dist.all_reduce(told)
+        found = iter(told.tolist())
+        loss = next(found)
+        for bucket, (work, flat) in zip(self.buckets, self.sent, strict=True):
+            work.wait()
+            for parameter, part in zip(bucket, torch.split(flat, [p.numel() for p in bucket]), strict=True):
+                parameter.grad = part.view_as(parameter) if next(found) else None
+        return loss
+
+    @torch.no_grad()
+    def _send(self) -> None:
+        bucket = self.buckets[len(self.sent)]
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in bucket])
+        self.sent.append((dist.all_reduce(flat, async_op=True), flat))
+
+
+def _buckets(parameters: Sequence[Any]) -> list[list[Any]]:
+    """Parameters of one type together, the last first, as a backward pass makes their gradients; up to BUCKET bytes each."""
+    found: list[list[Any]] = []
+    room = 0
+    for parameter in reversed(parameters):
+        size = parameter.numel() * parameter.element_size()
+        if not found or size > room or found[-1][0].dtype != parameter.dtype:
+            found.append([])
+            room = BUCKET
+        found[-1].append(parameter)
+        room -= size
+    return found
 
 
 ALONE = Ranks()
