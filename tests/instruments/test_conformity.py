@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 import tiny
+import torch
 from polars.testing import assert_frame_equal
 
 from ontogeny import recipe as recipes
@@ -36,7 +37,7 @@ SETTINGS = {
     "loss": {"tokens": 640, "context": 64},
     "knowledge": {"folds": 2},
     "probes": {"treebank": str(TREEBANK), "words": 200},
-    "saliency": {"cues": {"L3_rule1": (), "L3_rule2": ()}},
+    "saliency": {"cues": ["L3_rule1", "L3_rule2"]},
     "syntax": {"treebank": str(TREEBANK)},
     "reading": {"table": str(tiny.reading_times(TREEBANK.parent, ("a", "b", "aa", "bb")))},
 }
@@ -224,6 +225,20 @@ def test_a_recurrent_model_is_read_or_recorded_as_one_that_it_does_not_apply_to(
     said = tables.write(instrument, subject_of(own, model=recurrent(own)))
     assert said == "" or name in said
     assert kept(own, name).is_empty() == bool(said) == bool(own.results.tables[name].reason)
+
+
+@every
+def test_weights_that_are_no_numbers_are_named_and_give_none(name, own):
+    (checkpoint,) = [one for one in own.folder.checkpoints(0) if one.step == 4]
+    model = OpenedCheckpoint(checkpoint.folder, own.readings.reader.device).model
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    try:
+        table, _ = made(name).table_of(subject_of(own, model=model))
+    except OntogenyError as said:
+        assert re.search("no finite number|not a finite number|no number", str(said))
+    else:
+        assert table.equals(kept(own, name), null_equal=True)  # it looks at what was scored before
 
 
 class Attending(Instrument):

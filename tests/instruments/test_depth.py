@@ -150,7 +150,7 @@ def test_only_the_cue_is_salient_where_a_head_copies_it():
 
 
 def test_the_cue_is_the_subject_or_the_demonstrative_or_what_one_says():
-    asked = Saliency(cues={"mine": ("not", "no"), "first": ()})
+    asked = Saliency(cues=["mine: not no", "first:"])
     assert asked._cue("principle_A_c_command", ["A", "lot", "of", "girls", "that", "met", "Bob", "hugged"]) == 3
     assert asked._cue("determiner_noun_agreement_1", ["That", "cucumber", "did", "confuse", "these", "red"]) == 4
     assert asked._cue("determiner_noun_agreement_1", ["Bob", "saw"]) is None

@@ -40,9 +40,9 @@ class Saliency(Instrument):
     kind: Literal["saliency"] = "saliency"
     pairs: int = Field(20, ge=1)
     """Pairs of each paradigm."""
-    cues: dict[str, tuple[str, ...]] = Field({})
-    """By paradigm words, the last of which before the difference is the cue, without any the first word; besides those of BLiMP
-    that are known."""
+    cues: tuple[str, ...] = ()
+    """Of paradigms besides those of BLiMP that are known, PARADIGM: WORD WORD: the last of these words before the difference is the
+    cue; without any, the first word."""
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -64,7 +64,7 @@ class Saliency(Instrument):
             raise DoesNotApply("its model reads a text from its end, and cues stand before what they decide")
         rows: list[tuple[Any, ...]] = []
         for suite in subject.suites_of_two():
-            plan, known = subject.plan(suite, self.pairs), self.cues.keys() | known_cues()
+            plan, known = subject.plan(suite, self.pairs), self._told.keys() | known_cues()
             which = [number for number, pair in enumerate(plan.pairs) if pair.paradigm in known]
             found = defaultdict[str, list[tuple[float, ...]]](list)
             for paradigm, one in self._of_pairs(subject, plan.part(np.array(which))) if which else ():
@@ -90,13 +90,17 @@ class Saliency(Instrument):
             if cue is not None:
                 yield paradigm, of_cue(np.bincount(owner, weights=own[row.before :]), cue)
 
+    @property
+    def _told(self) -> dict[str, list[str]]:
+        return {name.strip(): listed.split() for name, _, listed in (told.partition(":") for told in self.cues)}
+
     def _cue(self, paradigm: str, before: Sequence[str]) -> int | None:
         """Which of the words before the difference is the cue."""
-        lower = [word.lower() for word in before]
-        listed = self.cues.get(paradigm, DEMONSTRATIVES if known_cues().get(paradigm) == "determiner" else ())
+        lower, told = [word.lower() for word in before], self._told
+        listed = told.get(paradigm, DEMONSTRATIVES if known_cues().get(paradigm) == "determiner" else ())
         if listed:
             return next((at for at in reversed(range(len(lower))) if lower[at] in listed), None)
-        leave = frozenset[str]() if paradigm in self.cues else DETERMINERS
+        leave = frozenset[str]() if paradigm in told else DETERMINERS
         return next((at for at, word in enumerate(lower) if word not in leave), None)
 
     def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
