@@ -152,7 +152,7 @@ class ReadWords:
 
 
 def read_table(file: Path) -> ReadWords:
-    """Raises OntogenyError, with file and line, for a column that is missing, no numbers, and words that are not in their sentence."""
+    """Raises OntogenyError, with file and line, for a column that is missing, no numbers, and words not in their sentence."""
     (_, names), *rows = files.separated(file, ",")
     measures = {name: columns for name, columns in MEASURES.items() if set(columns) <= set(names)}
     if lacking := [name for name in NEEDED if name not in names]:
