@@ -136,8 +136,10 @@ def test_checkpoints_are_opened_on_several_suites(finished_run, tmp_path):
     few = ["suites.0.pairs_per_paradigm=2", "scoring.device=cpu"]
     run = og.adopt(checkpoints, ["micro-english", "table"], [None, tmp_path / "pairs.csv"], "two", few, tmp_path)
     assert [suite.name for suite in run.recipe.suites] == ["micro-english", "pairs"]
-    with pytest.raises(OntogenyError, match="2 suites and 1 paths"):
-        og.adopt(checkpoints, ["micro-english", "table"], [tmp_path / "pairs.csv"], "three", few, tmp_path)
+    own = [tmp_path / "pairs.csv"]  # of the one that has files
+    assert og.adopt(checkpoints, ["micro-english", "table"], own, "three", few, tmp_path).recipe.suites == run.recipe.suites
+    with pytest.raises(OntogenyError, match="2 suites and 1 path: say --suite-path once for each"):
+        og.adopt(checkpoints, ["zorro", "table"], own, "four", few, tmp_path)
 
 
 # --- other programs, and Python -----------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def reading_time(found: Revisions, recipe: Observation) -> str:
     seconds = values * words * TOKENS / products_per_second(find_device(recipe.scoring.device))
     return (
         f"reading {count(len(pairs), 'pair')} at each takes {revisions.span(seconds)} here: a guess from the size of the weights "
-        "and how fast this machine multiplies now, true to half or twice; after the first checkpoint the bar says it as measured"
+        "and how fast this machine multiplies now, good to a factor of two or three; once the first is read the bar has it measured"
     )
 
 
