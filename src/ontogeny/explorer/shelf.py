@@ -147,7 +147,7 @@ def row(run: RunFolder, title: str) -> dict[str, Any]:
         }
     except Exception as error:  # whatever the files of one run hold, the others are shown
         said = str(error) if isinstance(error, OntogenyError) else f"{type(error).__name__}: {error}"
-        return {"title": title, "broken": " ".join(said.split())}
+        return {"title": title, "broken": " ".join(said.split()), "verdicts": []}
 
 
 def _loss(run: RunFolder) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from ontogeny.explorer.addresses import Asked, View
@@ -102,8 +103,11 @@ def written(run: RunFolder, seed: int, step: int) -> list[str]:
     first = next((one for one in (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id) if one is not None), 0)
     generator = torch.Generator().manual_seed(0)
     text = torch.full((SAMPLES, 1), first)
+    room = getattr(model.config, "max_position_embeddings", None) or LONGEST + 1
     with torch.inference_mode():
-        for _ in range(LONGEST):  # some of our architectures keep no memory of the text so far
+        for _ in range(min(LONGEST, room - 1)):  # some of our architectures keep no memory of the text so far
             chances = model(input_ids=text).logits[:, -1].float().softmax(-1)
             text = torch.cat([text, torch.multinomial(chances, 1, generator=generator)], dim=1)
-    return [tokenizer.decode(row, skip_special_tokens=True) for row in text[:, 1:].tolist()]
+    marks = set(tokenizer.all_special_ids)  # where one document ends and the next begins
+    parts = [[list(part) for mark, part in groupby(row, marks.__contains__) if not mark] for row in text[:, 1:].tolist()]
+    return ["\n".join(map(tokenizer.decode, row)) for row in parts]
