@@ -570,6 +570,20 @@ def make_suite(
         print(f"left out: {reason}")
 
 
+@app.command()
+def ensemble(run: RunPath, as_json: AsJson = False) -> None:
+    """Say what a run's seeds prefer together, from the scores that are there, and which stuck paradigms that frees."""
+    from ontogeny.commands.ensembles import ensembles, told
+
+    found = ensembles(run)
+    if as_json:
+        return _print_json({"ensembles": found})
+    for row in found.filter(found["stuck"] | (found["highest"] - found["lowest"] > 0.2)).sort("alone").to_dicts():
+        ends = "{alone:.2f} alone ({lowest:.2f} to {highest:.2f}), {logs:.2f} by logs, {probabilities:.2f} by probabilities"
+        print(f"{row['paradigm']}: {ends.format(**row)} ({row['low']:.2f} to {row['high']:.2f})")
+    print("\n".join(told(found)))
+
+
 @study.command("new")
 def study_new(
     name: Annotated[str, typer.Argument(help="The study's name.")],

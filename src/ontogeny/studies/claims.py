@@ -96,9 +96,10 @@ def cells_of(study: Study, prediction: Prediction, measures: Measures) -> list[C
         cells = [_relaxed(study, prediction, measures, one, arm) for one in paradigms for arm in _others(study, prediction)]
         return [_estimated(study, prediction, cell) for cell in cells]
     drawn = [_draw(study, prediction, measures, paradigm) for paradigm in paradigms]
-    groups = [paradigms] if prediction.combine == "mean" else together(study.file.guards, paradigms)
     by_name = dict(zip(paradigms, drawn, strict=True))
-    drawn = [_as_one({name: by_name[name] for name in group}, prediction.combine == "mean") for group in groups]
+    drawn = [_as_one({name: by_name[name] for name in group}) for group in together(study.file.guards, paradigms)]
+    if prediction.combine == "mean":
+        drawn = [[_mean(cells) for cells in zip(*drawn, strict=True)]]
     return [_estimated(study, prediction, one) for rows in drawn for one in rows]
 
 
@@ -168,12 +169,11 @@ def _others(study: Study, prediction: Prediction) -> list[str]:
     return [arm.name for arm in study.arms_of(prediction) if arm.name != study.base_of(prediction)]
 
 
-def _as_one(drawn: Mapping[str, list[Cell]], nameless: bool) -> list[Cell]:
-    """The figures of paradigms that are judged by their mean, under all their names, or under none as `combine: mean` has them."""
-    if len(drawn) == 1 and not nameless:
+def _as_one(drawn: Mapping[str, list[Cell]]) -> list[Cell]:
+    """The figures of paradigms that are judged by their mean, under all their names."""
+    if len(drawn) == 1:
         return next(iter(drawn.values()))
-    means = [_mean(cells) for cells in zip(*drawn.values(), strict=True)]
-    return means if nameless else [replace(one, paradigm=" and ".join(drawn)) for one in means]
+    return [replace(_mean(cells), paradigm=" and ".join(drawn)) for cells in zip(*drawn.values(), strict=True)]
 
 
 def _mean(drawn: Sequence[Cell]) -> Cell:
