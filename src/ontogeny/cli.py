@@ -584,6 +584,21 @@ def ensemble(run: RunPath, as_json: AsJson = False) -> None:
     print("\n".join(told(found)))
 
 
+@app.command()
+def unstick(
+    run: RunPath,
+    sources: Annotated[list[Path], typer.Option("--from", help="Finished runs to warn by, for one in progress.")] = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Propose what a study here supported for a run's stuck paradigms, with effect and cost, and say what was never shown."""
+    from dataclasses import asdict
+
+    from ontogeny.commands.unsticking import unstick
+
+    found = unstick(run, tuple(sources))
+    _print_json(asdict(found)) if as_json else print("\n".join(found.says()))
+
+
 @study.command("new")
 def study_new(
     name: Annotated[str, typer.Argument(help="The study's name.")],

@@ -1,0 +1,114 @@
+"""What might free a run's stuck paradigms, as far as a study here supported it; and what was never shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+from ruamel.yaml import YAML
+
+from ontogeny.commands.early_warning import warn_of
+from ontogeny.laboratory import Run
+from ontogeny.records import OntogenyError
+from ontogeny.results import Results
+
+SUPPORTED = "supported"
+CHANCE = 0.55  # accuracy up to which a paradigm counts as not learned
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A way that a study here supported, as words and as what changes in the recipe."""
+
+    says: str
+    change: tuple[str, ...]  # lines, as a diff has them
+    effect: str
+    cost: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unstuck:
+    """What is stuck or warned of, and what is known of freeing it in such a text."""
+
+    world: str
+    stuck: tuple[str, ...]
+    warned: tuple[str, ...]
+    proposals: tuple[Proposal, ...]
+    not_shown: tuple[str, ...]
+
+    def says(self) -> list[str]:
+        """The whole, in lines."""
+        lines = [f"at chance or wrong at the end: {', '.join(self.stuck) or 'none'}"]
+        lines += [f"warned of: {', '.join(self.warned)}"] if self.warned else []
+        if not self.stuck and not self.warned:
+            return [*lines, "there is nothing to free"]
+        for one in self.proposals:
+            lines += ["", one.says, *(f"  {line}" for line in one.change), f"  effect: {one.effect}", f"  cost: {one.cost}"]
+            lines.append(f"  shown by: {one.source}")
+        if not self.proposals:
+            lines += ["", f"Nothing is proposed: no registered study of {self.world} supported any way to free a stuck paradigm."]
+        return [*lines, "", "not shown:", *(f"  {line}" for line in self.not_shown)]
+
+
+def unstick(path: Path, sources: tuple[Path, ...] = ()) -> Unstuck:
+    """Of a run that has curves.  `sources`: finished runs to calibrate warnings on, for one in progress.
+
+    Raises OntogenyError for a run without curves and without sources, and as `warn_of` does.
+    """
+    run = Run(path)
+    if not run.folder.curves.exists() and not sources:
+        raise OntogenyError(f"{path} has no curves yet; run: ontogeny verdicts {path}, or say --from for a run in progress")
+    stuck = stuck_in(Results(run.folder).curves) if run.folder.curves.exists() else []
+    warned = warn_of(run, sources).filter(pl.col("alarm"))["paradigm"].to_list() if sources else []
+    world, found = world_of(run.recipe.corpus), findings()
+    proposals = [_proposal(one) for one in found if one["world"] == world and one["verdict"] == SUPPORTED]
+    rest = [_not_shown(one, world) for one in found if one["world"] != world or one["verdict"] != SUPPORTED]
+    return Unstuck(world, tuple(stuck), tuple(warned), tuple(proposals), tuple(rest))
+
+
+def stuck_in(curves: pl.DataFrame) -> list[str]:
+    """Paradigms that end at chance or wrong in some seeds, and in how many."""
+    last = curves.filter(pl.col("step") == pl.col("step").max().over("seed"))
+    own = last.group_by("paradigm").agg(pl.len(), (pl.col("accuracy") <= CHANCE).sum().alias("stuck"), pl.col("accuracy").mean())
+    rows = own.filter(pl.col("stuck") > 0).sort("accuracy").iter_rows(named=True)
+    return [f"{row['paradigm']} ({row['stuck']} of {row['len']} seeds)" for row in rows]
+
+
+def world_of(corpus: Any) -> str:
+    """What a text is, as findings have it: a formal language's name, micro-english, or text."""
+    kind = str(corpus.kind)
+    return str(corpus.language) if kind == "formal" else kind if kind == "micro-english" else "text"
+
+
+def findings() -> list[dict[str, Any]]:
+    """All that studies here found."""
+    text = (files("ontogeny.studies") / "findings.yaml").read_text(encoding="utf-8")
+    return cast(list[dict[str, Any]], YAML(typ="safe").load(text))
+
+
+def _proposal(one: dict[str, Any]) -> Proposal:
+    change = [f"+ --set '{setting}'" for setting in one.get("settings", ())]
+    change += [f"+ interventions: {part}" for part in one.get("interventions", ())]
+    return Proposal(f"{one['name']}: {one['says']}", tuple(change), f"{one['frees']}: {_effect(one)}", _cost(one), one["source"])
+
+
+def _effect(one: dict[str, Any]) -> str:
+    own = one["effect"]
+    ends = f" ({own['low']:+.2f} to {own['high']:+.2f})" if "low" in own else ""
+    return f"{own['measure']} {own['estimate']:+.2f}{ends}, {own['seeds']} seeds"
+
+
+def _cost(one: dict[str, Any]) -> str:
+    loss = one["cost"].get("dev_loss", [])
+    ends = f" ({loss[1]:+.3f} to {loss[2]:+.3f})" if len(loss) == 3 else ""
+    said = [f"{loss[0]:+.3f} nats of dev loss{ends}"] if loss else []
+    return ", ".join([*said, f"more time: {one['cost']['seconds']}"])
+
+
+def _not_shown(one: dict[str, Any], world: str) -> str:
+    where = "" if one["world"] == world else f" in {one['world']}, never tried in {world}"
+    return f"{one['name']}: {one['verdict']}{where} ({one['frees']}: {_effect(one)}; {one['source']})"

@@ -1,0 +1,54 @@
+"""Only what a study here supported in a run's own world is proposed; all else is named as not shown."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from ontogeny import registry
+from ontogeny.commands import unsticking
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch):
+    curves = pl.DataFrame(
+        [("wh", 0, 10, 0.9), ("wh", 0, 20, 0.1), ("wh", 1, 20, 0.8), ("anaphor", 0, 20, 0.9), ("anaphor", 1, 20, 1.0)],
+        ["paradigm", "seed", "step", "accuracy"],
+        orient="row",
+    )
+
+    def of(**corpus):
+        there = SimpleNamespace(exists=lambda: True)
+        made = SimpleNamespace(folder=SimpleNamespace(curves=there), recipe=SimpleNamespace(corpus=SimpleNamespace(**corpus)))
+        monkeypatch.setattr(unsticking, "Run", lambda path: made)
+        monkeypatch.setattr(unsticking, "Results", lambda folder: SimpleNamespace(curves=curves))
+        return unsticking.unstick(Path("run"))
+
+    return of
+
+
+def test_for_real_text_nothing_is_proposed_and_it_is_said(run):
+    found = run(kind="text")
+    assert found.stuck == ("wh (1 of 2 seeds)",) and not found.proposals
+    said = "\n".join(found.says())
+    assert "Nothing is proposed: no registered study of text supported any way to free a stuck paradigm." in said
+    assert "never tried in text" in said and len(found.not_shown) == len(unsticking.findings())
+
+
+def test_in_the_world_of_a_supported_finding_it_is_proposed_with_effect_and_cost(run):
+    found = run(kind="formal", language="cue")
+    assert [one.source for one in found.proposals] == ["studies/nudge.yaml, registered 2026-11-29 (c34dc4a02223f708)"]
+    assert found.proposals[0].effect == "more seeds end with the rule: share of seeds +0.35 (+0.18 to +0.52), 32 seeds"
+    assert found.proposals[0].cost == "-0.035 nats of dev loss (-0.047 to -0.023), more time: none"
+
+
+def test_every_finding_names_a_study_that_is_there_and_parts_that_are_known():
+    for one in unsticking.findings():
+        assert one["verdict"] in ("supported", "refuted", "undecided") and {"name", "says", "frees", "effect", "cost"} <= one.keys()
+        source = one["source"].split(",")[0].split(";")[0]
+        assert not source.startswith("studies/") or (ROOT / source).exists()
+        for part in one.get("interventions", ()):
+            registry.load("intervention", part["kind"]).model_validate(part)
