@@ -101,7 +101,7 @@ def test_a_run_on_graded_items_alone_has_correlations_and_a_page(suites, run, tm
     assert "1 graded paradigms have a correlation with people" in found.report.read_text(encoding="utf-8")
     with pytest.raises(OntogenyError, match="has graded items alone, which have correlations and no verdicts to compare"):
         compare([found.folder.path, run.folder.path], tmp_path / "out", None, None, [], lambda text: None)
-    with pytest.raises(OntogenyError, match="n-gram evidence is of one right and one wrong sentence, and item 1 of rated"):
+    with pytest.raises(OntogenyError, match="n-gram evidence is of a right answer, and item 1 of rated"):
         found.ngram_evidence.examine(2)
 
 
@@ -126,13 +126,13 @@ def test_reading_until_settled_finds_the_states_of_all_items(suites, run, tmp_pa
 
 def test_n_gram_evidence_leaves_them_out_and_says_so(run):
     run.ngram_evidence.examine(2)
-    assert "n-gram evidence is of right and wrong sentences, and leaves out: five, preferred, rated" in run.display.said
+    assert "n-gram evidence is of right answers, and leaves out: preferred, rated" in run.display.said
     left = run.evidence("margins").select("suite", "paradigm").unique()
     assert left.filter(suite="mixed")["paradigm"].to_list() == ["plain"]
-    assert not {"five", "rated"} & set(left["paradigm"])
-    assert "five" not in set(run.evidence("cases")["paradigm"])
+    assert set(left["paradigm"]) == {"five", "plain"}  # items of five options have a margin to the best wrong one
+    assert "five" in set(run.evidence("cases")["paradigm"])
     run.read(["reliance"])
-    assert "five" not in set(run.reading("reliance").collect()["paradigm"])
+    assert "five" in set(run.reading("reliance").collect()["paradigm"])
     for paradigm, told in (("five", "has 5 options"), ("rated", "is graded by people")):
         with pytest.raises(OntogenyError, match=f"item 1 of {paradigm} {told}"):
             run.why(paradigm)
@@ -143,9 +143,12 @@ def test_an_audit_leaves_them_out_and_says_so(suites, run, tmp_path):
     text.write_text("".join(f"{document.text}\n" for document in MicroEnglish(words=3000).documents()))
     found = audit_suite("table", suites / "mixed.jsonl", str(text), None, tmp_path / "audit", (), QUIET)
     assert found.table["paradigm"].to_list() == ["plain"]
-    assert found.facts["left out, not of one right and one wrong sentence"] == "preferred"
-    with pytest.raises(OntogenyError, match="an audit is of one right and one wrong sentence, and item 1 of five has 5 options"):
-        audit_suite("table", suites / "five.jsonl", str(text), None, tmp_path / "audit", (), QUIET)
+    assert found.facts["left out, graded by people"] == "preferred"
+    assert "chance" not in found.table.columns
+    five = audit_suite("table", suites / "five.jsonl", str(text), None, tmp_path / "audit", (), QUIET)
+    assert five.table["chance"].to_list() == [pytest.approx(0.2)]
+    with pytest.raises(OntogenyError, match="an audit is of a right answer, and item 1 of rated is graded by people"):
+        audit_suite("table", suites / "graded.jsonl", str(text), None, tmp_path / "audit", (), QUIET)
 
 
 def test_a_comparison_says_that_chance_is_another_and_that_grades_are_not_compared(suites, run, tmp_path):

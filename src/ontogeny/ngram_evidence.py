@@ -26,7 +26,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results, score_keys
 from ontogeny.scoring import settled
-from ontogeny.scoring.options import need_two, of_two
+from ontogeny.scoring.options import decided, need_right
 from ontogeny.scoring.reading import SuitePairs
 from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
@@ -58,14 +58,14 @@ class Evidence:
         return Results(self.folder)
 
     @cached_property
-    def of_two(self) -> list[SuitePairs]:
-        """The suites with the paradigms whose items are one right and one wrong sentence: an n-gram margin has no other."""
-        found = [replace(asked, pairs=of_two(asked.pairs)) for asked in self.asked]
+    def decided(self) -> list[SuitePairs]:
+        """The suites with the paradigms whose items have a right answer: an n-gram margin is of one."""
+        found = [replace(asked, pairs=decided(asked.pairs)) for asked in self.asked]
         return [asked for asked in found if asked.pairs]
 
     @cached_property
     def _paradigms(self) -> pl.DataFrame:
-        names = {(asked.name, pair.paradigm) for asked in self.of_two for pair in asked.pairs}
+        names = {(asked.name, pair.paradigm) for asked in self.decided for pair in asked.pairs}
         return pl.DataFrame(sorted(names), schema={"suite": pl.String, "paradigm": pl.String}, orient="row")
 
     # --- tables ---------------------------------------------------------------------------------------------------
@@ -73,24 +73,24 @@ class Evidence:
     def examine(self, order: int = ngrams.ORDER) -> None:
         """Makes every table of the evidence that is missing or stale; raises OntogenyError if nothing has been judged yet."""
         every = [pair for asked in self.asked for pair in asked.pairs]
-        if not self.of_two:
-            need_two(every, "n-gram evidence")
+        if not self.decided:
+            need_right(every, "n-gram evidence")
         if not self.folder.curves.exists():
             raise OntogenyError(f"{self.folder.path} has no curves yet; run: ontogeny verdicts {self.folder.path}")
         if others := sorted({pair.paradigm for pair in every} - set(self._paradigms["paradigm"])):
-            self.display.say(f"n-gram evidence is of right and wrong sentences, and leaves out: {', '.join(others)}")
+            self.display.say(f"n-gram evidence is of right answers, and leaves out: {', '.join(others)}")
         judged = set(store.read_table(self.folder.curves)["suite"])
-        if waiting := [asked.name for asked in self.of_two if asked.name not in judged]:
+        if waiting := [asked.name for asked in self.decided if asked.name not in judged]:
             raise OntogenyError(
                 f"{self.folder.path} has no curves on {', '.join(waiting)} yet; run: ontogeny score {self.folder.path}, then "
                 f"ontogeny verdicts {self.folder.path}"
             )
-        for asked in self.of_two:
+        for asked in self.decided:
             for line in asked.without_words().values():
                 self.display.warn(line)
             settled.need_all(self.folder, asked.name, "n-gram evidence")
         counted = self.counts.levels(order)
-        scored = [self._scored(asked) for asked in self.of_two]
+        scored = [self._scored(asked) for asked in self.decided]
         key = store.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])
         margins = self._table("margins", key, lambda: self._margins(counted, order, scored))
         read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self.results.moments()])
@@ -191,7 +191,7 @@ class Evidence:
     def _each(self, margins: pl.DataFrame, make: Callable[..., pl.DataFrame], title: str) -> pl.DataFrame:
         """A table over all checkpoints of every suite, one checkpoint's scores in memory at a time."""
         frames = []
-        for name in (asked.name for asked in self.of_two):
+        for name in (asked.name for asked in self.decided):
             moments = [(seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, name)]
             with self.display.bar(f"{title} on {name}", len(moments), "checkpoints") as advance:
                 frames.append(make(self._scores(name, moments, advance), margins.filter(pl.col("suite") == name)))
@@ -207,7 +207,7 @@ class Evidence:
 
     def _matched(self, judged: pl.DataFrame, margins: pl.DataFrame) -> pl.DataFrame:
         frames = [pl.DataFrame(schema=MATCHED)]
-        for asked in self.of_two:
+        for asked in self.decided:
             curves = judged.filter(pl.col("suite") == asked.name)
             view = windows(self.results.timeline(curves), self.recipe.verdicts)
             late = view.steps[view.late].tolist()
@@ -233,7 +233,7 @@ class Evidence:
         return kept
 
     def _weights(self, seed: int, step: int) -> list[str]:
-        paths = [self.folder.scores(seed, asked.name, step) for asked in self.of_two]
+        paths = [self.folder.scores(seed, asked.name, step) for asked in self.decided]
         return [store.table_metadata(path).get("weights", "") for path in paths if path.exists()]
 
     # --- explaining -----------------------------------------------------------------------------------------------

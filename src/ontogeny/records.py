@@ -53,8 +53,9 @@ class Edited:
 class Pair:
     """A minimal pair: a grammatical and an ungrammatical sentence of one paradigm (Warstadt et al. 2020).
 
-    Or an item of more options, of which the first is right; or one that people have graded, which is its sentence, or the
-    preference for the good one over the bad one.
+    Or an item of more options, of which the first is right; or of options that stand for regions of sentences, right if what
+    is predicted of their sums holds; or one that people have graded, which is its sentence, or the preference for the good one
+    over the bad one.
     """
 
     paradigm: str
@@ -68,11 +69,29 @@ class Pair:
     context: str = later("")  # what stands before every option: conditioned on, not scored
     more: tuple[str, ...] = later(())  # wrong options besides `bad`
     human: float | None = later(None)  # the graded judgement, in any unit that grows with acceptability
+    contexts: tuple[str, ...] = later(())  # in place of `context`: what stands before each option, where that differs
+    predictions: tuple[tuple[int, ...], ...] = later(())
+    """Right if, for each row, the options' log-probabilities times its numbers sum to more than 0.  Empty: if the first option is
+    likelier than any other."""
 
     @property
     def options(self) -> tuple[str, ...]:
         """What is chosen among, the right one first."""
         return (self.good, *((self.bad,) if self.bad else ()), *self.more)
+
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """What stands before each option, and the option."""
+        options = self.options
+        return tuple(zip(self.contexts or (self.context,) * len(options), options, strict=True))
+
+    @property
+    def comparisons(self) -> tuple[tuple[int, ...], ...]:
+        """What has to hold for the item to be right, as `predictions` has it; nothing for one that people have graded alone."""
+        if self.predictions:
+            return self.predictions
+        many = len(self.options)
+        return tuple(tuple((n == 0) - (n == wrong) for n in range(many)) for wrong in range(1, many))
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,9 +224,8 @@ def test_n_gram_margins_are_of_two_sentences_and_conditioned_on_a_context(tmp_pa
     lines = ["a b", "c d a b", "b a", "a b c"]
     ids = [token for line in lines for token in [2, *tokenizer(line, add_special_tokens=False)["input_ids"]]]
     index = build(tmp_path / "index", np.array(ids, dtype=np.uint16), len(tokenizer), 2, order=3)
-    for items, told in ((ITEMS[2:3], "item 2 of p has 4 options"), (ITEMS[3:4], "item 0 of q is graded by people")):
-        with pytest.raises(OntogenyError, match=f"an n-gram margin is of one right and one wrong sentence, and {told}"):
-            ngram_pairs.WalkedPairs(index, plan.make(items, tokenizer, 2, 16))
+    with pytest.raises(OntogenyError, match="an n-gram margin is of a right answer, and item 0 of q is graded by people"):
+        ngram_pairs.WalkedPairs(index, plan.make(ITEMS[3:4], tokenizer, 2, 16))
     model = KneserNey(index)
     row = ngram_pairs.margins(model, ngram_pairs.WalkedPairs(index, plan.make(ITEMS[1:2], tokenizer, 2, 16)), [2]).row(
         0, named=True
@@ -287,3 +286,83 @@ def test_a_uniform_model_gets_chance_from_options_of_one_length(tokenizer):
         uniform.get_output_embeddings().weight.zero_()
     items = [Pair("p", str(i), "a b", "b a", more=("c d", "d c", "e f")) for i in range(3)]
     assert curve(of_pairs.score(uniform, plan.make(items, tokenizer, 2, 16), CPU))["accuracy"].to_list() == [pytest.approx(0.2)]
+
+
+# --- contexts that differ, and predictions of sums
+
+REGIONS = [
+    Pair("s", "0", "a b", "a b", contexts=("c", "d d")),  # one text after two contexts
+    Pair("s", "1", "a", "b", more=("c",), contexts=("d", "", "a a")),
+    Pair("t", "0", "a b", "b", more=("a", "c"), contexts=("c", "c", "", "d"), predictions=((1, -1, -1, 1), (1, 0, -1, 0))),
+    Pair("t", "1", "b", "c", contexts=("a", "a"), predictions=((1, -1),)),
+]
+
+
+def plain(pair, logp):
+    """The margin of an item by the definition: the least of what has to hold."""
+    values = [logp(*both) for both in pair.asked]
+    rows = pair.predictions or [[(n == 0) - (n == wrong) for n in range(len(values))] for wrong in range(1, len(values))]
+    return min(sum(times * value for times, value in zip(row, values, strict=True)) for row in rows)
+
+
+def test_margins_of_contexts_and_predictions_are_those_of_a_plain_loop(model, tokenizer):
+    options.check(REGIONS)
+    todo = plan.make(REGIONS, tokenizer, 2, 16)
+    frame = of_pairs.read(model, todo, CPU).frame
+    found = frame.select(pl.col("logp_good") - pl.max_horizontal("logp_bad", "logp_bad_2")).to_series().to_list()
+    assert "logp_bad_3" not in frame.columns  # a prediction has two sides, however many regions
+    assert found == pytest.approx([plain(pair, lambda c, t: logp_after(model, tokenizer, c, t)) for pair in REGIONS], abs=1e-5)
+    assert frame["logp_bad_2"].is_null().to_list() == [True, False, True, True]
+    part = of_pairs.read(model, todo.part(np.array([3])), CPU).frame
+    assert part.schema == frame.schema
+    assert part["logp_good"][0] == pytest.approx(frame["logp_good"][3], abs=1e-6)
+
+
+def logp_after(model, tokenizer, context, text):
+    return sum(by_hand(model, tokenizer, f"{context} {text}".strip())[len(context.split()) :])
+
+
+def test_n_gram_margins_of_them_are_those_of_a_plain_loop(tmp_path, tokenizer):
+    lines = ["a b c", "c d a b", "d d b a", "a a c"]
+    ids = [token for line in lines for token in [2, *tokenizer(line, add_special_tokens=False)["input_ids"]]]
+    index = build(tmp_path / "index", np.array(ids, dtype=np.uint16), len(tokenizer), 2, order=3)
+    model = KneserNey(index)
+
+    def logp(context, text):
+        whole = [2, *tokenizer(f"{context} {text}", add_special_tokens=False)["input_ids"]]
+        new = len(text.split())
+        return sum(
+            math.log(model.distribution(np.array([whole[at - 1 : at]]), 2)[0][whole[at]])
+            for at in range(len(whole) - new, len(whole))
+        )
+
+    items = [*REGIONS, *ITEMS[:3]]
+    found = ngram_pairs.margins(model, ngram_pairs.WalkedPairs(index, plan.make(items, tokenizer, 2, 16)), [2])
+    assert found["margin"].to_list() == pytest.approx([plain(pair, logp) for pair in items])
+    assert (found["logp_good"] - found["logp_bad"]).to_list() == pytest.approx(found["margin"].to_list(), abs=1e-9)
+
+
+def test_they_are_kept_and_read_back(tmp_path, tokenizer):
+    tokens = plan.tokenise(REGIONS, tokenizer, 2, False)
+    asked = SuitePairs("regions", REGIONS, [], {}, "key")
+    from ontogeny.scoring import reading
+
+    reading._keep_tokens(tmp_path / "tokens.parquet", asked, tokens, "key")
+    assert reading._kept_tokens(tmp_path / "tokens.parquet", asked, 2) == tokens
+    folder = RunFolder(tmp_path / "run")
+    keep_pairs(folder, asked)
+    kept_pairs = store.read_table(folder.pairs("regions"))
+    assert kept_pairs["predictions"].to_list()[3] == [[1, -1]]
+    assert kept_pairs["contrast"].to_list()[0] == "c|d d"
+
+
+def test_what_cannot_be_predicted_is_refused():
+    for wrong, told in (
+        (replace(REGIONS[0], contexts=("c",)), "has 2 options and 1 contexts"),
+        (replace(REGIONS[3], predictions=((1, -1, 0),)), "a prediction that does not weigh options of its own"),
+        (replace(REGIONS[3], predictions=((1, 1),)), "a prediction that does not weigh options of its own"),
+    ):
+        with pytest.raises(OntogenyError, match=told):
+            options.check([wrong])
+    with pytest.raises(OntogenyError, match="this is of one right and one wrong sentence, and item 0 of s compares regions"):
+        options.need_two(REGIONS[:1], "this")

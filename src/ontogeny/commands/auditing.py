@@ -21,10 +21,10 @@ from ontogeny.ngram_evidence import Evidence
 from ontogeny.ngrams.counted import Counted
 from ontogeny.ngrams.words import word_stream
 from ontogeny.readers.folders import asked_of
-from ontogeny.records import Corpus, OntogenyError
-from ontogeny.scoring.options import need_two, of_two
+from ontogeny.records import Corpus, OntogenyError, Pair
+from ontogeny.scoring.options import chances, decided, need_right
 from ontogeny.scoring.reading import SuitePairs
-from ontogeny.suites.contrast import contrast
+from ontogeny.suites.contrast import contrast_of
 from ontogeny.tokens.prepare import told_by
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def guides(settings: Sequence[str]) -> Guides:
 
 
 def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guides, text: str, display: Display) -> Audited:
-    every, asked = asked, replace(asked, pairs=of_two(asked.pairs))
+    every, asked = asked, replace(asked, pairs=decided(asked.pairs))
     if not asked.pairs:
-        need_two(every.pairs, "an audit")
+        need_right(every.pairs, "an audit")
     frames = []
     for level, own in counted.items():
         with display.bar(f"{asked.name} under n-grams of {level}s", len(MODELS), "orders") as advance:
@@ -128,11 +128,10 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
         {
             "paradigm": pair.paradigm,
             "pair": pair.pair,
-            "good": pair.good,
-            "bad": pair.bad,
+            **dict(zip(("good", "bad"), _shown(pair), strict=False)),
             "phenomenon": pair.phenomenon,
             "field": pair.field,
-            "contrast": contrast(pair.good, pair.bad),
+            "contrast": contrast_of(pair),
         }
         for pair in asked.pairs
     ]
@@ -141,7 +140,9 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
     human = {paradigm: share for paradigm, share in asked.human.items() if paradigm in there}
     for line in asked.without_words().values():
         display.warn(line)
-    table = audit(pl.DataFrame(rows), identical, pl.concat(frames), _word_counts(counted["word"]), human, thresholds)
+    table = audit(
+        pl.DataFrame(rows), identical, pl.concat(frames), _word_counts(counted["word"]), human, thresholds, chances(asked.pairs)
+    )
     stream: TokenStore = counted["word"].text
     facts = {
         "suite": asked.name,
@@ -152,10 +153,15 @@ def _audited(asked: SuitePairs, counted: Mapping[str, Counted], thresholds: Guid
     }
     facts |= asked.without_words()
     if others := sorted({pair.paradigm for pair in every.pairs} - there):
-        facts["left out, not of one right and one wrong sentence"] = ", ".join(others)
+        facts["left out, graded by people"] = ", ".join(others)
     if lost := sorted({pair.paradigm for pair in asked.identical} - there):
         facts["left out, all pairs identical"] = ", ".join(lost)
     return Audited(table, facts)
+
+
+def _shown(pair: Pair) -> tuple[str, ...]:
+    """A pair's options as an audit compares their words: with what stands before each where that differs."""
+    return tuple(" ".join(both) for both in pair.asked) if pair.contexts else pair.options
 
 
 def _word_counts(counted: Counted) -> dict[str, int]:

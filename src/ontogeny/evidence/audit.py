@@ -11,6 +11,7 @@ from ontogeny.evidence.guides import Guides
 from ontogeny.evidence.variety import measured_variety
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
+from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories.curves import check_doubled, need
 
 TIE = 1e-9  # nats: margins of count models tie exactly; this is the rounding of a sum of a dozen logarithms
@@ -23,6 +24,7 @@ def audit(
     counts: Mapping[str, int],
     human: Mapping[str, float],
     thresholds: Guides | None = None,
+    chance: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
     """One row a paradigm, sorted by name: verdict, reasons, notes, flaws and every measurement behind them.
 
@@ -30,7 +32,8 @@ def audit(
     `identical` counts them by paradigm; phenomenon and field are kept where they are there.  `margins` has a row for each
     pair, level ("word", "token" or both) and order (1 and 2 at least) of the n-gram models: suite, paradigm, pair, level, order,
     margin (nats), length_good, length_bad.  `counts` has each word's occurrences in the training text, words as
-    `variety.WORD` cuts them; `human` the published agreement, 0 to 1, of the paradigms that have one.
+    `variety.WORD` cuts them; `human` the published agreement, 0 to 1, of the paradigms that have one; `chance` what a guesser
+    gets of each paradigm, a column of the table where it is not one half for all.
 
     Columns: suite, paradigm, phenomenon, field, verdict, reasons, notes and flaws (lists of strings); pairs, identical, human;
     for each LEVEL: LEVEL_unigram ... LEVEL_5gram (accuracy, a tie is one half), LEVEL_length (the shorter sentence wins),
@@ -48,7 +51,7 @@ def audit(
         raise OntogenyError("the training text has no words: their counts are empty")
     measured = (
         _sizes(pairs, identical, human)
-        .join(shortcuts(margins), on="paradigm")
+        .join(shortcuts(margins, chance), on="paradigm")
         .join(measured_variety(pairs, counts, thresholds), on="paradigm")
         .sort("paradigm")
         .select(pl.lit(suite).alias("suite"), pl.all())
@@ -77,12 +80,14 @@ def summary(audit: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def shortcuts(margins: pl.DataFrame) -> pl.DataFrame:
+def shortcuts(margins: pl.DataFrame, chance: Mapping[str, float] | None = None) -> pl.DataFrame:
     """Accuracy of n-gram models and of counting, by paradigm; columns as `audit` says, sorted by paradigm."""
     by_level = [_ngrams(margins, level).join(_lengths(margins, level), on="paradigm") for level in _levels(margins)]
     table = by_level[0]
     for other in by_level[1:]:
         table = table.join(other, on="paradigm")
+    if chance and any(value != CHANCE for value in chance.values()):
+        table = table.with_columns(chance=pl.col("paradigm").replace_strict(dict(chance), return_dtype=pl.Float64))
     return _best(table).sort("paradigm")
 
 
@@ -113,12 +118,15 @@ def _lengths(margins: pl.DataFrame, level: str) -> pl.DataFrame:
 
 
 def _best(table: pl.DataFrame) -> pl.DataFrame:
-    """With the shortcut that gets most right, of equals the first column; without a name where none beats a coin."""
+    """With the shortcut that gets most right, of equals the first column; without a name where none beats a guesser."""
     labels = {f"{level}_{name}": f"{level} {spoken(name)}" for level in LEVELS for name in (*MODELS.values(), "length")}
     there = [column for column in table.columns if column in labels]
     best = pl.max_horizontal(there)
     found = pl.coalesce(pl.when(pl.col(column) == best).then(pl.lit(labels[column])) for column in there)
-    return table.with_columns(pl.when(best > 0.5).then(found).alias("best_shortcut"), best.alias("best_accuracy"))
+    return table.with_columns(
+        pl.when(best > (pl.col("chance") if "chance" in table.columns else CHANCE)).then(found).alias("best_shortcut"),
+        best.alias("best_accuracy"),
+    )
 
 
 def _half_at_ties(difference: pl.Expr) -> pl.Expr:

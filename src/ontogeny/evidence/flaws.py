@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from ontogeny.evidence.guides import Guides
+from ontogeny.scoring.options import CHANCE
 
 MODELS = {1: "unigram", 2: "bigram", 3: "trigram", 4: "4gram", 5: "5gram"}  # order: name in columns
 LEVELS = ("word", "token")
@@ -82,7 +83,8 @@ def _ngrams(row: Row, thresholds: Guides, fewest: int) -> Said:
 
 def _misled(row: Row, thresholds: Guides, fewest: int) -> Said:
     for level in LEVELS:
-        wrong = {name: value for name, value in _accuracies(row, level, thresholds).items() if value <= thresholds.misled}
+        most = thresholds.misled * row.get("chance", CHANCE) / CHANCE
+        wrong = {name: value for name, value in _accuracies(row, level, thresholds).items() if value <= most}
         if wrong:
             yield "note", f"misleads n-grams of {level}s ({_listed(wrong)} right): success takes more than they know"
 
@@ -115,7 +117,7 @@ def _length(row: Row, thresholds: Guides, fewest: int) -> Said:
 
 def _lengths(row: Row, thresholds: Guides, fewest: int) -> Said:
     for level in LEVELS:
-        accuracy, unequal = row.get(f"{level}_length", 0.5), row.get(f"{level}_unequal", 0)
+        accuracy, unequal = row.get(f"{level}_length", CHANCE), row.get(f"{level}_unequal", 0)
         if accuracy < thresholds.partly and (unequal >= thresholds.unequal or accuracy <= thresholds.misled):
             yield "note", f"counted in {level}s, {_shorter(row, level)}: compare sums with scores per {level}"
 

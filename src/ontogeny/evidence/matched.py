@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from ontogeny.estimators.means import mean
 from ontogeny.estimators.significance import adjusted, sign_flip
 from ontogeny.records import OntogenyError
+from ontogeny.scoring.options import wrong_sides
 from ontogeny.trajectories.curves import check_doubled, margin, need, outcome
 from ontogeny.trajectories.timeline import Floats, Ints
 
@@ -134,7 +135,9 @@ def _pair_means(scores: pl.DataFrame, tie: float) -> pl.DataFrame:
         raise OntogenyError("the scores have no rows")
     check_doubled(scores, ["paradigm", "pair", "seed", "step"])
     readings = len(scores.select("seed", "step").unique())
-    means = scores.group_by("paradigm", "pair").agg(accuracy=outcome(tie).mean(), margin=margin().mean(), readings=pl.len())
+    wrong = wrong_sides(scores.columns)
+    found = {"accuracy": outcome(tie, wrong=wrong).mean(), "margin": margin(wrong).mean()}
+    means = scores.group_by("paradigm", "pair").agg(**found, readings=pl.len())
     short = means.filter(pl.col("readings") < readings).sort("paradigm", "pair")
     if len(short):
         row = short.row(0, named=True)

@@ -20,6 +20,7 @@ from ontogeny.ngrams.kneser_ney import Floats, KneserNey
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
 from ontogeny.scoring.ngram_pairs import WalkedPairs
+from ontogeny.scoring.options import need_two
 from ontogeny.scoring.plan import Plan
 from ontogeny.scoring.plan import make as plan_of
 
@@ -106,8 +107,9 @@ def explain(
     """Explains the pairs of one paradigm by an n-gram model of one order.
 
     `most` transitions are shown, each with `lines` lines of the text.  Raises OntogenyError if the model was not counted to that
-    order, or if the pairs' tokens are not the model's.
+    order, if the pairs' tokens are not the model's, and for a paradigm whose items are not one right and one wrong sentence.
     """
+    need_two(pairs, "why n-grams decide as they do")
     tokenizer = concordance.tokenizer
     plan = plan_of(list(pairs), tokenizer, model.index.bos, 2**31)
     sentences = WalkedPairs(model.index, plan)

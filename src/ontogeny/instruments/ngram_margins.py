@@ -12,6 +12,7 @@ from ontogeny.ngrams.counted import Counted
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.scoring import ngram_pairs
 from ontogeny.scoring import plan as plans
+from ontogeny.scoring.options import wrong_sides
 from ontogeny.trajectories.curves import check_doubled, margin, need
 from ontogeny.trajectories.timeline import Floats, Ints
 
@@ -42,7 +43,7 @@ class NgramMargins:
         """
         need(scores, [*KEY, "logp_good", "logp_bad", "tokens_good", "tokens_bad"], "the scores")
         length = pl.col("tokens_bad").cast(pl.Float64) - pl.col("tokens_good").cast(pl.Float64)
-        ours = scores.select(*KEY, margin=margin(), length=length)
+        ours = scores.select(*KEY, margin=margin(wrong_sides(scores.columns)), length=length)
         joined = self.keys.join(ours, on=KEY, how="left", maintain_order="left", coalesce=True)
         if len(joined) != len(self.keys) or len(scores) != len(self.keys) or not _finite(joined["margin"], joined["length"]):
             _complain(ours, self.keys)

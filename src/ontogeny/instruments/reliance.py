@@ -16,7 +16,7 @@ from ontogeny.instruments.subject import Subject
 from ontogeny.pages.axes import Width, filled, last_step, need, rows, seeded, shading, span_rows, step_axis, table, tips
 from ontogeny.pages.orders import peaks
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel
-from ontogeny.scoring.options import need_two, of_two
+from ontogeny.scoring.options import decided, need_right
 from ontogeny.trajectories.timeline import Floats, Ints
 
 PREDICTORS = ("b", "u", "length")
@@ -53,14 +53,14 @@ class Reliance(Instrument):
         """Raises OntogenyError where not all pairs have scores."""
         frames = []
         for suite in subject.context.suites:
-            known = [pair.paradigm for pair in of_two(subject.pairs(suite.name))]
-            if not known:  # items of more options, or graded ones: an n-gram margin is of two sentences
+            known = [pair.paradigm for pair in decided(subject.pairs(suite.name))]
+            if not known:  # graded items: an n-gram margin is of a right answer
                 continue
             scores = subject.scores(suite.name).filter(pl.col("paradigm").is_in(set(known)))
             margins = subject.context.once((self.kind, suite.key, len(scores)), partial(_margins, subject, suite.name, scores))
             frames.append(reliance_at(scores, margins).select(pl.lit(suite.name).alias("suite"), pl.all()))
         if not frames:
-            need_two([pair for suite in subject.context.suites for pair in suite.pairs], "reliance on bigrams")
+            need_right([pair for suite in subject.context.suites for pair in suite.pairs], "reliance on bigrams")
         return pl.concat(frames)
 
     def panels(self) -> tuple[Panel, ...]:

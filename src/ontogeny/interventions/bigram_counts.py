@@ -68,7 +68,7 @@ class Margins:
         sizes = {paradigm: int((self._names == paradigm).sum()) for paradigm in self.paradigms}
         share = np.array([1 / sizes[name] for name in self._names]) / len(self.paradigms)
         rows = self.sentences.walk.rows[1][net.at]
-        weights = np.bincount(rows[rows >= 0], weights=(share[net.pair] * net.times)[rows >= 0], minlength=len(self.table.counts))
+        weights = np.bincount(rows[rows >= 0], weights=(share[net.which] * net.times)[rows >= 0], minlength=len(self.table.counts))
         deciding = np.flatnonzero(np.abs(weights) > 1e-12)  # a bigram that one pair has and another lacks may cancel, to rounding
         return deciding.astype(np.int64), weights[deciding].astype(np.float64)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import multivariate_normal
 
 from ontogeny.records import OntogenyError, Pair
 
@@ -21,12 +25,35 @@ def wrong_sides(columns: Iterable[str]) -> list[str]:
 
 
 def chances(pairs: Iterable[Pair]) -> dict[str, float]:
-    """What a guesser gets of each paradigm: the mean over its items of 1 / n, n being an item's options.  Graded ones have none."""
-    found: dict[str, list[int]] = {}
+    """What a guesser gets of each paradigm: the mean over its items of `chance`.  Graded ones have none."""
+    found: dict[str, list[float]] = {}
     for pair in pairs:
         if pair.human is None:
-            found.setdefault(pair.paradigm, []).append(len(pair.options))
-    return {paradigm: sum(1 / many for many in counts) / len(counts) for paradigm, counts in found.items()}
+            found.setdefault(pair.paradigm, []).append(chance(pair))
+    return {paradigm: sum(own) / len(own) for paradigm, own in found.items()}
+
+
+def chance(pair: Pair) -> float:
+    """What a guesser gets of an item: 1 / n of n options; of predictions, what holds of independent sums that are alike."""
+    return all_hold(pair.predictions) if pair.predictions else 1 / len(pair.options)
+
+
+@lru_cache(maxsize=1024)
+def all_hold(predictions: tuple[tuple[int, ...], ...]) -> float:
+    """The probability that all rows times independent standard normal numbers are above 0: of one row 1/2, of two by the angle
+    between them (Sheppard 1899), of more by integration.
+
+    >>> all_hold(((1, -1),)), round(all_hold(((1, -1, 0), (1, 0, -1))), 6)
+    (0.5, 0.333333)
+    """
+    rows = np.array(sorted(set(predictions)), dtype=np.float64)
+    if len(rows) == 1:
+        return CHANCE
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    among = np.clip(rows @ rows.T, -1, 1)
+    if len(rows) == 2:
+        return float(0.25 + np.arcsin(among[0, 1]) / (2 * np.pi))
+    return float(multivariate_normal(cov=among, allow_singular=True, seed=0).cdf(np.zeros(len(rows))))
 
 
 def graded(pairs: Iterable[Pair]) -> set[str]:
@@ -42,6 +69,12 @@ def check(pairs: Sequence[Pair]) -> None:
         name = f"item {pair.pair} of {pair.paradigm}"
         if pair.paradigm in of_people and pair.human is None:
             raise OntogenyError(f"{name} is not graded, and others of its paradigm are: grade all of them or none")
+        if pair.contexts and len(pair.contexts) != len(pair.options):
+            raise OntogenyError(
+                f"{name} has {len(pair.options)} options and {len(pair.contexts)} contexts: one for each, or `context`"
+            )
+        if any(len(row) != len(pair.options) or min(row) >= 0 or max(row) <= 0 for row in pair.predictions):
+            raise OntogenyError(f"{name} has a prediction that does not weigh options of its own against one another")
         if pair.human is None and not pair.bad:
             raise OntogenyError(f"{name} has one sentence and no graded judgement (`human`): there is nothing to compare it with")
         if pair.human is not None and pair.more:
@@ -50,13 +83,26 @@ def check(pairs: Sequence[Pair]) -> None:
 
 def of_two(pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs of paradigms all of whose items are one right and one wrong sentence."""
-    others = {pair.paradigm for pair in pairs if pair.human is not None or pair.more}
+    others = {pair.paradigm for pair in pairs if pair.human is not None or pair.more or pair.contexts or pair.predictions}
     return [pair for pair in pairs if pair.paradigm not in others]
 
 
-def need_two(pairs: Iterable[Pair], what: str) -> None:
-    """Raises OntogenyError that names an item which is not a right and a wrong sentence: `what` (as in "an audit") needs those."""
+def decided(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs of paradigms whose items have a right answer."""
+    of_people = graded(pairs)
+    return [pair for pair in pairs if pair.paradigm not in of_people]
+
+
+def need_two(pairs: Sequence[Pair], what: str) -> None:
+    """Raises OntogenyError that names an item, where `what` (as in "an explanation") has no right and wrong sentences to be of."""
+    need_right(pairs, what)
+    for pair in [] if of_two(pairs) else pairs[:1]:
+        said = f"has {len(pair.options)} options" if pair.more else "compares regions of sentences, or contexts"
+        raise OntogenyError(f"{what} is of one right and one wrong sentence, and item {pair.pair} of {pair.paradigm} {said}")
+
+
+def need_right(pairs: Iterable[Pair], what: str) -> None:
+    """Raises OntogenyError that names an item which people have graded: `what` (as in "an audit") needs a right answer."""
     for pair in pairs:
-        if pair.human is not None or len(pair.options) != 2:
-            said = "is graded by people" if pair.human is not None else f"has {len(pair.options)} options"
-            raise OntogenyError(f"{what} is of one right and one wrong sentence, and item {pair.pair} of {pair.paradigm} {said}")
+        if pair.human is not None:
+            raise OntogenyError(f"{what} is of a right answer, and item {pair.pair} of {pair.paradigm} is graded by people")

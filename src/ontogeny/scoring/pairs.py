@@ -57,7 +57,8 @@ def read(
     The frame has one row a pair: paradigm, pair, logp_good, logp_bad (nats, float64), tokens_good, tokens_bad (scored tokens),
     critical_good, critical_bad (the log-probability of the tokens where the two differ, after their common prefix and before their
     common suffix).  Where any item has more options there are logp_bad_2, tokens_bad_2 ..., null where one has fewer, and what is
-    critical is to the first wrong one.  Raises OntogenyError as `choose_way` does, and if a log-probability is not a number.
+    critical is to the first wrong one.  Of an item with predictions, good and bad are the two sides of the one that holds least, in
+    all columns.  Raises OntogenyError as `choose_way` does, and if a log-probability is not a number.
     """
     device = torch.device(device)
     return read_by(choose_way(model, plan, device, precision), plan, device, batch_tokens, progress)
@@ -108,7 +109,7 @@ def rounding(exact: Readout, rounded: Readout, plan: Plan, device: torch.device)
     """What a way of less precision costs on a sample: pairs, the largest error of a sentence (nats), and decisions flipped."""
     sample = plan.part(np.unique(np.linspace(0, len(plan.pairs) - 1, SAMPLE, dtype=np.int64)))
     one, other = (frame_of(sample, token_logps(way, sample.sentences, device)[0]) for way in (exact, rounded))
-    logps = [f"logp_{side}" for side in sides(sample.options.shape[1])]
+    logps = [f"logp_{side}" for side in sides(sample.shown)]
     error = max(float(np.abs((one[name] - other[name]).to_numpy()).max()) for name in logps)
     decided = [frame.select((pl.col("logp_good") - pl.max_horizontal(logps[1:])).sign()).to_series() for frame in (one, other)]
     return {"pairs": len(sample.pairs), "largest_error": error, "flipped": int((decided[0] != decided[1]).sum())}
@@ -119,20 +120,37 @@ def frame_of(plan: Plan, logps: Floats) -> pl.DataFrame:
     asked = plan.sentences
     sums = _sums(logps, asked.starts, asked.starts + asked.lengths)
     options, critical = plan.options.T, [_critical(plan, logps, side) for side in (plan.good, plan.bad)]
+    values = {"logp": list(sums[options]), "tokens": list(asked.lengths[options].astype(np.int32)), "critical": critical}
+    predicted = np.array([bool(pair.predictions) for pair in plan.pairs])
+    if predicted.any():
+        options = np.where(predicted & (np.arange(len(options)) > 1)[:, None], NONE, options)
+        _fold(plan, sums, predicted, values)
 
     def of(column: str, values: Iterable[NDArray[Any]]) -> dict[str, pl.Series]:
-        found = zip(sides(len(options)), options, values, strict=False)
+        found = zip(sides(plan.shown), options, values, strict=False)
         return {f"{column}_{side}": _where_there(option, own) for side, option, own in found}
 
     return pl.DataFrame(
         {
             "paradigm": [pair.paradigm for pair in plan.pairs],
             "pair": [pair.pair for pair in plan.pairs],
-            **of("logp", sums[options]),
-            **of("tokens", asked.lengths[options].astype(np.int32)),
-            **of("critical", critical),
+            **of("logp", values["logp"]),
+            **of("tokens", values["tokens"]),
+            **of("critical", values["critical"]),
         }
     )
+
+
+def _fold(plan: Plan, sums: Floats, predicted: NDArray[np.bool_], values: dict[str, list[NDArray[Any]]]) -> None:
+    """Puts the two sides of its decisive prediction in the place of the first two options of each item that has any."""
+    asked = plan.comparisons
+    good, bad = asked.sides(sums)
+    chosen = asked.decisive(good - bad)
+    chosen = chosen[predicted[asked.pair[chosen]]]
+    for number, (logps, tokens) in enumerate(zip((good, bad), asked.sides(plan.sentences.lengths), strict=True)):
+        for name, side in (("logp", logps), ("tokens", tokens), ("critical", logps)):
+            values[name][number] = values[name][number].copy()
+            values[name][number][predicted] = side[chosen]
 
 
 def _where_there(option: Integers, values: NDArray[Any]) -> pl.Series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.scoring import sentences as asked
 from ontogeny.scoring.forest import Integers, common, ranges
-from ontogeny.scoring.sentences import Encoded, Sentences, gather
+from ontogeny.scoring.sentences import Encoded, Floats, Sentences, gather
 from ontogeny.tokens.unknown import unknown_id
 
 if TYPE_CHECKING:
@@ -38,6 +38,26 @@ def noted(tokenizer: PreTrainedTokenizerBase, first: int | None) -> Noted:
     return Noted(unknown, frozenset(tokenizer.all_special_ids) - {unknown})
 
 
+class Comparisons(NamedTuple):
+    """What has to hold for the pairs of a plan to be right: sums of their options' values, above 0; in the pairs' order."""
+
+    pair: Integers  # [comparisons] whose each is
+    which: Integers  # [entries] the comparison that an entry belongs to, ascending
+    sentence: Integers  # [entries]
+    times: Integers  # [entries] how often a sentence's value counts; negative: against
+
+    def sides(self, values: Floats | Integers) -> tuple[Floats, Floats]:
+        """Of each comparison what is for it and what is against, of one value a sentence."""
+        own, times = values[self.sentence], (np.maximum(self.times, 0), np.maximum(-self.times, 0))
+        good, bad = (np.bincount(self.which, own * side, minlength=len(self.pair)) for side in times)
+        return good.astype(np.float64), bad.astype(np.float64)
+
+    def decisive(self, margins: Floats) -> Integers:
+        """Of each pair the comparison with the least margin: it is right if that is above 0."""
+        order = np.lexsort((margins, self.pair))
+        return np.asarray(order[np.unique(self.pair[order], return_index=True)[1]])
+
+
 @dataclass(frozen=True)
 class Plan:
     """The pairs of a suite.  `options` index `sentences`; a sentence that occurs twice is there once."""
@@ -49,6 +69,7 @@ class Plan:
     unknown: int  # <unk> tokens in all sentences, and characters that no token stands for
     unknown_in: tuple[tuple[str, int], ...] = ()  # the sentences that have any, and how many; the most first
     special_in: tuple[str, ...] = ()  # the sentences in which a special token is written, such as </s>
+    shown: int = 2  # options that tables of scores have columns of: the two sides of a prediction, and all of other items
 
     @property
     def good(self) -> Integers:
@@ -59,6 +80,19 @@ class Plan:
     def bad(self) -> Integers:
         """The wrong one, or the first of several; of a graded sentence alone, itself."""
         return np.where(self.options[:, 1] == NONE, self.good, self.options[:, 1])
+
+    @cached_property
+    def comparisons(self) -> Comparisons:
+        """Every comparison of every pair."""
+        rows = [(number, row) for number, pair in enumerate(self.pairs) for row in pair.comparisons]
+        entries = [
+            (which, self.options[number, place], times)
+            for which, (number, row) in enumerate(rows)
+            for place, times in enumerate(row)
+            if times
+        ]
+        which, sentence, times = np.array(entries, dtype=np.int64).reshape(-1, 3).T
+        return Comparisons(np.array([number for number, _ in rows], dtype=np.int64), which, sentence, times)
 
     @cached_property
     def critical(self) -> tuple[Integers, Integers]:
@@ -73,7 +107,7 @@ class Plan:
     def alike(self) -> list[Pair]:
         """Pairs of which a wrong option has the right one's tokens, such as <unk> for both words: all models tie."""
         same = (self.options[:, 1:] == self.options[:, :1]).any(axis=1)
-        return [self.pairs[i] for i in np.flatnonzero(same)]
+        return [self.pairs[i] for i in np.flatnonzero(same) if not self.pairs[i].predictions]
 
     @property
     def unknown_facts(self) -> dict[str, Any]:
@@ -100,8 +134,7 @@ class Plan:
         """The plan of some pairs alone."""
         rows = self.sentences.rows
         tokenised = [tuple(rows[at] for at in self.options[i] if at != NONE) for i in which]
-        most = self.options.shape[1]
-        return of([self.pairs[i] for i in which], tokenised, Noted(), int(self.sentences.sizes.max()), most)
+        return of([self.pairs[i] for i in which], tokenised, Noted(), int(self.sentences.sizes.max()), self.shown)
 
 
 def make(
@@ -118,15 +151,49 @@ def tokenise(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, first: i
     """The options of each pair after its context, with `first` in front."""
     found: Tokenised = []
     for at in range(0, len(pairs), AT_ONCE):
-        some = pairs[at : at + AT_ONCE]
-        texts = [(pair.context, text) for pair in some for text in pair.options]
-        rows = iter(asked.tokenise(texts, tokenizer, first, leading_space))
-        found += [tuple(islice(rows, len(pair.options))) for pair in some]
+        some = [pair.asked for pair in pairs[at : at + AT_ONCE]]
+        rows = iter(asked.tokenise([both for own in some for both in own], tokenizer, first, leading_space))
+        found += [tuple(islice(rows, len(own))) for own in some]
     return found
 
 
-def of(pairs: list[Pair], tokenised: Tokenised, noted: Noted, context: int, most: int = 2) -> Plan:
-    """The plan of pairs that have been tokenised, with room for `most` options.  Raises OntogenyError if none is short enough."""
+def tokenise_joined(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase) -> Tokenised:
+    """The same as lm-evaluation-harness has it: context and option are one text, split where the context's own tokens end.
+
+    What the tokenizer puts before a text stays before the context; without a context the BOS, or else the end of a text, is given.
+    Spaces that a context ends in are the option's.
+    """
+    ids = cache(lambda text, special: tuple(tokenizer.encode(text, add_special_tokens=special)))
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    mark = tokenizer.decode(first)
+
+    def row(context: str, text: str) -> Encoded:
+        if not context:
+            own = ids(text, False)
+            return Encoded(own if own[:1] == (first,) else (first, *own), 1, text)
+        given = context.rstrip()
+        special = not given.startswith(mark)
+        return Encoded(ids(context + text, special), len(ids(given, special)), text)
+
+    return [tuple(row(*both) for both in pair.asked) for pair in pairs]
+
+
+def shortened(tokenised: Tokenised, context: int) -> tuple[Tokenised, int]:
+    """Rows without what of their beginning a model has no room for, and how many lose some."""
+
+    def fitting(row: Encoded) -> Encoded:
+        gone = max(0, len(row.ids) - context - 1)
+        return row._replace(ids=row.ids[gone:], before=max(1, row.before - gone))
+
+    found = [tuple(map(fitting, own)) for own in tokenised]
+    return found, sum(a != b for own, cut in zip(tokenised, found, strict=True) for a, b in zip(own, cut, strict=True))
+
+
+def of(pairs: list[Pair], tokenised: Tokenised, noted: Noted, context: int, shown: int = 2) -> Plan:
+    """The plan of pairs that have been tokenised, with columns for at least `shown` options.
+
+    Raises OntogenyError if none is short enough.
+    """
     fits = [max(len(row.ids) for row in own) <= context + 1 for own in tokenised]  # the last token is no input
     if not any(fits):
         raise OntogenyError(f"not one of {len(pairs)} pairs fits into the model's context of {context} tokens")
@@ -142,7 +209,7 @@ def of(pairs: list[Pair], tokenised: Tokenised, noted: Noted, context: int, most
     if (bare := next((i for i, row in enumerate(rows) if len(row.ids) == row.before), None)) is not None:
         raise OntogenyError(f"{named(bare)} has no token: the tokenizer leaves out all that is in it")
     sentences, which = gather(rows, named)
-    options = np.full((len(kept), max(most, *map(len, kept))), NONE)
+    options = np.full((len(kept), max(shown, *map(len, kept))), NONE)
     options[owner, place] = which
     unknown_in = _unknown_in(rows, noted.unknown)
     return Plan(
@@ -152,6 +219,7 @@ def of(pairs: list[Pair], tokenised: Tokenised, noted: Noted, context: int, most
         too_long=[pair for pair, fit in zip(pairs, fits, strict=True) if not fit],
         unknown=sum(unknown_in.values()),
         unknown_in=tuple(sorted(unknown_in.items(), key=lambda found: (-found[1], found[0]))),
+        shown=max(shown, *(2 if pair.predictions else len(pair.options) for pair in fitting)),
         special_in=tuple(sorted({row.text for row in rows if not noted.special.isdisjoint(row.ids[row.before :])})),
     )
 

@@ -17,10 +17,11 @@ from ontogeny.ngrams.words import without_words
 from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite, said
 from ontogeny.scoring import masked, options, pairs, plan, settled
+from ontogeny.scoring.plan import Tokenised
 from ontogeny.scoring.readout import Progress
 from ontogeny.scoring.sentences import Encoded
 from ontogeny.store import RunFolder
-from ontogeny.suites import contrast, distinct
+from ontogeny.suites import contrast_of, distinct
 from ontogeny.tokens import token_store
 from ontogeny.tokens.pretrained import open_tokenizer
 
@@ -42,6 +43,8 @@ class SuitePairs:
     human: dict[str, float]
     key: str  # changes with any pair
     part: str | None = None  # what is scored in a model's place: its attribute of this name
+    left_out: tuple[str, ...] = ()  # what of its files is no pair, with counts
+    joined: bool = False  # context and option are tokenised as one text, as lm-eval does
 
     def facts(self) -> dict[str, Any]:
         """Counts for the lineage."""
@@ -49,7 +52,8 @@ class SuitePairs:
         for pair in self.identical:
             identical[pair.paradigm] = identical.get(pair.paradigm, 0) + 1
         spaced = {"outer_spaces": self.outer_spaces} if self.outer_spaces else {}
-        return {**self.without_words(), **spaced} | {
+        left = {"left_out": list(self.left_out)} if self.left_out else {}
+        return {**self.without_words(), **spaced, **left} | {
             "pairs": len(self.pairs),
             "paradigms": len({pair.paradigm for pair in self.pairs}),
             "identical": len(self.identical),
@@ -61,12 +65,12 @@ class SuitePairs:
     @property
     def outer_spaces(self) -> int:
         """Pairs with a sentence that begins or ends with a space, which is scored as it stands: often a table's, and not meant."""
-        return sum(any(text != text.strip() for text in pair.options) for pair in self.pairs)
+        return 0 if self.joined else sum(any(text != text.strip() for text in pair.options) for pair in self.pairs)
 
     @property
     def told(self) -> list[str]:
         """What a person should hear of the pairs."""
-        found = []
+        found = list(self.left_out)
         if self.identical:
             where = sorted({pair.paradigm for pair in self.identical})
             found.append(f"{len(self.identical)} pairs with identical sentences are left out ({', '.join(where)})")
@@ -88,18 +92,30 @@ def ask(part: Any, per_paradigm: int | None) -> SuitePairs:
     if not chosen:
         raise OntogenyError(f"suite {suite.name} has no pair whose two sentences differ")
     options.check(chosen)
-    return SuitePairs(suite.name, chosen, identical, suite.human(), store.content_key(chosen), getattr(suite, "part", None))
+    joined = getattr(suite, "joined", False)
+    key = store.content_key(chosen, "joined") if joined else store.content_key(chosen)
+    left = tuple(suite.left_out()) if hasattr(suite, "left_out") else ()
+    return SuitePairs(suite.name, chosen, identical, suite.human(), key, getattr(suite, "part", None), left, joined)
 
 
 def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     """Writes the pairs that are scored as a table, with the critical contrast of each."""
     used = {name for pair in asked.pairs for name in said(pair)}
-    columns = {name: pl.Series([getattr(pair, name) for pair in asked.pairs]) for name in Pair.__slots__ if name in used - {"more"}}
-    if "more" in used:
-        columns["more"] = pl.Series([list(pair.more) for pair in asked.pairs], dtype=pl.List(pl.String))
-    columns["contrast"] = pl.Series([contrast(*pair.options) for pair in asked.pairs])
+    columns = {
+        name: pl.Series([_plain(getattr(pair, name)) for pair in asked.pairs], dtype=LISTS.get(name))
+        for name in sorted(Pair.__slots__, key=lambda name: name in LISTS)
+        if name in used
+    }
+    columns["contrast"] = pl.Series([contrast_of(pair) for pair in asked.pairs])
     other = {} if store.file_name(asked.name) == asked.name else {"suite": asked.name}  # the file's name is another
     store.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key} | other)
+
+
+LISTS = {"more": pl.List(pl.String), "contexts": pl.List(pl.String), "predictions": pl.List(pl.List(pl.Int64))}
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 class OpenedCheckpoint:
@@ -248,8 +264,9 @@ class CheckpointReader:
         if (key, context) not in self._plans:
             path = self.folder.tokenised(asked.name, key)
             if not path.exists():
-                _keep_tokens(path, asked, plan.tokenise(asked.pairs, tokenizer, first, spaced), key)
+                _keep_tokens(path, asked, _tokenise(asked, tokenizer, first, spaced), key)
             tokens, heard = _kept_tokens(path, asked, first), plan.noted(tokenizer, first)
+            tokens = self._fitting(asked, tokens, context)
             self._plans[key, context] = plan.of(asked.pairs, tokens, heard, context)
             for line in self._plans[key, context].told:
                 self.say(f"{asked.name}: {line}")
@@ -257,6 +274,16 @@ class CheckpointReader:
                 for line in asked.without_words().values():
                     self.say(f"{line}; scoring.masked: original hides no words")
         return self._plans[key, context]
+
+    def _fitting(self, asked: SuitePairs, tokens: Tokenised, context: int) -> Tokenised:
+        found, cut = plan.shortened(tokens, context) if asked.joined else (tokens, 0)
+        if cut:
+            self.say(f"{asked.name}: {cut:,} texts are longer than the context and lose their beginning, as with lm-eval")
+        return found
+
+
+def _tokenise(asked: SuitePairs, tokenizer: PreTrainedTokenizerBase, first: int | None, spaced: bool) -> plan.Tokenised:
+    return plan.tokenise_joined(asked.pairs, tokenizer) if asked.joined else plan.tokenise(asked.pairs, tokenizer, first, spaced)
 
 
 def _complete(todo: plan.Plan, known: pl.DataFrame | None, score: Score) -> pairs.Scored:
@@ -300,7 +327,9 @@ def _keep_tokens(path: Path, asked: SuitePairs, tokens: plan.Tokenised, key: str
     for place, side in enumerate(options.sides(max(map(len, tokens)))):
         ids = [own[place].ids if place < len(own) else None for own in tokens]
         columns[side] = pl.Series(ids, dtype=pl.List(pl.UInt32))
-    if any(pair.context for pair in asked.pairs):
+    if asked.joined or any(pair.contexts for pair in asked.pairs):
+        columns["before"] = [[row.before for row in own] for own in tokens]
+    elif any(pair.context for pair in asked.pairs):
         columns["before"] = [own[0].before for own in tokens]
     if any(row.lost for own in tokens for row in own):
         columns["lost"] = [[row.lost for row in own] for own in tokens]
@@ -313,11 +342,14 @@ def _kept_tokens(path: Path, asked: SuitePairs, first: int | None) -> plan.Token
     if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
         raise OntogenyError(f"{path} does not hold the pairs of {asked.name}; delete it and it is made again")
     before = table["before"].to_list() if "before" in table.columns else [0 if first is None else 1] * len(table)
+    each = (
+        given if isinstance(given, list) else [given] * len(pair.options) for given, pair in zip(before, asked.pairs, strict=True)
+    )
     lost = table["lost"].to_list() if "lost" in table.columns else [[0] * len(pair.options) for pair in asked.pairs]
     ids = table.select(name for name in table.columns if name not in ("paradigm", "pair", "before", "lost")).iter_rows()
     return [
-        tuple(Encoded(tuple(own), given, *about) for own, *about in zip(row, pair.options, gone, strict=False))
-        for pair, row, given, gone in zip(asked.pairs, ids, before, lost, strict=True)
+        tuple(Encoded(tuple(own), *about) for own, *about in zip(row, given, pair.options, gone, strict=False))
+        for pair, row, given, gone in zip(asked.pairs, ids, each, lost, strict=True)
     ]
 
 
@@ -339,7 +371,9 @@ def score_folder(
     model, tokenizer = part_of(open_model(folder, say).to(device), asked, folder), open_tokenizer(tokenizer_of or folder)
     first, context = frame(model, tokenizer, bos, None)
     with _named(folder):
-        todo = plan.make(asked.pairs, tokenizer, first, context)
+        tokens = _tokenise(asked, tokenizer, first, False)
+        tokens = plan.shortened(tokens, context)[0] if asked.joined else tokens
+        todo = plan.of(asked.pairs, tokens, plan.noted(tokenizer, first), context)
     how = Scoring(batch_tokens=batch_tokens)
     return _scorer(model, todo, tokenizer, device, how, bos, progress, folder)(todo).frame, todo, weights
 

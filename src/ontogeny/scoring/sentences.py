@@ -1,7 +1,7 @@
 """Sentences as token ids, each with what stands before it: BOS, and a context that is conditioned on and not scored.
 
 Context and sentence are tokenised by themselves, so that a context is the same tokens whatever follows it.  What joins them is a
-space, as in running text, which belongs to the sentence; or the white space that the context ends in.
+space, as in running text, which belongs to the sentence; or the white space that the context ends in or the sentence begins with.
 """
 
 from __future__ import annotations
@@ -158,4 +158,5 @@ def spaced(context: str, text: str, leading_space: bool) -> tuple[str, str]:
     space = " " if leading_space else ""
     if not (before := context.rstrip(" ")):
         return "", f"{space}{text}"
-    return f"{space}{before}", text if context[-1] != " " and context[-1].isspace() else f" {text}"
+    joined = (context[-1] != " " and context[-1].isspace()) or text[:1].isspace()
+    return f"{space}{before}", text if joined else f" {text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ontogeny.records import Pair
@@ -23,14 +24,29 @@ def contrast(good: str, *others: str) -> str:
     return "|".join(" ".join(words[: len(words) - last]) for words in options)
 
 
+def contrast_of(pair: Pair) -> str:
+    """The critical contrast of a pair's options, each with what stands before it where that differs."""
+    return contrast(*(" ".join(both) for both in pair.asked) if pair.contexts else pair.options)
+
+
 def distinct(pairs: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Pairs whose sentences differ, and pairs of which a wrong one is identical to the right one: nothing can tell them apart."""
+    """Pairs whose sentences differ, and pairs of which a wrong one is identical to the right one: nothing can tell them apart.
+
+    Of an item with predictions, two sums that are compared and are of the same regions.
+    """
     differ: list[Pair] = []
     identical: list[Pair] = []
     for pair in pairs:
-        right, *wrong = pair.options
-        (identical if right in wrong else differ).append(pair)
+        (identical if any(not any(_left(pair, row).values()) for row in pair.comparisons) else differ).append(pair)
     return differ, identical
+
+
+def _left(pair: Pair, row: Sequence[int]) -> Counter[tuple[str, str]]:
+    """What is left of a comparison when the same text after the same context is taken together."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for option, times in zip(pair.asked, row, strict=True):
+        sums[option] += times
+    return sums
 
 
 def _shared(options: Sequence[Sequence[str]]) -> int:
