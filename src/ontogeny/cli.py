@@ -68,6 +68,15 @@ TokenizerOf = Annotated[
     str | None,
     typer.Option("--tokenizer", metavar="FOLDER", help="Whose tokenizer to read with, where a model has none."),
 ]
+Good = Annotated[str | None, typer.Option("--good", help="Of --suite table: the column of the right sentence.")]
+Bad = Annotated[str | None, typer.Option("--bad", help="Of --suite table: the column of the wrong sentence.")]
+ParadigmColumn = Annotated[str | None, typer.Option("--paradigm", help="Of --suite table: the column of the paradigm.")]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns", help="Of --suite table without a line of names: those of its columns in order, good,bad or bad,good."
+    ),
+]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's file, or the folder or name of one that was run.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/quickstart.")]
 
@@ -143,6 +152,10 @@ def score(
     tokenizer: TokenizerOf = None,
     jobs: Jobs = None,
     overwrite: Overwrite = False,
+    good: Good = None,
+    bad: Bad = None,
+    paradigm: ParadigmColumn = None,
+    columns: Columns = None,
 ) -> None:
     """Score every checkpoint of a run that has no scores yet, or folders that `from_pretrained` opens.
 
@@ -151,9 +164,10 @@ def score(
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
     from ontogeny.readers import score_folders, score_one
-    from ontogeny.readers.folders import each_suite, suite_named
+    from ontogeny.readers.folders import each_suite, suite_named, with_columns
     from ontogeny.store import check_output
 
+    suite = with_columns(suite, good=good, bad=bad, paradigm=paradigm, columns=columns)
     folder, single = folders[0], len(folders) == 1
     if single and (folder / "lineage.json").exists():
         if suite or suite_path or out or overwrite or not bos or device != "auto" or tokenizer:
@@ -284,6 +298,10 @@ def open_(
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
     jobs: Jobs = None,
+    good: Good = None,
+    bad: Bad = None,
+    paradigm: ParadigmColumn = None,
+    columns: Columns = None,
 ) -> None:
     """Make a run around checkpoints that somebody else trained, then score, judge and report it.
 
@@ -292,9 +310,10 @@ def open_(
     """
     from ontogeny.commands.adoption import FromHub, adopt, preview
     from ontogeny.display import Display
-    from ontogeny.readers.folders import suite_parts
+    from ontogeny.readers.folders import suite_parts, with_columns
     from ontogeny.sources.revisions import RevisionChoice
 
+    suite = with_columns(suite, good=good, bad=bad, paradigm=paradigm, columns=columns)
     hub = FromHub(RevisionChoice((), tuple(revisions), every, tuple(seeds)), keep, trust_remote_code)
     if dry_run:
         preview(source, names, name, root, Display(), hub, suite_parts(suite, suite_path), settings)
@@ -415,15 +434,20 @@ def audit(
         typer.Option(help="Folder for the table, the page and the counts [audit-SUITE]; of several suites, the folder of theirs."),
     ] = None,
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A threshold: solved=0.95.")] = [],  # noqa: B006
+    good: Good = None,
+    bad: Bad = None,
+    paradigm: ParadigmColumn = None,
+    columns: Columns = None,
 ) -> None:
     """Say which paradigms of a suite are meaningful guides to a model trained on a text, and why not."""
     from ontogeny.commands.auditing import audit_suite
     from ontogeny.display import Display
-    from ontogeny.readers.folders import each_suite
+    from ontogeny.readers.folders import each_suite, plain_name, with_columns
     from ontogeny.report import write_audit
 
-    display = Display()
-    for suite, path, folder in each_suite(suites, suite_path, out, f"audit-{suites[0]}" if len(suites) == 1 else "audit"):
+    display, suites = Display(), with_columns(suites, good=good, bad=bad, paradigm=paradigm, columns=columns)
+    named = f"audit-{plain_name(suites[0])}" if len(suites) == 1 else "audit"
+    for suite, path, folder in each_suite(suites, suite_path, out, named):
         found = audit_suite(suite, path, corpus, run, folder, settings, display)
         display.audit(found.table)
         print(f"table: {folder / 'audit.parquet'}\npage: {write_audit(folder / 'index.html', found.table, found.facts)}")
@@ -523,12 +547,18 @@ def suites_list() -> None:
 def suites_show(
     name: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, micro-english, table ...")],
     suite_path: Annotated[Path | None, typer.Option(help="Where the suite's files are.")] = None,
+    good: Good = None,
+    bad: Bad = None,
+    paradigm: ParadigmColumn = None,
+    columns: Columns = None,
 ) -> None:
-    """Show what a suite has: its paradigms, with the pairs of each."""
+    """Show what a suite has: its paradigms, with the pairs of each, and what is left out."""
     from ontogeny.commands.suite_files import paradigms
     from ontogeny.display import Display
+    from ontogeny.readers.folders import with_columns
 
-    Display().table(("phenomenon", "paradigm", ">pairs"), [(a, b, f"{n:,}") for a, b, n in paradigms(name, suite_path)])
+    (name,) = with_columns([name], good=good, bad=bad, paradigm=paradigm, columns=columns)
+    Display().table(("phenomenon", "paradigm", ">pairs"), [(a, b, f"{n:,}") for a, b, n in paradigms(name, suite_path, Display())])
 
 
 @suites.command("get")

@@ -75,6 +75,11 @@ def objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, _object(text, f"{file}:{number}")
 
 
+def json_file(file: Path) -> dict[str, Any]:
+    """The one object of a JSON file.  Raises OntogenyError as `lines` does, and for what is no JSON object or has a field twice."""
+    return _object("\n".join(text for _, text in lines(file)), str(file), "one JSON object")
+
+
 def separated(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """1-based line and fields of each row of a CSV file that is not blank, all as many as the first row has.
 
@@ -258,11 +263,11 @@ def _utf16(raw: bytes) -> str:
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
-def _object(text: str, place: str) -> dict[str, Any]:
+def _object(text: str, place: str, what: str = "one JSON object a line") -> dict[str, Any]:
     try:
         row = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise OntogenyError(f"{place}: not valid JSON ({error}); one JSON object a line is expected") from None
+        raise OntogenyError(f"{place}: not valid JSON ({error}); {what} is expected") from None
     if not isinstance(row, dict):
         raise OntogenyError(f'{place}: a JSON object is expected, such as {{"text": ...}} and not {text[:20]!r}')
     return row

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from ontogeny.records import OntogenyError, Pair
+from ontogeny.scoring.reading import ask
 from ontogeny.suites.blimp import AGREEMENT, HUMAN, PHENOMENON, BLiMP
 from ontogeny.suites.contrast import distinct
 
@@ -125,17 +126,19 @@ def test_a_file_instead_of_a_folder_is_refused(tmp_path):
 
 def test_missing_files_are_counted_and_named(tmp_path):
     write(tmp_path / "wh_island.jsonl", ROW)
-    with pytest.raises(OntogenyError, match=r"lacks 66 of 67 files: adjunct_island\.jsonl, .* and 58 more; "):
-        list(BLiMP(path=tmp_path).pairs())
+    part = BLiMP(path=tmp_path)
+    assert [pair.paradigm for pair in part.pairs()] == ["wh_island"]
+    (told,) = part.left_out()
+    assert told.startswith("66 of 67 paradigms of blimp are not there: adjunct_island, ") and told.endswith(" and 58 more")
+    assert ask(part, None).told == [told]
     assert "lacks 1 of 2 files: adjunct_island.jsonl;" in refusal(tmp_path, "wh_island", "adjunct_island")
 
 
-def test_a_file_that_is_no_paradigm_is_not_passed_over(tmp_path):
+def test_a_file_that_is_no_paradigm_is_named_and_left_out(tmp_path):
     for name in BLiMP.known:
         write(tmp_path / f"{name}.jsonl", "")
     write(tmp_path / "my_paradigm.jsonl", ROW)
-    with pytest.raises(OntogenyError, match=r"also holds my_paradigm\.jsonl, no paradigm of this suite"):
-        BLiMP(path=tmp_path).files()
+    assert BLiMP(path=tmp_path).left_out() == ["left out, no paradigm of blimp: my_paradigm.jsonl"]
     assert list(BLiMP(path=tmp_path, paradigms=["wh_island"]).files()) == ["wh_island"]
 
 

@@ -130,8 +130,7 @@ def test_a_table_without_pairs_is_an_error(tmp_path):
 def test_a_file_that_is_missing_or_no_table_is_named(tmp_path):
     (tmp_path / "pairs.csv").write_text("")
     assert refusal(tmp_path / "pair.csv").endswith("did you mean 'pairs.csv'?")
-    assert "is not a table; one file of these is wanted: .jsonl, .csv, .tsv, .parquet" in refusal(tmp_path)
-    assert "notes.txt is not a table" in refusal(tmp_path / "notes.txt", "x")
+    assert "notes.txt is not a table; files of these are read: .jsonl, .csv, .tsv" in refusal(tmp_path / "notes.txt", "x")
 
 
 # --- contexts, more options, graded judgements
@@ -250,3 +249,72 @@ def test_what_is_no_text_in_utf8_is_named_in_every_format(tmp_path):
     for name, text in {"a.csv": "paradigm,good,bad\n", "a.jsonl": '{"paradigm": "p"}\n', "a.tsv": "paradigm\tgood\n"}.items():
         (tmp_path / name).write_bytes(text.encode("utf-16-le"))
         assert f"{name}:1: byte 1 is a null character" in refusal(tmp_path / name)
+
+
+# --- pair files as people have them
+
+
+def test_a_folder_of_tables_is_a_suite_and_what_else_is_there_is_named(tmp_path):
+    (tmp_path / "agr.tsv").write_text("good\tbad\nHe runs.\tHe run.\n")
+    (tmp_path / "npi.jsonl").write_text('{"sentence_good": "Nobody ever ran.", "sentence_bad": "Somebody ever ran."}\n')
+    (tmp_path / "README.md").write_text("read me")
+    suite = Table(path=tmp_path)
+    assert list(suite.pairs()) == [
+        Pair("agr", "1", "He runs.", "He run."),
+        Pair("npi", "1", "Nobody ever ran.", "Somebody ever ran."),
+    ]
+    assert suite.left_out() == [f"left out of {tmp_path}, no tables: README.md"]
+    (tmp_path / "more.csv").write_text("paradigm,good,bad\nagr,She runs.,She run.\n")
+    assert list(suite.pairs())[1] == Pair("agr", "more-1", "She runs.", "She run.")  # where two files have a paradigm
+    for file in tmp_path.glob("*.*v"):
+        file.unlink()
+    (tmp_path / "npi.jsonl").unlink()
+    assert "holds no table; files of these are read: .jsonl" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("columns", [("good", "bad"), ("bad", "good")])
+def test_a_table_without_a_line_of_names_has_the_good_sentence_first_or_last(tmp_path, columns):
+    file = tmp_path / "agr.tsv"
+    file.write_text("\t".join({"good": "He runs.", "bad": "He run."}[name] for name in columns) + "\n")
+    assert list(Table(path=file, columns=columns).pairs()) == [Pair("agr", "1", "He runs.", "He run.")]
+    with pytest.raises(OntogenyError, match=f"{file}:1: 2 fields, and 3 columns are named"):
+        list(Table(path=file, columns=(*columns, "human")).pairs())
+    file.write_text(file.read_text() * 2)
+    assert "none of these is a column that is read: He run" in refusal(file)
+
+
+def test_columns_may_have_other_names(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("type,ok,starred,good\np,g,b,ignored\n")
+    assert list(Table(path=file, good="ok", bad="starred", paradigm="type").pairs()) == [Pair("p", "1", "g", "b")]
+    assert list(Table(path=file, good="ok", bad="starred").pairs()) == [Pair("a", "1", "g", "b")]
+    with pytest.raises(OntogenyError, match=f"{file}:2: no column 'stared'; did you mean 'starred'"):
+        list(Table(path=file, good="ok", bad="stared").pairs())
+    assert Table(path=file, good="ok", bad="starred").fingerprint() != Table(path=file, good="ok", bad="good").fingerprint()
+
+
+def test_two_files_side_by_side_are_a_suite(tmp_path):
+    (tmp_path / "agr.good").write_text("He runs.\nShe runs.\n")
+    (tmp_path / "agr.bad").write_text("He run.\nShe run.\n")
+    expected = [Pair("agr", "1", "He runs.", "He run."), Pair("agr", "2", "She runs.", "She run.")]
+    for path in ("agr.good", "agr.bad", ""):
+        assert list(Table(path=tmp_path / path).pairs()) == expected
+    (tmp_path / "agr.bad").write_text("He run.\n")
+    assert "agr.good has 2 lines and agr.bad 1; they belong together line by line" in refusal(tmp_path / "agr.good")
+
+
+def test_text_and_gold_are_a_target_after_what_stands_before_it(tmp_path):
+    (tmp_path / "gen.text").write_text("the cats near it run .\nIs it ?\n")
+    (tmp_path / "gen.gold").write_text("4\trun\truns\t1\n0\tIs\tAre\t0\n")
+    assert list(Table(path=tmp_path / "gen.gold").pairs()) == [
+        Pair("gen_attractors_1", "1", "run", "runs", context="the cats near it"),
+        Pair("gen_attractors_0", "2", "Is", "Are"),
+    ]
+    (tmp_path / "gen.gold").write_text("4\trun\truns\n9\tIs\tAre\n")
+    assert "gen.gold:2: the target is word 9, and the sentence has 3" in refusal(tmp_path / "gen.text")
+
+
+def test_a_human_column_with_text_in_it_is_named(tmp_path):
+    file = tmp_path / "a.csv"
+    told = refusal(file, "paradigm,good,human\np,a,0.5\np,b,often\n")
+    assert told == f"{file}:3: 'human' is 'often'; a number is expected, such as a mean rating"

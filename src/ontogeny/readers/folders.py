@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -23,10 +24,27 @@ if TYPE_CHECKING:
 
 
 def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
-    """A suite named on the command line, as a recipe would say it."""
-    if suite not in registry.names("suite"):
-        raise OntogenyError(f"no suite is called {suite!r}; {registry.nearest(suite, registry.names('suite'))}")
-    return {"kind": suite} | ({"path": str(path)} if path else {})
+    """A suite named on the command line, as a recipe would say it: KIND, or with settings, KIND:NAME=VALUE,NAME=VALUE.
+
+    >>> suite_part("harness:task=arc_easy,limit=100", None)
+    {'kind': 'harness', 'task': 'arc_easy', 'limit': 100}
+    """
+    kind, _, settings = suite.partition(":")
+    if kind not in registry.names("suite"):
+        raise OntogenyError(f"no suite is called {kind!r}; {registry.nearest(kind, registry.names('suite'))}")
+    part: dict[str, Any] = {"kind": kind} | ({"path": str(path)} if path else {})
+    for setting in re.split(r",(?=\w+=)", settings) if settings else []:
+        recipes.override(part, setting)
+    return part
+
+
+def with_columns(suites: Sequence[str], **columns: str | None) -> list[str]:
+    """Suites with what is said of the columns of tables for each that is one.  Raises OntogenyError where none is."""
+    given = [f"{name}=[{value}]" if name == "columns" else f"{name}={value}" for name, value in columns.items() if value]
+    if given and "table" not in suites:
+        raise OntogenyError(f"--{', --'.join(name for name, value in columns.items() if value)}: of the columns of --suite table")
+    added = {"table": "table:" + ",".join(given)} if given else {}
+    return [added.get(suite, suite) for suite in suites]
 
 
 def suite_parts(suites: Sequence[str], paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -45,8 +63,9 @@ def suite_parts(suites: Sequence[str], paths: Sequence[Path]) -> list[dict[str, 
 
 
 def _needs_files(suite: str) -> bool:
-    known = suite in registry.names("suite")
-    field = registry.load("suite", suite).model_fields.get("path") if known else None
+    kind = suite.partition(":")[0]
+    known = kind in registry.names("suite")
+    field = registry.load("suite", kind).model_fields.get("path") if known else None
     return field is not None and field.is_required()
 
 
@@ -63,8 +82,13 @@ def each_suite(
         raise OntogenyError(f"the suite {twice[0]} is named twice, and what is found would be written over: one command for each")
     if len(suites) == 1:
         return [(suites[0], own[0], out or Path(f"{named}{ending}"))]
-    places = [(out or Path(named)) / f"{suite}{ending}" for suite in suites]
+    places = [(out or Path(named)) / f"{plain_name(suite)}{ending}" for suite in suites]
     return list(zip(suites, own, places, strict=True))
+
+
+def plain_name(suite: str) -> str:
+    """A suite with its settings as a file's name."""
+    return re.sub(r"[^\w.-]+", "-", suite)
 
 
 def suite_named(suite: str, path: Path | None, source: str = "--suite") -> Any:

@@ -12,16 +12,25 @@ from ontogeny.suites.blimp import Warstadt
 from ontogeny.suites.jsonl import ParadigmFolder, sentence
 
 
-def _inside(folder: str) -> tuple[str, ...]:
-    return ("", folder, f"full_eval/{folder}", f"evaluation_data/full_eval/{folder}")
+def inside(task: str, fast: bool = False) -> tuple[str, ...]:
+    """Where below a path the pipeline's files of a task may lie: all of them, or the fewer it reads checkpoints on."""
+    folder, data = (f"{task}_fast", "fast_eval") if fast else (f"{task}_filtered", "full_eval")
+    places = [folder, *([] if fast and task in ("blimp", "supplement", "ewok") else [task])]
+    return ("", *places, *(f"{above}{data}/{place}" for above in ("", "evaluation_data/") for place in places))
 
 
 class FilteredBLiMP(Warstadt):
     """BLiMP's 67 paradigms without the pairs whose words are rare in BabyLM's text.  A pair keeps its id of BLiMP."""
 
     kind: Literal["babylm-blimp"] = "babylm-blimp"
-    inside: ClassVar[tuple[str, ...]] = _inside("blimp_filtered")
+    fast: bool = False
+    """The pairs that the pipeline reads every checkpoint on, 200 of each paradigm."""
     pair_field: ClassVar[str] = "pair_id"
+
+    @property
+    def inside(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Where below `path` the files may lie."""
+        return inside("blimp", self.fast)
 
 
 class Supplement(ParadigmFolder):
@@ -31,6 +40,8 @@ class Supplement(ParadigmFolder):
     """
 
     kind: Literal["babylm-supplement"] = "babylm-supplement"
+    fast: bool = False
+    """The pairs that the pipeline reads every checkpoint on, 50 of each paradigm."""
     known: ClassVar[tuple[str, ...]] = (
         "hypernym",
         "qa_congruence_easy",
@@ -38,7 +49,11 @@ class Supplement(ParadigmFolder):
         "subject_aux_inversion",
         "turn_taking",
     )
-    inside: ClassVar[tuple[str, ...]] = _inside("supplement_filtered")
+
+    @property
+    def inside(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Where below `path` the files may lie."""
+        return inside("supplement", self.fast)
 
     def read(self, paradigm: str, file: Path) -> Iterator[tuple[int, Pair]]:
         """1-based line and pair.  Raises OntogenyError with file and line for a sentence that is missing or blank."""

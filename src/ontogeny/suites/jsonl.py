@@ -23,7 +23,7 @@ class ParadigmFolder(Kind):
     path: Path
     """The folder of the suite's files, or the one above it."""
     paradigms: tuple[str, ...] = ()
-    """Which paradigms to read; left out: all."""
+    """Which paradigms to read; left out: those whose files are there."""
 
     known: ClassVar[tuple[str, ...]]  # every paradigm, in the order they are read
     inside: ClassVar[tuple[str, ...]]  # where below `path` the files may lie
@@ -73,24 +73,25 @@ class ParadigmFolder(Kind):
         return content_key(self.kind, [[paradigm, file_hash(file)] for paradigm, file in self.files().items()])
 
     def files(self) -> dict[str, Path]:
-        """Paradigm to file.  Raises OntogenyError if a chosen one is missing, or the folder holds an unknown one."""
+        """Paradigm to file, of those that are there.  Raises OntogenyError if a chosen one is missing, or none is there."""
         folder = self._folder()
-        files = {name: folder / f"{name}{self.extension}" for name in self.known}
-        chosen = {name: file for name, file in files.items() if name in self.paradigms or not self.paradigms}
-        absent = [file.name for file in chosen.values() if not file.is_file()]
-        if absent:
+        files = {name: folder / f"{name}{self.extension}" for name in self.paradigms or self.known}
+        absent = [file.name for file in files.values() if not file.is_file()]
+        if len(absent) == len(files) or (absent and self.paradigms):
             raise OntogenyError(
-                f"suite {self.kind}: {folder} lacks {len(absent)} of {len(chosen)} files: {some(absent)}; "
-                "fetch the suite again, or name the paradigms that are there in `paradigms`"
+                f"suite {self.kind}: {folder} lacks {len(absent)} of {len(files)} files: {some(absent)}; fetch the suite again, or "
+                "name the paradigms that are there in `paradigms` (kind: table reads other files)"
             )
-        here = {file.name for file in folder.glob(f"*{self.extension}")}
-        strange = sorted(here - {file.name for file in files.values()})
-        if strange and not self.paradigms:
-            raise OntogenyError(
-                f"suite {self.kind}: {folder} also holds {some(strange)}, no paradigm of this suite: "
-                "move it to a folder of its own (kind: table reads it), or choose with `paradigms`"
-            )
-        return chosen
+        return {name: files[name] for name in self.known if name in files and files[name].is_file()}
+
+    def left_out(self) -> list[str]:
+        """Which paradigms are not there, and which files are none of this suite's."""
+        files, folder = self.files(), self._folder()
+        absent = [] if self.paradigms else [name for name in self.known if name not in files]
+        known = {f"{name}{self.extension}" for name in self.known}
+        strange = sorted(file.name for file in folder.glob(f"*{self.extension}") if file.name not in known)
+        said = [f"{len(absent)} of {len(self.known)} paradigms of {self.kind} are not there: {some(absent)}"] if absent else []
+        return [*said, *([f"left out, no paradigm of {self.kind}: {some(strange)}"] if strange else [])]
 
     def _folder(self) -> Path:
         root = self.path.expanduser()
