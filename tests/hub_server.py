@@ -5,7 +5,8 @@
         HfApi(endpoint=hub.url).snapshot_download("EleutherAI/pythia-14m", revision=commit, local_dir=...)
 
 What may go wrong on the way is asked for: `too_many` (429), `cut` (a transfer that ends early), `broken` (a server's error), a
-repository that is gated or private, or that has another name by now.  `asked` lists every request.  Reading needs no setting but
+repository that is gated or private, or that has another name by now.  `asked` lists every request.  A data set is read as a model
+of its name.  Reading needs no setting but
 HF_ENDPOINT or `endpoint=`; writing needs HF_HUB_DISABLE_XET=1 before the import, as large files come by Git LFS.
 """
 
@@ -470,15 +471,15 @@ class Handler(BaseHTTPRequestHandler):
 
 REPO = r"(?P<repo>[\w.-]+/[\w.-]+?)"
 READS = [
-    (rf"/api/models/{REPO}/refs", "refs"),
-    (rf"/api/models/{REPO}/tree/(?P<revision>[^/]+)(?:/(?P<below>.+))?", "tree"),
-    (rf"/api/models/{REPO}/commits/(?P<revision>[^/]+)", "commits"),
-    (rf"/api/models/{REPO}/auth-check(?:/write)?", "auth_check"),
-    (rf"/api/models/{REPO}/revision/(?P<revision>[^/]+)", "info"),
-    (rf"/api/models/{REPO}", "info"),
+    (rf"/api/(?:models|datasets)/{REPO}/refs", "refs"),
+    (rf"/api/(?:models|datasets)/{REPO}/tree/(?P<revision>[^/]+)(?:/(?P<below>.+))?", "tree"),
+    (rf"/api/(?:models|datasets)/{REPO}/commits/(?P<revision>[^/]+)", "commits"),
+    (rf"/api/(?:models|datasets)/{REPO}/auth-check(?:/write)?", "auth_check"),
+    (rf"/api/(?:models|datasets)/{REPO}/revision/(?P<revision>[^/]+)", "info"),
+    (rf"/api/(?:models|datasets)/{REPO}", "info"),
     (r"/api/whoami-v2", "who"),
     (r"/cdn/(?P<sha>[0-9a-f]{64})", "cdn"),
-    (rf"/{REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "file"),
+    (rf"(?:/datasets)?/{REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "file"),
 ]
 WRITES = [
     (r"/api/repos/create", "create"),

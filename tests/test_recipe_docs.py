@@ -23,6 +23,8 @@ def parts():
         if table != "piece"
         for name in names
     }
+    first = {kind: name for name, kind in reversed(kinds.items())}  # one class of several kinds is described once
+    kinds = {name: kind for name, kind in kinds.items() if first[kind] == name}
     return {part.__name__: part for part in PARTS} | kinds
 
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from ontogeny import files, registry, store
 from ontogeny.commands.pushing import hub_errors
-from ontogeny.display import Display
+from ontogeny.display import QUIET, Display
 from ontogeny.readers.folders import asked_of
 from ontogeny.records import OntogenyError
+from ontogeny.suites.declared import declarations
 
 DATA = Path("data")
 
@@ -22,27 +23,36 @@ class SuiteHome(NamedTuple):
 
     repo: str  # data set on the hub
     by_hand: str  # how without the hub
+    folders: tuple[str, ...] = ()  # those of the data set that hold it, where it holds others too
 
 
+BABYLM = "BabyLM-community/BabyLM-2026-Strict-Evals"
+OF_BABYLM = "its folder is the suite's path; some of its files are gated"
 HOMES = {
     "blimp": SuiteHome("nyu-mll/blimp", "git clone https://github.com/alexwarstadt/blimp; its folder data is the suite's path"),
-    "babylm-blimp": SuiteHome(
-        "BabyLM-community/BabyLM-2026-Strict-Evals", "its folder is the suite's path; some of its files are gated"
-    ),
-    "babylm-supplement": SuiteHome(
-        "BabyLM-community/BabyLM-2026-Strict-Evals", "its folder is the suite's path; some of its files are gated"
-    ),
+    "babylm-blimp": SuiteHome(BABYLM, OF_BABYLM, ("blimp_filtered", "blimp_fast")),
+    "babylm-supplement": SuiteHome(BABYLM, OF_BABYLM, ("supplement_filtered", "supplement_fast")),
     "zorro": SuiteHome("", "git clone https://github.com/phueb/Zorro; its folder sentences/babyberta is the suite's path"),
+    "syntaxgym": SuiteHome(
+        "", "git clone https://github.com/cpllab/syntactic-generalization; its folder test_suites/json is the suite's path"
+    ),
+    "linzen": SuiteHome("", "github.com/TalLinzen/rnn_agreement has agr_50_mostcommon_10K.tsv.gz; unpacked it is the suite's path"),
+    "harness": SuiteHome("", "pip install 'ontogeny[harness]', then --suite harness:task=NAME; lm-eval fetches the task's data"),
+    **{
+        name: SuiteHome(one.repo, one.by_hand, tuple(f"{one.task}{ending}" for ending in ("", "_filtered", "_fast")))
+        for name, one in declarations().items()
+    },
 }
 
 
 def about() -> list[tuple[str, str, str]]:
     """Name, what it is and how it is had, of every suite."""
-    rows = []
-    for name in registry.names("suite"):
-        said = (registry.load("suite", name).__doc__ or "").strip().splitlines()[0]
-        rows.append((name, said, _had(name)))
-    return rows
+    return [(name, _said(name), _had(name)) for name in registry.names("suite")]
+
+
+def _said(name: str) -> str:
+    declared = declarations().get(name)
+    return declared.says if declared else (registry.load("suite", name).__doc__ or "").strip().splitlines()[0]
 
 
 def _had(name: str) -> str:
@@ -52,9 +62,11 @@ def _had(name: str) -> str:
     return f"ontogeny suites get {name}" if home.repo else home.by_hand
 
 
-def paradigms(name: str, path: Path | None) -> list[tuple[str, str, int]]:
-    """Phenomenon, paradigm and how many pairs, of a suite's pairs that are scored."""
+def paradigms(name: str, path: Path | None, display: Display = QUIET) -> list[tuple[str, str, int]]:
+    """Phenomenon, paradigm and how many pairs, of a suite's pairs that are scored; what is left out is said."""
     asked = asked_of(name, path)
+    for line in asked.told:
+        display.say(line)
     counts = Counter((pair.phenomenon, pair.paradigm) for pair in asked.pairs)
     return [(phenomenon, paradigm, n) for (phenomenon, paradigm), n in sorted(counts.items())]
 
@@ -86,8 +98,8 @@ def _bring(name: str, repo: str, folder: Path, display: Display) -> None:
     from huggingface_hub import snapshot_download
 
     display.say(f"{repo} comes from the hub")
-    if name != "blimp":
-        patterns = ["*blimp_filtered*", "*supplement_filtered*", "*blimp_fast*", "*supplement_fast*"]
+    if folders := HOMES[name].folders:
+        patterns = [f"*{name}/*" for name in folders]
         snapshot_download(repo, repo_type="dataset", local_dir=folder, allow_patterns=patterns)
         return
     tables = Path(snapshot_download(repo, repo_type="dataset", allow_patterns=["*.parquet"]))

@@ -1,0 +1,101 @@
+"""Tasks of lm-evaluation-harness have its own command's numbers, on local files; what needs generation is refused by name."""
+
+import json
+
+import pytest
+import tiny
+import torch
+
+from ontogeny.readers.folders import asked_of
+from ontogeny.records import OntogenyError
+from ontogeny.scoring.reading import score_folder
+from ontogeny.suites.harness import Harness
+from ontogeny.trajectories import curve
+
+lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed")
+WORDS = "which of these is a b c d e f g h answer question : ?"
+TASK = """\
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: {kind}
+doc_to_text: "question : {{{{question}}}} ? answer :"
+doc_to_target: {target}
+metric_list: [{{metric: {metric}}}]
+"""
+DOCS = [
+    {"question": f"which of these is {a}", "choices": choices, "label": label}
+    for a, choices, label in (
+        ("a b", ["c", "d e", "f"], 0),
+        ("b", ["a", "g"], 1),
+        ("c c c", ["a b", "c d", "e f"], 2),
+        ("h", ["h", "a", "b"], 1),
+        ("a " * 30, ["g h", "a"], 0),  # longer than the model's context
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "docs.jsonl").write_text("\n".join(map(json.dumps, DOCS)))
+
+    def task(name, kind, target, metric, further=""):
+        text = TASK.format(name=name, data=folder / "docs.jsonl", kind=kind, target=target, metric=metric)
+        (folder / f"{name}.yaml").write_text(text + further)
+
+    task("little_choice", "multiple_choice", "label", "acc", "doc_to_choice: choices\n")
+    task("little_writing", "generate_until", "question", "exact_match")
+    task("little_greedy", "loglikelihood", "question", "acc")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tokenizer = tiny.words(WORDS)
+    return tiny.save(tiny.opt(len(tokenizer), 32), tokenizer, tmp_path_factory.mktemp("model"))
+
+
+def test_scores_are_those_of_its_own_command(tasks, folder):
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    theirs = simple_evaluate(
+        HFLM(pretrained=str(folder), device="cpu", batch_size=1),
+        tasks=["little_choice"],
+        task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
+        log_samples=True,
+        bootstrap_iters=0,
+    )
+    asked = asked_of(f"harness:task=little_choice,include={tasks}", None)
+    ours = score_folder(folder, asked, torch.device("cpu"), 2048, True, lambda sentences: None)[0]
+    assert ours["pair"].to_list() == [str(number) for number in range(len(DOCS))]
+    for sample, row, doc in zip(theirs["samples"]["little_choice"], ours.iter_rows(named=True), DOCS, strict=True):
+        found = [response[0] for response in sample["filtered_resps"]]
+        right = found.pop(doc["label"])
+        assert row["logp_good"] == pytest.approx(right, abs=1e-4)
+        assert [row["logp_bad"], row["logp_bad_2"]][: len(found)] == pytest.approx(found, abs=1e-4)
+    assert curve(ours)["accuracy"].to_list() == pytest.approx([theirs["results"]["little_choice"]["acc,none"]])
+
+
+def test_a_task_is_a_paradigm_of_its_choices(tasks):
+    suite = Harness(task="little_choice", include=tasks, limit=2)
+    first, second = suite.pairs()
+    assert (suite.name, first.paradigm, first.pair) == ("harness-little_choice", "little_choice", "0")
+    assert first.context == "question : which of these is a b ? answer :"
+    assert (first.options, second.options) == ((" c", " d e", " f"), (" g", " a"))
+    assert asked_of(f"harness:task=little_choice,include={tasks}", None).key != asked_of("micro-english", None).key
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        ("little_writing", "the task little_writing of lm-eval has the model generate text; tasks of several choices are taken"),
+        ("little_greedy", "the task little_greedy of lm-eval is right if the model would generate a text"),
+    ],
+)
+def test_other_tasks_are_refused_by_name(tasks, task, told):
+    with pytest.raises(OntogenyError, match=told):
+        list(Harness(task=task, include=tasks).pairs())
