@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.options import chance
-from ontogeny.suites.formulas import Operation, Region, comparisons, holds, parse
+from ontogeny.suites.formulas import Operation, RegionReference, comparisons, holds, parse
 from ontogeny.suites.syntaxgym import SyntaxGym
 
-REGIONS = [Region(number, condition) for number in ("1", "2", "*") for condition in ("match", "mis-match_2")]
+REGIONS = [RegionReference(number, condition) for number in ("1", "2", "*") for condition in ("match", "mis-match_2")]
 sums = st.recursive(st.sampled_from(REGIONS), lambda inner: st.builds(Operation, st.sampled_from("+-"), inner, inner), max_leaves=4)
 compared = st.builds(Operation, st.sampled_from("<>="), sums, sums | st.just(0.0))
 formulas = st.recursive(compared, lambda inner: st.builds(Operation, st.sampled_from("&|"), inner, inner), max_leaves=4)

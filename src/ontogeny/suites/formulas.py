@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ontogeny.records import OntogenyError
 
 
-class Region(NamedTuple):
+class RegionReference(NamedTuple):
     """One region in one condition."""
 
     number: str  # "*": all of the condition's
@@ -34,8 +34,8 @@ class Operation:
         return f"{left} {self.sign} {right}"
 
 
-Formula = Region | Operation | float
-Token = str | Region | float
+Formula = RegionReference | Operation | float
+Token = str | RegionReference | float
 
 TOKEN = re.compile(r"\s*(?:\(\s*(\*|\d+)\s*;\s*%([^%]+)%\s*\)|(\d+(?:\.\d+)?)|([-+<>=&|()]))")
 LEVELS = ("|", "&", "<>=", "+-")  # what binds least comes first; of one level the left first
@@ -53,7 +53,7 @@ def parse(text: str) -> Formula:
         if not (found := TOKEN.match(text, at)):
             raise OntogenyError(f"formula {text!r}: {text[at:].strip()[:20]!r} is no region (2;%condition%), number or sign")
         number, condition, literal, sign = found.groups()
-        tokens.append(Region(number, condition) if number else float(literal) if literal else sign)
+        tokens.append(RegionReference(number, condition) if number else float(literal) if literal else sign)
         at = found.end()
     formula, rest = _level(tokens, 0, text)
     if rest:
@@ -85,7 +85,7 @@ def _atom(tokens: list[Token], text: str) -> tuple[Formula, list[Token]]:
     return first, tokens[1:]
 
 
-def holds(formula: Formula, surprisals: Mapping[Region, float]) -> bool:
+def holds(formula: Formula, surprisals: Mapping[RegionReference, float]) -> bool:
     """Whether a formula of comparisons holds; = within 1e-3, as SyntaxGym has it."""
     assert isinstance(formula, Operation)
     if formula.sign in "&|":
@@ -94,15 +94,15 @@ def holds(formula: Formula, surprisals: Mapping[Region, float]) -> bool:
     return {"<": left < right, ">": left > right, "=": abs(left - right) <= 1e-3 + 1e-5 * abs(right)}[formula.sign]
 
 
-def amount(formula: Formula, surprisals: Mapping[Region, float]) -> float:
+def amount(formula: Formula, surprisals: Mapping[RegionReference, float]) -> float:
     """What a sum of regions and numbers comes to."""
     if isinstance(formula, Operation):
         left, right = amount(formula.left, surprisals), amount(formula.right, surprisals)
         return left + right if formula.sign == "+" else left - right
-    return surprisals[formula] if isinstance(formula, Region) else formula
+    return surprisals[formula] if isinstance(formula, RegionReference) else formula
 
 
-def comparisons(formula: Formula) -> list[Counter[Region]]:
+def comparisons(formula: Formula) -> list[Counter[RegionReference]]:
     """What has to hold for a formula to hold: sums of surprisals, each below 0.
 
     Raises OntogenyError for what is no such thing: = and |, which no difference can tell, and numbers but 0.
@@ -119,9 +119,9 @@ def comparisons(formula: Formula) -> list[Counter[Region]]:
     return [found]
 
 
-def _weights(formula: Formula) -> Counter[Region]:
+def _weights(formula: Formula) -> Counter[RegionReference]:
     """How often each region counts in a sum."""
-    if isinstance(formula, Region):
+    if isinstance(formula, RegionReference):
         return Counter({formula: 1})
     if isinstance(formula, float):
         if formula:

@@ -13,7 +13,7 @@ from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
 from ontogeny.store import content_key, file_hash, missing
-from ontogeny.suites.formulas import Region, comparisons, parse
+from ontogeny.suites.formulas import RegionReference, comparisons, parse
 from ontogeny.suites.jsonl import value
 from ontogeny.suites.table import once
 
@@ -75,7 +75,7 @@ class SyntaxGym(Kind):
         return found
 
 
-def _formulas(suite: dict[str, Any], file: Path) -> Iterator[list[Counter[Region]]]:
+def _formulas(suite: dict[str, Any], file: Path) -> Iterator[list[Counter[RegionReference]]]:
     for number, prediction in enumerate(value(suite, "predictions", str(file)), 1):
         try:
             yield comparisons(parse(value(prediction, "formula", str(file))))
@@ -94,7 +94,9 @@ def _regions(item: dict[str, Any], place: str) -> dict[str, list[tuple[str, str]
     return found
 
 
-def _pair(name: str, number: str, regions: dict[str, list[tuple[str, str]]], asked: list[Counter[Region]], place: str) -> Pair:
+def _pair(
+    name: str, number: str, regions: dict[str, list[tuple[str, str]]], asked: list[Counter[RegionReference]], place: str
+) -> Pair:
     """The item: an option for each region that formulas speak of, in the order in which they do; empty ones have surprisal 0."""
     spoken = dict.fromkeys(region for comparison in asked for region, times in comparison.items() if times)
     texts = {region: _text(region, regions, place) for region in spoken}
@@ -108,7 +110,7 @@ def _pair(name: str, number: str, regions: dict[str, list[tuple[str, str]]], ask
     return Pair(name, number, options[0], options[1], more=options[2:], contexts=contexts, predictions=predictions)
 
 
-def _text(region: Region, regions: dict[str, list[tuple[str, str]]], place: str) -> tuple[str, str]:
+def _text(region: RegionReference, regions: dict[str, list[tuple[str, str]]], place: str) -> tuple[str, str]:
     """What stands before a region, and what is in it."""
     if region.condition not in regions:
         raise OntogenyError(f"{place}: {region} is of no condition here; {nearest(region.condition, list(regions))}")
