@@ -293,7 +293,8 @@ class Results:
     def whole(self) -> WholeRun:
         """What is said of the run at once is made of this."""
         weights = self.table("weights").collect() if "weights" in self.tables else None
-        return WholeRun(self.numbers, self.counted(), self.verdicts, self.dev, weights)
+        rates = None if self.losses is None else self.losses.select("seed", "step", "learning_rate")
+        return WholeRun(self.numbers, self.counted(), self.verdicts, self.dev, weights, rates)
 
     def _over(self, name: str) -> pl.DataFrame:
         """A table of `OVER`.  Raises OntogenyError that says what it needs where there is nothing to make it of."""

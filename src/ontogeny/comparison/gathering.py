@@ -14,6 +14,7 @@ from ontogeny.comparison.agreement import Floats, Resampled, pairwise, spread
 from ontogeny.comparison.bits import HeldOut, bits_per_word, has_next_token_loss, held_out
 from ontogeny.comparison.differing import Differing, differing
 from ontogeny.comparison.names import check_differ, parted
+from ontogeny.evidence.laws import components
 from ontogeny.pages.words import count, enumerated, listed
 from ontogeny.readers import recipe_of
 from ontogeny.recipe import Observation, Recipe
@@ -94,6 +95,11 @@ class RunComparison:
     def labels(self) -> list[str]:
         """The runs' short names."""
         return [read.label for read in self.reads]
+
+    @property
+    def components(self) -> pl.DataFrame:
+        """Principal components of the paradigms' last accuracies over runs (PARTS); of fewer than three runs there are none."""
+        return components(self.cells.with_columns(suite=pl.lit(self.suite)), ("run",))
 
     @property
     def same_text(self) -> bool:

@@ -70,7 +70,8 @@ def where(paths: Sequence[Path], root: Path) -> Path:
 def write_comparison(gathered: RunComparison, folder: Path) -> Path:
     """Writes index.html, and beside it `tables` (parquet and CSV) and `figures` (SVG).  Returns the page's path."""
     _claim(folder)
-    for name in ("runs", "cells", "pairs", "curves", "spread"):
+    names = ("runs", "cells", "pairs", "curves", "spread", *(() if gathered.components.is_empty() else ("components",)))
+    for name in names:
         table: pl.DataFrame = getattr(gathered, name)
         write_table(folder / "tables" / f"{name}.parquet", table)
         lists = [pl.col(name).list.join("; ") for name, kind in table.schema.items() if isinstance(kind, pl.List)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ontogeny.evidence import precedence, seeds
+from ontogeny.evidence import laws, precedence, seeds
 from ontogeny.evidence.phases import moves, phases
 from ontogeny.instruments.instrument import Column
 
@@ -27,6 +27,7 @@ class WholeRun:
     verdicts: pl.DataFrame | None
     dev: pl.DataFrame | None
     weights: pl.DataFrame | None
+    rates: pl.DataFrame | None  # seed, step, learning_rate of every step, of trainings of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,27 @@ SEEDS = OverRun(
     lambda run: seeds.seeds(run.curves, run.dev),
     lambda table, run: {"places": seeds.places(run.curves)},
 )
-OVER = {one.name: one for one in (PRECEDENCE, PHASES, SEEDS)}
+LAWS = OverRun(
+    "laws",
+    {
+        "floor": Column(says="loss that is left in the end, L0", unit="nats a token"),
+        "scale": Column(says="A of the law L0 + A S1^-power - C S2"),
+        "power": Column(says="its power"),
+        "drop": Column(says="its C: nats that a unit of annealing takes off"),
+        "annealed": Column(says="what annealing takes off by the last checkpoint", unit="nats a token"),
+        "late": Column(says="what the loss fell by over the last fifth of the steps", unit="nats a token"),
+        "late_data": Column(says="of that, by the law, what more data did", unit="nats a token"),
+        "late_annealed": Column(says="and what the falling learning rate did", unit="nats a token"),
+        "error": Column(says="root mean square of the law's residuals of log loss"),
+        "without": Column(says="the same of a law without annealing"),
+        "checkpoints": Column(says="checkpoints after warm-up", dtype=pl.Int64),
+    },
+    "losses of a training of ours, and the dev loss at 8 checkpoints after warm-up",
+    lambda run: laws.laws(run.dev, run.rates),
+    lambda table, run: {
+        "course": laws.course(run.dev, run.rates),
+        "emergence": laws.emergence(run.curves, run.dev),
+        "components": laws.components(run.curves, ("seed", "step")),
+    },
+)
+OVER = {one.name: one for one in (PRECEDENCE, PHASES, SEEDS, LAWS)}
