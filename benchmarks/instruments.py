@@ -1,6 +1,8 @@
 """What instruments cost at one checkpoint: seconds and memory of each, on a run's own text and suites.
 
     python -m benchmarks instruments runs/babylm-small --random --treebank en_ewt-ud-dev.conllu
+    python -m benchmarks instruments runs/babylm-small --random --with words reading samples priming dependence \
+        --treebank en_ewt-ud-dev.conllu --table reading_data.csv
 
 The run's newest checkpoint, or with --random an untrained OPT of 6 layers, width 256 and the same vocabulary.  Each is read twice:
 the first time makes what is the same at all checkpoints, and reads the first one where an instrument compares with it; the second
@@ -28,7 +30,8 @@ from ontogeny.scoring.reading import OpenedCheckpoint
 from ontogeny.tokens import token_store
 
 INSIDE = ("reach", "depth", "saliency", "copying", "heads", "geometry", "likeness", "knowledge", "calibration", "neurons")
-PARSED = ("probes", "syntax")  # those that read a treebank
+PARSED = ("probes", "syntax", "words", "dependence")  # those that read a treebank
+TIMED = ("reading",)  # those that read a table of reading times
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +39,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--with", dest="instruments", nargs="+", help="names of instruments; left out: all that look inside")
     parser.add_argument("--treebank", type=Path, help=f"in CoNLL-U, for {' and '.join(PARSED)}")
+    parser.add_argument("--table", type=Path, help=f"of reading times, for {' and '.join(TIMED)}")
     parser.add_argument("--random", action="store_true", help="random weights of the larger size")
 
 
@@ -53,7 +57,9 @@ def run(asked: argparse.Namespace) -> None:
     print(f"{torch.get_num_threads()} threads\n{'instrument':12} {'first s':>8} {'s':>8} {'clock s':>8} {'rows':>6} {'peak MB':>8}")
     shared, together = subject(), 0.0
     for name in asked.instruments or [*INSIDE, *(PARSED if asked.treebank else ())]:
-        instrument: Instrument = recipes.instrument({"kind": name, "treebank": asked.treebank} if name in PARSED else name)
+        files = {"treebank": asked.treebank if name in PARSED else None, "table": asked.table if name in TIMED else None}
+        given = {option: file for option, file in files.items() if file is not None}
+        instrument: Instrument = recipes.instrument({"kind": name} | given)
         (first, _, _), (again, clock, rows) = (measured(instrument, one) for one in (subject(), shared))
         together += again
         print(f"{name:12} {first:8.1f} {again:8.1f} {clock:8.1f} {rows:6,} {peak():8,.0f}", flush=True)

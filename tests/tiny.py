@@ -185,3 +185,13 @@ def reading_times(folder, words=(*NOUNS, *VERBS), many=12, cost=lambda word: 10.
     lines = [",".join(("sentence", "word", "context_length", "Subtlex_log10", *names)), *(",".join(row) for row in rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def primes(folder, one, other, many=4):
+    """Items of priming made of two words: structure a has the one first, structure b the other."""
+    path, rows = folder / "primes.csv", ["alternation,prime_a,prime_b,target_a,target_b"]
+    for n in range(1, many + 1):
+        a, b = " ".join([one] * n + [other]), " ".join([other] * n + [one])
+        rows.append(f"order,{a},{b},{a} {one},{b} {one}")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path

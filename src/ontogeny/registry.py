@@ -111,6 +111,10 @@ TABLES: dict[str, dict[str, str]] = {
         "neurons": "ontogeny.instruments.neurons:Neurons",
         "syntax": "ontogeny.instruments.syntax:SyntacticAttention",
         "reading": "ontogeny.instruments.reading:ReadingTimes",
+        "words": "ontogeny.instruments.words:WordKnowledge",
+        "samples": "ontogeny.instruments.samples:GeneratedText",
+        "priming": "ontogeny.instruments.priming:Priming",
+        "dependence": "ontogeny.instruments.dependence:Dependence",
     },
     "piece": {
         **dict.fromkeys(("prepare", "train", "judge", "report", "run"), "ontogeny.laboratory:perform_stage"),

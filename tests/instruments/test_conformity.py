@@ -39,6 +39,10 @@ SETTINGS = {
     "probes": {"treebank": str(TREEBANK), "words": 200},
     "saliency": {"cues": ["L3_rule1", "L3_rule2"]},
     "syntax": {"treebank": str(TREEBANK)},
+    "words": {"treebank": str(TREEBANK), "tokens": 400, "words": 5, "decided": 20},
+    "dependence": {"treebank": str(TREEBANK), "sentences": 10},
+    "priming": {"table": str(tiny.primes(TREEBANK.parent, "a", "b"))},
+    "samples": {"samples": 6, "greedy": 3, "tokens": 30},
     "reading": {"table": str(tiny.reading_times(TREEBANK.parent, ("a", "b", "aa", "bb")))},
 }
 OTHER = {"rules": {"strings": 5}, "distance": {"order": 2}, "loss": {"tokens": 128}}  # changed; of none, its version is raised
