@@ -38,7 +38,7 @@ FLOORS = (
     ("foreign",),
     ("files",),
     ("recipe", "store", "display", "machine", "estimators"),
-    ("registry", "shapes", "codebook"),
+    ("registry", "shapes", "codebook", "leases"),
     ("records",),
 )
 FLOOR = {room: height for height, rooms in enumerate(reversed(FLOORS)) for room in rooms}

@@ -9,7 +9,8 @@
       curves.parquet  verdicts.parquet  report/index.html
 
 Whatever is written here appears whole or not at all: into a temporary name beside the target, then renamed over it.
-Whatever is deleted is known to be ours: by its name, by where it lies, and because the process that wrote it has ended.
+Whatever is deleted is known to be ours: by its name, by where it lies, and because the process that wrote it has ended; of what
+another machine wrote, because it is a day old by the disk's own clock, and this user's.
 Tables are opened here alone, by their names as they stand: polars would take `[1]`, `*` and `?` in a path for a pattern.
 """
 
@@ -20,10 +21,11 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from itertools import count
@@ -31,7 +33,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from ontogeny import shapes
+from ontogeny import leases, shapes
 from ontogeny.records import Checkpoint, OntogenyError, Revision, said
 from ontogeny.registry import nearest
 
@@ -46,12 +48,17 @@ WEIGHTS = "model.safetensors"
 KINDS = ("trained", "opened", "watched")  # of runs, in their lineages
 NAMED = ("versions", "hardware", "tokens", "training", "engine", "reading", "suites", "timeline", "nulls", "ngrams", "opened")
 
-TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<process>\d+)\.tmp")  # where `atomic` writes
+TEMPORARY = re.compile(  # where `atomic` writes: host, process and a random part; a version before told the process alone
+    r"\.(?P<target>.+?)\.(?:(?P<host>[\w-]+-[0-9a-f]{6})\.)?(?P<process>\d+)(?:\.[0-9a-f]{6})?\.tmp"
+)
+OLD = 86_400.0  # seconds after which what another machine left half written is of no writer any more
 PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
     r"recipe\.yaml|lineage|lineage\.json|hub\.json|tokenizer|tokens|interventions|suites|seed-\d+|"
     r"(curves|sensitivity|verdicts)\.parquet|ngrams|evidence|report|trackers|study\.yaml|registered\.json|analysis"
 )
-FIRST = re.compile(r"\.lock|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.\d+\.tmp")  # all that lies there before the recipe
+FIRST = re.compile(
+    r"\.lock|\.writer|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.[\w.-]+\.tmp"
+)  # all that lies there before the recipe
 
 
 # --- names of files -----------------------------------------------------------------------------------------------
@@ -190,13 +197,17 @@ def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
 
 def _place_beside(target: Path) -> Path:
     """A temporary name beside `target`, where a file can be made.  Raises OntogenyError where none can."""
-    temporary = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")  # absolute: polars reads `~` and `s3:` in front
+    temporary = target.absolute().with_name(_temporary(target.name))  # absolute: polars reads `~` and `s3:` in front
     with access(target, "written"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
         temporary.touch()
         temporary.unlink()
     return temporary
+
+
+def _temporary(name: str) -> str:
+    """A name that no other process on any machine has, nor this one twice."""
+    return f".{name}.{leases.host()}.{os.getpid()}.{secrets.token_hex(3)}.tmp"
 
 
 def check_output(path: Path, overwrite: bool = False, endings: Sequence[str] = (), mend: str = "say --overwrite") -> None:
@@ -229,8 +240,7 @@ def _put(temporary: Path, target: Path) -> None:
     if not (temporary.is_dir() and target.is_dir()):
         temporary.replace(target)
         return
-    aside = temporary.with_name(f".{target.name}.old.{os.getpid()}.tmp")
-    remove(aside)
+    aside = temporary.with_name(_temporary(f"{target.name}.old"))
     target.rename(aside)
     temporary.replace(target)
     remove(aside)
@@ -290,26 +300,33 @@ def _target(name: str) -> str:
 
 
 def _without_left_overs(place: Path, names: list[str]) -> list[str]:
-    """Deletes temporary files and folders of processes that have ended; returns the names that are not temporary."""
+    """Deletes temporary files and folders that no process writes any more; returns the names that are not temporary."""
     for found in filter(None, map(TEMPORARY.fullmatch, names)):
-        if not _is_alive(int(found["process"])):
+        if _is_left_over(place / found[0], found["host"], int(found["process"])):
             with suppress(OSError):  # somebody else's, or gone
                 remove(place / found[0])
     return [name for name in names if not TEMPORARY.fullmatch(name)]
 
 
-def _is_alive(process: int) -> bool:
-    """True if a process has this number that may write files, whoever's it is: none of the kernel's, and none that has ended."""
+def _is_left_over(path: Path, host: str | None, process: int) -> bool:
+    """True if nobody writes there any more: the process has ended, or of another machine's, it is old, and this user's."""
+    if host in (None, leases.host()):
+        return not leases.is_alive(process)
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
+        about = path.lstat()
+        return about.st_uid == os.getuid() and _disk_time(path.parent) - about.st_mtime > OLD
+    except (OSError, AttributeError):  # gone, or a system without owners
         return False
-    except PermissionError:
-        return True
+
+
+def _disk_time(folder: Path) -> float:
+    """Now, as the disk has it: machines that share one may not agree."""
+    probe = folder / _temporary("now")
+    probe.touch()
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes() != b""  # empty: the kernel's own, or ended and not waited for
-    except OSError:
-        return True  # a system without /proc
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
 
 
 def disk_full(target: Path, needed: int | None = None) -> OntogenyError:
@@ -720,22 +737,33 @@ class RunFolder:
         if _part:
             yield
             return
-        lock = FileLock(self.path / ".lock")
-        with access(self.path, "written"):
+        with ExitStack() as held, access(self.path, "written"):
             self.path.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
+            try:  # the lock tells of this machine's processes at once, the claim of other machines'
+                held.enter_context(FileLock(self.path / ".lock").acquire(timeout=0))
+                held.enter_context(leases.lease(self.path / ".writer", wait=False, alone=True))
+            except (Timeout, leases.Held) as other:
+                who = f" ({other})" if isinstance(other, leases.Held) else ""
                 raise OntogenyError(
-                    f"another process is writing to {self.path}; wait for it, or use another name for this run"
+                    f"another process{who} is writing to {self.path}; wait for it, or use another name for this run"
                 ) from None
-        try:
+            inside = held.pop_all()
+        with inside:
             self._clear()
             self._fold_parts()
             yield
             self._fold_parts()
-        finally:
-            lock.release()
+
+    @contextmanager
+    def claimed(self, what: str, said: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+        """Waits until no other process on any machine does this of the run, and holds the claim to do it."""
+        place = self.path / "lineage"
+        with access(place, "written"):
+            place.mkdir(exist_ok=True)
+        with leases.lease(place / f"{what}.claim", said=said):
+            yield
+        with suppress(OSError):  # others have claims, or notes
+            place.rmdir()
 
     def _clear(self) -> None:
         """Deletes what killed processes left half written: where this program writes and nowhere else, and through no link."""

@@ -14,7 +14,8 @@ from ontogeny.studies.arms import changed, comparable
 from ontogeny.studies.plan import Study
 
 FILE = "registered.json"
-NOT_BEFORE = r"(?!(\.lock|arms|\.registered\.json\.\d+\.tmp)$).*"  # all names in a study's folder but those that may come before it
+# all names in a study's folder but those that may come before it
+NOT_BEFORE = r"(?!(\.lock|\.writer|arms|\.registered\.json\.[\w.-]+\.tmp)$).*"
 WHERE_ONLY = ("training.device", "training.threads", "training.save_minutes", "scoring.device", "scoring.batch_tokens")
 Clock = Callable[[], datetime]
 
