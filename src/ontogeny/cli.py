@@ -16,7 +16,10 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ontogeny.laboratory import Run
+    from ontogeny.work.piece import Piece
 
 INTERRUPTED = 130  # exit status after Ctrl-C
 
@@ -77,6 +80,13 @@ Columns = Annotated[
         "--columns", help="Of --suite table without a line of names: those of its columns in order, good,bad or bad,good."
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="ENGINE", help=f"Who does the work: {', '.join(names('engine'))}; left out: as the recipe says."),
+]
+AsPieces = Annotated[
+    bool, typer.Option("--pieces", help="Print the commands that do it, a line each, in place of doing it; # parts what waits.")
+]
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study's file, or the folder or name of one that was run.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/quickstart.")]
 
@@ -87,19 +97,51 @@ def run(
     settings: Settings = [],  # noqa: B006 - typer copies it
     root: Root = Path("runs"),
     jobs: Jobs = None,
+    on: On = None,
+    pieces: AsPieces = False,
 ) -> None:
     """Text to verdicts: tokens, training, scores at every checkpoint, verdicts, report.  Goes on where it was left.
 
     A recipe with a `grid` is one run for each combination of its values, `--jobs` of them at a time.  Under torchrun
     (`torchrun --nproc_per_node 2 -m ontogeny run RECIPE`) all its processes train one model together.
     """
+    from ontogeny import recipe as recipes
+
     recipe = _recipe_file(recipe)
     if _has_grid(recipe):
-        return _run_grid(recipe, settings, root, jobs or 1)
+        return _run_grid(recipe, settings, root, jobs or 1, on, pieces)
     here = _begin(recipe, settings, root)
+    engine = recipes.engine(here.recipe.engine, on)
+    if pieces:
+        return _print_pieces(here.pieces())
+    if engine.kind != "local":
+        here.fill_on(engine)
+        here.display.verdicts(here.verdicts())
+        return print(f"report: {here.report}")
     here.train(jobs or 1)
     here.score()
     _conclude(here)
+
+
+@app.command()
+def piece(
+    run: RunPath,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(names('piece'))}.")],
+    inputs: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="Which part of it, as seed=0.")] = None,
+) -> None:
+    """Do one piece of work, as `run --pieces` and `study pieces` print them; goes on where it was left, and is done once."""
+    from ontogeny import recipe as recipes
+    from ontogeny.display import Display
+    from ontogeny.work.piece import perform
+
+    told: dict[str, Any] = {}
+    for one in inputs or ():
+        recipes.override(told, one)
+    answer = perform({"what": what, "run": str(run.absolute()), "inputs": told}, Display())
+    if answer["trouble"]:
+        raise OntogenyError(answer["trouble"])
+    if answer["done"]:
+        print(answer["done"])
 
 
 @app.command()
@@ -666,15 +708,33 @@ def study_check(
 
 
 @study.command("run")
-def study_run(file: StudyPath, settings: Settings = [], root: Root = Path("runs"), jobs: Jobs = None) -> None:  # noqa: B006
+def study_run(
+    file: StudyPath,
+    settings: Settings = [],  # noqa: B006
+    root: Root = Path("runs"),
+    jobs: Jobs = None,
+    on: On = None,
+) -> None:
     """Train and read every arm with every seed that is missing, then decide the predictions.  Goes on where it was left."""
     from ontogeny.display import Display
     from ontogeny.studies.commands import open_study, run
 
     display = Display()
-    found = run(open_study(file, tuple(settings), root), root, jobs, display)
+    found = run(open_study(file, tuple(settings), root), root, jobs, display, on)
     display.claims(found.analysed.claims)
     print(f"report: {found.page}")
+
+
+@study.command("pieces")
+def study_pieces(file: StudyPath, settings: Settings = [], root: Root = Path("runs")) -> None:  # noqa: B006
+    """Register a study, begin its arms, and print the commands that do what is missing, a line each; # parts what waits."""
+    from ontogeny.studies.commands import open_study, register
+    from ontogeny.studies.running import begin, pieces
+
+    own = open_study(file, tuple(settings), root)
+    begin(own.arms, folder := register(own, root))
+    _print_pieces([piece for some in pieces(own, folder) for piece in some])
+    print(f"# then\n{shlex.join(['ontogeny', 'study', 'report', own.file.name, '--runs', str(root.absolute())])}")
 
 
 @study.command("open")
@@ -754,13 +814,21 @@ def _has_grid(recipe: Path) -> bool:
     return recipe.is_file() and "grid" in recipes.plain(recipes.text_of(recipe), str(recipe))
 
 
-def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int) -> None:
-    from ontogeny.commands.sweeps import check_tables, compare_all, recipes_of, run_all, tables_across
+def _print_pieces(pieces: Sequence[Piece]) -> None:
+    from ontogeny.work.piece import waves
+
+    print("\n# then\n".join("\n".join(one.command for one in wave) for wave in waves(pieces)))
+
+
+def _run_grid(recipe: Path, settings: list[str], root: Path, jobs: int, on: str | None, as_pieces: bool) -> None:
+    from ontogeny.commands.sweeps import begin, check_tables, compare_all, pieces, recipes_of, run_all, tables_across
     from ontogeny.display import Display
 
     display, todo = Display(), recipes_of(recipe, settings)
     check_tables(todo, root, recipe.stem)
-    runs = run_all(todo, root, jobs, display)
+    if as_pieces:
+        return _print_pieces(pieces(begin(todo, root)))
+    runs = run_all(todo, root, jobs, display, on)
     for path in runs:
         print(f"report: {path / 'report' / 'index.html'}")
     for out, shown in tables_across(todo, root, recipe.stem).items():

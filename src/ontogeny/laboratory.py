@@ -20,7 +20,7 @@ from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.work.local import Local, shares
-from ontogeny.work.piece import Piece, do_all
+from ontogeny.work.piece import Piece, WorkEngine, do_all
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,6 +73,21 @@ class Run(OpenedRun):
             )
         return cls(folder.path, display)
 
+    # --- its work in pieces ---------------------------------------------------------------------------------------
+
+    def pieces(self) -> list[Piece]:
+        """All that is to be done of this run, each with what has to be there before."""
+        path, seeds = str(self.folder.path.absolute()), self._own().seeds
+        ready = Piece("prepare", path)
+        trained = tuple(Piece("train", path, {"seed": seed, "read": True}, (ready,), f"seed {seed}") for seed in seeds)
+        judged = Piece("judge", path, after=trained)
+        return [ready, *trained, judged, Piece("report", path, after=(judged,))]
+
+    def fill_on(self, engine: WorkEngine, jobs: int = 1) -> None:
+        """As `fill`, by an engine, which may be other machines."""
+        with self.folder.writing(), engine.opened(shares(jobs), self.display) as submit:
+            do_all(self.pieces(), submit, self.display, self.folder.name, unit="pieces", lines=self.display)
+
     # --- the stages -----------------------------------------------------------------------------------------------
 
     def fill(self, jobs: int = 1, share: int | None = None) -> None:
@@ -113,6 +128,12 @@ class Run(OpenedRun):
         `margins`: and the bigram margins of those streams.
         Raises OntogenyError if the processes that torchrun started cannot share a batch.
         """
+        with self.folder.claimed("prepare", self.display.say):
+            self._prepare(jobs)
+            if margins:
+                self.stream_margins()
+
+    def _prepare(self, jobs: int) -> None:
         from ontogeny.tokens.prepare import check
         from ontogeny.training import parallel
         from ontogeny.training.session import try_out
@@ -131,11 +152,11 @@ class Run(OpenedRun):
             stream.text.checked()
         if fresh and ranks.size == 1:
             try_ways(self.folder, self._own(), self.text, self.training_plan(), treatment, self.display)
-        if margins:
-            self.stream_margins()
 
     def train_seed(self, seed: int, read: bool = False) -> None:
         """Trains one seed, if it is not, and with `read` reads what is left of it; whoever calls this holds the writer's place."""
+        if "engine" not in self.folder.lineage():
+            self.prepare()
         if not self.folder.has_checkpoint(seed, self.training_plan().steps):
             self.train_seeds([seed])
         if read and (troubles := self.score_seed(seed)):
@@ -146,7 +167,8 @@ class Run(OpenedRun):
         way, coming = self._reading_mode, sum(len(self._to_come(seed)) for seed in seeds)
         with live(self.readings, way, seeds, coming) as read:
             for seed in seeds:
-                self._train_seed(seed, read)
+                with self.folder.claimed(f"train-{seed}", self.display.say):
+                    self._train_seed(seed, read)
 
     def _train_seed(self, seed: int, read: Callable[[int, Checkpoint], None]) -> None:
         from ontogeny.training import parallel

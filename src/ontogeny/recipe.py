@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -111,6 +112,7 @@ TokenizerPart = Annotated[SerializeAsAny[Kind], _from_registry("tokenizer")]
 ArchitecturePart = Annotated[SerializeAsAny[Kind], _from_registry("architecture")]
 SuitePart = Annotated[SerializeAsAny[Kind], _from_registry("suite")]
 InterventionPart = Annotated[SerializeAsAny[Kind], _from_registry("intervention")]
+EnginePart = Annotated[SerializeAsAny[Kind], _from_registry("engine")]
 InstrumentPart = Annotated[SerializeAsAny[Any], _from_registry("instrument"), AfterValidator(_named_alone)]
 
 
@@ -351,6 +353,8 @@ class Observation(Part):
     """Held-out text; left out: `held_out` of the corpus's documents are set aside (which somebody else's model was trained on)."""
     held_out: float = Field(0.01, gt=0, lt=1)
     """Share of documents set aside for the dev loss when there is no `dev`."""
+    engine: EnginePart | None = None
+    """Who does the work: local, slurm or ray, as a name or with its fields; left out: processes of this machine."""
 
     @field_validator("name")
     @classmethod
@@ -479,6 +483,26 @@ def listed(settings: Mapping[str, Any]) -> Sequence[Any]:
     """The instruments in a recipe's plain values, whichever way it lists them."""
     found = settings.get("instruments") or ()
     return (found.get("read") or ()) if isinstance(found, Mapping) else found
+
+
+class _Done(Part):
+    engine: EnginePart
+
+
+SITE = "ONTOGENY_ENGINES"  # the environment's name for the file of a site's engines
+
+
+def engine(asked: Any = None, on: str | None = None) -> Any:
+    """Who does the work: `on`, else what a recipe asks for, else this machine; over what the site's file says of its kind.
+
+    The site's file, ~/.config/ontogeny/engines.yaml or where ONTOGENY_ENGINES says, has fields by kind: `slurm: {account: x}`.
+    Raises OntogenyError as `build` does.
+    """
+    path = Path(os.environ.get(SITE) or Path.home() / ".config" / "ontogeny" / "engines.yaml")
+    site = plain(text_of(path, "file of engines"), str(path)) if path.exists() else {}
+    kind = on or (asked.kind if asked is not None else "local")
+    own = asked.model_dump(mode="json", exclude_unset=True) if asked is not None and asked.kind == kind else {}
+    return build(_Done, {"engine": {**(site.get(kind) or {}), **own, "kind": kind}}, "--on" if on else str(path)).engine
 
 
 def instrument(raw: str | dict[str, Any], source: str = "--with") -> Any:
@@ -622,6 +646,7 @@ TABLE_OF = {
     "interventions": "intervention",
     "instruments": "instrument",
     "read": "instrument",
+    "engine": "engine",
 }
 
 

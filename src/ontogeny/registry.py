@@ -1,6 +1,6 @@
 """Name -> "module:attribute", loaded only when asked for.
 
-A new corpus, tokenizer, architecture, suite, intervention or instrument is one small file and one line here.  A package of
+A new corpus, tokenizer, architecture, suite, intervention, instrument or engine is one small file and one line here.  A package of
 somebody else's joins through an entry point in the group `ontogeny.KIND` (for example `ontogeny.corpus`), without touching this
 file.
 """
@@ -116,10 +116,17 @@ TABLES: dict[str, dict[str, str]] = {
         "priming": "ontogeny.instruments.priming:Priming",
         "dependence": "ontogeny.instruments.dependence:Dependence",
     },
+    "engine": {
+        "local": "ontogeny.work.local:Local",
+        "slurm": "ontogeny.work.slurm:Slurm",
+        "ray": "ontogeny.work.ray_cluster:RayCluster",
+    },
     "piece": {
         **dict.fromkeys(("prepare", "train", "judge", "report", "run"), "ontogeny.laboratory:perform_stage"),
+        "follow": "ontogeny.laboratory:follow",
         "read": "ontogeny.readers.readings:read_piece",
         "score": "ontogeny.readers.folders:score_piece",
+        "nap": "ontogeny.work.piece:nap",
     },
 }
 

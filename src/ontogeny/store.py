@@ -54,7 +54,7 @@ TEMPORARY = re.compile(  # where `atomic` writes: host, process and a random par
 OLD = 86_400.0  # seconds after which what another machine left half written is of no writer any more
 PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
     r"recipe\.yaml|lineage|lineage\.json|hub\.json|tokenizer|tokens|interventions|suites|seed-\d+|"
-    r"(curves|sensitivity|verdicts)\.parquet|ngrams|evidence|report|trackers|study\.yaml|registered\.json|analysis"
+    r"(curves|sensitivity|verdicts)\.parquet|ngrams|evidence|report|trackers|jobs|study\.yaml|registered\.json|analysis"
 )
 FIRST = re.compile(
     r"\.lock|\.writer|\.lineage\.lock|\.(recipe\.yaml|lineage\.json)\.[\w.-]+\.tmp"

@@ -290,7 +290,7 @@ def environment(rank):
     return {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in place.items()}
 
 
-def test_a_killed_pair_goes_on_to_the_losses_of_one(tmp_path, monkeypatch):
+def test_a_killed_pair_goes_on_on_two_machines_to_the_losses_of_one(tmp_path, monkeypatch):
     recipe = tiny.recipe("model.options.dropout=0", "seeds=[0]", "scoring.live=false", "training.save_minutes=0")
     whole = Run.begin(recipe, tmp_path / "one")
     whole.train()
@@ -313,8 +313,8 @@ def test_a_killed_pair_goes_on_to_the_losses_of_one(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "tiny")
     assert folder.newest_state(0).name == "step-00000012.safetensors"
 
-    own = environment(0)
-    second = start(own | {"RANK": "1", "LOCAL_RANK": "1"}, "-m", "ontogeny")
+    own = environment(0) | {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}  # on two machines, as torchrun --nnodes 2 has it
+    second = start(own | {"RANK": "1"}, "-m", "ontogeny")
     with monkeypatch.context() as patched:
         for name, value in own.items():
             patched.setenv(name, value)

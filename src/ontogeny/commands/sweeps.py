@@ -14,7 +14,7 @@ from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.work.local import Local, shares
+from ontogeny.work.local import shares
 from ontogeny.work.piece import Piece, do_all
 
 if TYPE_CHECKING:
@@ -27,18 +27,30 @@ def recipes_of(path: Path, settings: Sequence[str] = ()) -> list[Recipe]:
     return [recipes.build(Recipe, raw, str(path)) for raw in raws]
 
 
-def run_all(todo: Sequence[Recipe], root: Path, jobs: int = 1, display: Display = QUIET) -> list[Path]:
-    """Runs each recipe to its report, `jobs` at a time, each with its share of the cores; does only what is missing."""
+def begin(todo: Sequence[Recipe], root: Path) -> list[Path]:
+    """Makes each run's folder, or opens it.  A run that was trained otherwise is refused before any is trained."""
     for recipe in todo:
-        Run.begin(recipe, root)  # a run that was trained otherwise is refused before any is trained
-    paths = [root / recipe.name for recipe in todo]
+        Run.begin(recipe, root)
+    return [root / recipe.name for recipe in todo]
+
+
+def pieces(runs: Sequence[Path], jobs: int = 1) -> list[Piece]:
+    """The pieces of work that these runs are, `jobs` at a time on a machine."""
+    return [Piece("run", str(path.absolute()), {"share": jobs} if jobs > 1 else {}, label=path.name) for path in runs]
+
+
+def run_all(todo: Sequence[Recipe], root: Path, jobs: int = 1, display: Display = QUIET, on: str | None = None) -> list[Path]:
+    """Runs each recipe to its report, `jobs` at a time, each with its share of the cores; does only what is missing.
+
+    `on`: by which engine; left out: by that of the first recipe.
+    """
+    paths = begin(todo, root)
     there = [path for path in paths if RunFolder(path).report.exists()]  # these cost little, and say nothing of the time left
     missing = [path for path in paths if path not in there]
-    with Local().opened(shares(jobs), display) as submit:
+    with recipes.engine(todo[0].engine if todo else None, on).opened(shares(jobs), display) as submit:
         for title, some, before in (("runs", missing, len(there)), ("runs that were there", there, 0)):
-            pieces = [Piece("run", str(path.absolute()), {"share": jobs}, label=path.name) for path in some]
-            if pieces:
-                do_all(pieces, submit, display, title, unit="runs", begun=before)
+            if some:
+                do_all(pieces(some, jobs), submit, display, title, unit="runs", begun=before)
     return paths
 
 

@@ -22,7 +22,7 @@ from ontogeny.studies.plan import Arm, ArmTemplate, StudyFile
 
 PLACE = re.compile(r"\{(\w+)\}")
 LONGEST_SLUG = 200  # characters
-SHARED = ("name", "seeds")  # an arm's folder, and what all arms have alike: no difference between recipes
+SHARED = ("name", "seeds", "engine")  # an arm's folder, what all arms have alike, and who does the work: no difference
 
 
 def make_arms(file: StudyFile, raw: Mapping[str, Any], source: str, beside: Path) -> tuple[StudyFile, Recipe, tuple[Arm, ...]]:

@@ -124,11 +124,8 @@ def _runs_in(given: Path) -> list[Path]:
     return sorted(given.glob("arms/*")) if (given / WRITTEN).exists() else [given]
 
 
-def run(study: Study, root: Path, jobs: int | None = None, display: Display = QUIET) -> Result:
-    """Trains what is missing, reads it, decides the predictions and writes the page; says first what it will cost.
-
-    The predictions are registered, with hash and date, before the first training.
-    """
+def register(study: Study, root: Path, display: Display = QUIET) -> Path:
+    """Writes what a study says, with hash and date, into its folder, which it returns."""
     guards.check(study)
     folder = root / study.file.name
     said = registration.register(folder, study)
@@ -136,11 +133,20 @@ def run(study: Study, root: Path, jobs: int | None = None, display: Display = QU
         temporary.write_text(study_file.dump(study), encoding="utf-8")
     for line in said.says():
         display.say(line)
+    return folder
+
+
+def run(study: Study, root: Path, jobs: int | None = None, display: Display = QUIET, on: str | None = None) -> Result:
+    """Trains what is missing, reads it, decides the predictions and writes the page; says first what it will cost.
+
+    The predictions are registered, with hash and date, before the first training.
+    """
+    folder = register(study, root, display)
     for line in design.doubts(study, _as_the_reference(folder, study)):
         display.warn(line)
     if todo := running.missing(study, folder):
         display.say(f"{study.file.name}: {cost(study, todo, jobs or running.at_once(), display)}")
-    running.run_arms(study, folder, display, jobs, guards.check_texts)
+    running.run_arms(study, folder, display, jobs, guards.check_texts, on)
     return _decide(study, folder)
 
 

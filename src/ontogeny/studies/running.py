@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.instruments.tables import unread
 from ontogeny.laboratory import Run
@@ -16,7 +17,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies.design import check_made
 from ontogeny.studies.plan import Arm, Study
-from ontogeny.work.local import Local, shares
+from ontogeny.work.local import shares
 from ontogeny.work.piece import Piece, do_all
 
 
@@ -34,12 +35,14 @@ def run_arms(
     display: Display = QUIET,
     jobs: int | None = None,
     look: Callable[[Study, Path], None] = check_made,
+    on: str | None = None,
 ) -> None:
     """Trains and reads what is missing of a study in `folder`, `jobs` trainings at a time (None: one a core, or one on a GPU).
 
     Each arm's text is made before its first training.  Trainings go by priority, and within it seed by seed, so that what there
-    is at any moment can be compared within seeds.  Raises OntogenyError that names every arm and seed that failed, after all
-    others have ended, and for a design that `check_made` refuses, or `look`, before anything is trained.
+    is at any moment can be compared within seeds.  `on`: by which engine; left out: by the recipe's.  Raises OntogenyError that
+    names every arm and seed that failed, after all others have ended, and for a design that `check_made` refuses, or `look`,
+    before anything is trained.
     """
     jobs = jobs or at_once()
     paths = [path_of(folder, arm) for arm in study.arms]
@@ -48,7 +51,8 @@ def run_arms(
     with ExitStack() as held:
         for path in (folder, *paths):  # nobody else writes here meanwhile
             held.enter_context(RunFolder(path).writing())
-        submit = held.enter_context(Local().opened(shares(jobs), display))
+        engine = recipes.engine(study.base.engine, on)
+        submit = held.enter_context(engine.opened(shares(jobs), display))
         begin(study.arms, folder)
         ready, trained, judged = pieces(study, folder, jobs)
         do_all(ready, submit, display, "arms made ready")

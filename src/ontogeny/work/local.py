@@ -11,10 +11,8 @@ from typing import Any
 
 from ontogeny.display import Display
 from ontogeny.recipe import Kind
-from ontogeny.work.piece import Hear, Message, Piece, Place, Submit
+from ontogeny.work.piece import TRIES, Hear, Message, Piece, Place, Submit
 from ontogeny.work.process import Ended, Worker
-
-TRIES = 3  # of a piece whose process is ended from outside
 
 
 class Local(Kind):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from socket import gethostname
+from threading import Event
 from typing import Any, Protocol
 
 from ontogeny import registry
 from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 
+TRIES = 3  # of a piece whose process is ended from outside
 Message = dict[str, Any]  # plain values, as JSON has them
 Hear = Callable[[Message], None]
 Submit = Callable[[Sequence["Piece"], Hear], Iterator[tuple["Piece", Message]]]  # answers in the order in which they come
@@ -85,6 +89,15 @@ def answered(work: Callable[[], str | None]) -> Message:
         return {"done": "", "trouble": str(error)}
 
 
+def nap(piece: Piece, display: Display) -> None:
+    """Takes `seconds` and leaves a line in a file `out`, once: what an engine is tried and measured with."""
+    out = Path(piece.run) / piece.inputs["out"]
+    if not out.exists():
+        Event().wait(piece.inputs["seconds"])
+        with out.open("a", encoding="utf-8") as file:
+            file.write(f"{gethostname()} {os.getpid()}\n")
+
+
 def waves(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     """The pieces in turns: each with all those that stand on nothing but earlier ones, or on what is not among them."""
     left = list(pieces)
@@ -111,9 +124,8 @@ def do(
     `lines`: where what pieces say goes; `done` is called after each.  Raises OntogenyError under torchrun, whose processes train
     one seed together.
     """
-    from ontogeny.training import parallel
-
-    if parallel.here().size > 1:
+    parallel = sys.modules.get("ontogeny.training.parallel")  # through which torchrun's processes join; it takes seconds to load
+    if parallel and parallel.here().size > 1:
         raise OntogenyError("torchrun's processes train one seed after the other together: leave --jobs and grids out")
     found: dict[Piece, Message] = {}
     with display.bar(title, begun + len(pieces), unit, begun) as advance:

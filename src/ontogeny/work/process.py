@@ -112,7 +112,7 @@ class Worker:
 
 
 def serve() -> None:
-    """Does what it is asked until nothing more is.  Arguments: threads, device (left out: as the recipe or the piece says)."""
+    """Does what it is asked until nothing more is.  Arguments: threads, device (left out: as the recipe or piece says)."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
 
@@ -120,9 +120,6 @@ def serve() -> None:
         out.write(json.dumps(message) + "\n")
         out.flush()
 
-    import torch
-
-    torch.set_num_threads(int(sys.argv[1]))
     device = sys.argv[2] if len(sys.argv) > 2 else None
     display = Told(tell)
     for line in questions(sys.stdin):
