@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from test_depth import Told
+from test_depth import Told, built
+from transformers import AutoTokenizer
 
 from ontogeny.instruments.geometry import two_nn
-from ontogeny.instruments.parts import parts_of
+from ontogeny.instruments.parts import last_state, parts_of, written
 from ontogeny.instruments.patching import _attributed
 from ontogeny.instruments.saliency import saliencies
 from ontogeny.instruments.turns import Turns
@@ -54,3 +55,21 @@ def test_saliencies_are_those_of_captum():
     times, state = attr.LayerGradientXActivation(margin, embedding).attribute(ids), embedding(ids)
     theirs = (times / state * (state - embedding.weight.mean(0))).sum(-1)
     assert own == pytest.approx(theirs[0].tolist(), rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["opt", "gpt2"])
+def test_what_parts_write_is_what_transformer_lens_says(kind, tmp_path):
+    bridge = pytest.importorskip("transformer_lens.model_bridge").TransformerBridge
+    tokenizer = tiny.words("the cat sees a dog")
+    model = built(kind, len(tokenizer))
+    folder = str(tiny.save(model, tokenizer, tmp_path / "model"))
+    theirs = bridge.boot_transformers(folder, hf_model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+    ids, parts = torch.tensor([[0, 4, 5, 6]]), parts_of(built(kind, len(tokenizer)))  # theirs changes the model that it is given
+    with torch.inference_mode(), written(parts) as found:
+        last_state(parts.model, ids)
+    with torch.inference_mode():
+        _, cache = theirs.run_with_cache(ids)
+    for layer in range(2):
+        for own, name in (("attention", "hook_attn_out"), ("MLP", "hook_mlp_out")):
+            assert torch.allclose(found[f"L{layer + 1} {own}"], cache[f"blocks.{layer}.{name}"], atol=1e-5)
+    assert torch.allclose(found["last"], cache["blocks.1.hook_resid_post"], atol=1e-5)

@@ -61,6 +61,10 @@ class MarginCalibration(Instrument):
                 rows.append((suite, paradigm, *calibrated(margins[which]), gap, len(which)))
         return pl.DataFrame(rows, schema=schema(self), orient="row")
 
+    def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Without accuracy and Brier's score, which say what verdicts say."""
+        return {name: one for name, one in super().numbers(table).items() if name not in ("accuracy", "brier")}
+
     def panels(self) -> tuple[Panel, ...]:
         """Confidence beside accuracy."""
         return (

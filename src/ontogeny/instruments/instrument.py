@@ -86,7 +86,7 @@ class Instrument(Kind):
         """What it reads, as one number a checkpoint, or a paradigm and checkpoint, by name: seed, step (suite, paradigm), value.
 
         Why paradigms are stuck, and what comes first, is asked of these.  Left out: the columns that no index but suite and
-        paradigm tells apart.  `table` as in `fold`.
+        paradigm tells apart, without counts.  `table` as in `fold`.
         """
         index = [name for name, column in self.columns.items() if column.index]
         if set(index) - {"suite", "paradigm"}:
@@ -94,7 +94,7 @@ class Instrument(Kind):
         return {
             name: table.select(*CLOCK, *index, value=pl.col(name).cast(pl.Float64))
             for name, column in self.columns.items()
-            if not column.index and column.dtype.is_numeric()
+            if not column.index and column.dtype.is_float()
         }
 
     def panels(self) -> tuple[Panel, ...]:
