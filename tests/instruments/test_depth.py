@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 import tiny
 import torch
@@ -13,12 +14,13 @@ from ontogeny.architectures.gpt_neox import GPTNeoX
 from ontogeny.architectures.llama import Llama
 from ontogeny.architectures.models.bigram import from_table
 from ontogeny.instruments import DoesNotApply
-from ontogeny.instruments.depth import _partial, repair
+from ontogeny.instruments.depth import Depth, _partial, repair
 from ontogeny.instruments.parts import last_state, parts_of, replaced, scaled, written
 from ontogeny.instruments.patching import patched
 from ontogeny.instruments.saliency import Saliency, of_cue, saliencies
 from ontogeny.instruments.subject import Subject
 from ontogeny.instruments.turns import Turns, mean_writings, taken_apart
+from ontogeny.pages.panel import Clock
 from ontogeny.scoring import plan as plans
 from ontogeny.scoring.pairs import score
 
@@ -183,6 +185,15 @@ def test_repair_is_what_is_not_lost():
     direct = np.array([1.0, -2.0, 3.0])
     assert repair(0.3 * direct, direct) == pytest.approx(0.7)
     assert repair(direct * 1e-4, direct * 1e-4) is None
+
+
+def test_attributions_are_held_against_those_of_the_last_checkpoint():
+    values = {0: range(20), 4: reversed(range(20)), 8: [*range(18), 19, 18]}
+    rows = [(0, step, "s", "p", f"part {n}", value) for step, own in values.items() for n, value in enumerate(own)]
+    table = pl.DataFrame(rows, schema=["seed", "step", "suite", "paradigm", "part", "attribution"], orient="row")
+    found = Depth().fold(table.with_columns(pl.col("attribution").cast(pl.Float64)), Clock())["attributions"]
+    assert found["step"].to_list() == [0, 4, 8] and found["top"].to_list() == [1, 0, 1]
+    assert found["rank"].to_list() == pytest.approx([1 - 6 * 2 / (20 * 399), -1 + 6 * 2 / (20 * 399), 1])
 
 
 def test_under_the_last_norm_parts_add_up():

@@ -24,6 +24,7 @@ from ontogeny.trajectories.timeline import Floats
 
 SMALL = 1e-2  # nats: of direct shares below it, what repairs them is lost in float32
 FEWEST = 8  # pairs of a regression on b and u, and checked patches of a correlation
+LARGEST = 0.1  # of attributions, which are compared over time
 BY_VERDICT = ("verdict", ">paradigms", ">right", ">without its bigram carrier")
 
 
@@ -88,6 +89,19 @@ class Depth(Instrument):
         whole = parts.sort("place").group_by(index, maintain_order=True).agg(whole=pl.col("lens").last())
         without = table.filter(part=most["part"]).join(whole, on=index, maintain_order="left")
         return found | {"without the carrier": without.select(*index, value=pl.col("ablated") - pl.col("whole"))}
+
+    def fold(self, table: pl.DataFrame, clock: Clock) -> dict[str, pl.DataFrame]:
+        """`attributions`: how those of parts and paradigms rank at each step as they do at the last, and of the largest tenth
+        of both how many are in both, over how many there are (Jaccard)."""
+        index = ["seed", "suite", "paradigm", "part"]
+        said = table.filter(pl.col("paradigm") != "").drop_nulls("attribution").select("step", *index, "attribution")
+        last = said.filter(pl.col("step") == pl.col("step").max().over("seed")).select(*index, last="attribution")
+        own, end = (pl.col(name).abs() >= pl.col(name).abs().quantile(1 - LARGEST) for name in ("attribution", "last"))
+        alike = (
+            pl.corr("attribution", "last", method="spearman").alias("rank"),
+            ((own & end).sum() / (own | end).sum()).alias("top"),
+        )
+        return {"attributions": said.join(last, on=index).group_by("seed", "step").agg(*alike).sort("seed", "step")}
 
     def panels(self) -> tuple[Panel, ...]:
         """Where the sign settles, the direct shares, and what is right without each part."""
