@@ -328,7 +328,7 @@ def open_(
     dev: Annotated[str | None, typer.Option(help="With it: held-out text, which they were not trained on.")] = None,
     infinigram: Annotated[Path | None, typer.Option(help="In place of --corpus: a local infini-gram index of that text.")] = None,
     revisions: Annotated[list[str], typer.Option(help="Of the hub: which branches, such as 'step*'.")] = [],  # noqa: B006
-    every: Annotated[int, typer.Option(help="Of the hub: every so-manieth revision, with the first and the last.", min=1)] = 1,
+    every: Annotated[int, typer.Option(help="Of the hub: every n-th revision, with the first and the last.", min=1)] = 1,
     seeds: Annotated[list[str], typer.Option(help="Of the hub: repositories of other seeds, 'OWNER/NAME-seed{1..9}'.")] = [],  # noqa: B006
     keep: Annotated[bool, typer.Option("--keep", help="Of the hub: keep what was read, in the hub's cache.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Of the hub: show the table of revisions, and do nothing.")] = False,

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 import tiny
@@ -9,8 +10,9 @@ from babylm_checker import check
 
 from ontogeny import store
 from ontogeny.commands import adoption
-from ontogeny.commands.babylm import Submission, revisions
+from ontogeny.commands.babylm import Submission, reading_scores, revisions
 from ontogeny.commands.exporting import export
+from ontogeny.instruments.reading import explained, read_table
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.scoring.surprisals import surprisals
@@ -96,7 +98,18 @@ def test_surprisals_are_those_of_the_words_after_their_contexts(made, run):
     assert reading[1]["prev_pred"] is None and reading[2]["id"] == 2
     of_1m = json.loads((made[1].parent / "chck_1M/zero_shot/causal/reading/predictions.json").read_text())["reading"]["predictions"]
     assert len(of_1m) == 3 and of_1m[0]["pred"] != reading[0]["pred"]
-    assert not whole["fast_eval_results"]["reading"][0] and "fast reading" in made[0].left_out
+    assert not whole["fast_eval_results"]["reading"][0] and "no column 'sentence'" in made[0].left_out["fast reading"]
+
+
+def test_the_fast_readings_scores_are_the_shares_that_surprisals_tell(tmp_path):
+    file = tiny.reading_times(tmp_path, ("a", "bb", "ccc", "dddd"), many=40)
+    words = read_table(file)
+    every = np.random.default_rng(0).gamma(2.0, 3.0, sum(len(text.split()) for text in words.sentences))
+    before = np.where(words.place > 0, every[words.at - 1], np.nan)
+    rows = [{"pred": one, "prev_pred": None if np.isnan(b) else b} for one, b in zip(every[words.at], before, strict=True)]
+    found = reading_scores(file, {"reading": {"predictions": rows}})
+    for name, measure in (("spr", "self-paced"), ("rt", "eye")):
+        assert found[name] == pytest.approx(explained(words, measure, words.measures[measure], every, 0).r2 / 100)
 
 
 def test_a_run_that_read_some_pairs_alone_has_no_predictions_and_says_so(run, tmp_path):

@@ -91,7 +91,7 @@ def adopt(
         told_by(cast(Any, part))  # a text that is not there is said before anything is made
     if (before := RunFolder(root / recipe.name)).adopted():
         _same_checkpoints(before, found.seeds)  # before its recipe is written
-    if found.revisions:
+    elif found.revisions:
         display.say(reading_time(found.revisions, recipe))
     theirs = _tokenizer_of(recipe, found.seeds)
     opened = None if theirs is None or _is_kept(before, theirs) else open_tokenizer(theirs.name, theirs.revision)
@@ -151,7 +151,7 @@ def preview(
 
 
 def reading_time(found: Revisions, recipe: Observation) -> str:
-    """How long it will take to read checkpoints that are not there yet, in words: a guess."""
+    """How long it will take to read checkpoints that nothing is known of but their size, in words: a guess."""
     asked = [ask(part, recipe.scoring.pairs_per_paradigm) for part in recipe.suites]
     pairs = [pair for one in asked for pair in one.pairs]
     words = sum(len(f"{pair.context} {sentence}".split()) for pair in pairs for sentence in pair.options)

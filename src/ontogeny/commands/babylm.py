@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from ontogeny import files, registry, store
 from ontogeny.commands.overview import plain
 from ontogeny.commands.pushing import check_here
+from ontogeny.instruments.reading import explained, read_table
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.scoring.surprisals import surprisals
@@ -47,6 +50,7 @@ FAST = (
 )
 READING = SubmittedTask("reading", "reading", "full_eval/reading/reading_data.csv")
 FAST_READING = SubmittedTask("reading", "reading", "fast_eval/reading/reading_data.csv")
+READ = {"spr": "self-paced", "rt": "eye"}  # the pipeline's names
 AOA = SubmittedTask("aoa_surprisals", "AoA_word", "full_eval/cdi_childes/cdi_childes.json")
 NOT_MADE = {  # keys that stay empty, and why
     "ewok": "EWoK is gated and no suite of this run",
@@ -285,7 +289,6 @@ class Submission:
         reached = dict(self._revisions())
         if lacking := [name for name in revisions(self.track) if name not in reached]:
             self.left_out["revisions"] = f"no checkpoint has seen the words of {', '.join(lacking)}"
-        self.left_out["fast reading"] = "its scores are regressions on reading times, which the pipeline makes of the predictions"
         there = [task for task in FAST if self._find(task.data)]
         self.left_out |= {task.place: f"no {task.data} in {self.data}" for task in FAST if task not in there}
         for number, name in enumerate(revisions(self.track)):
@@ -293,8 +296,11 @@ class Submission:
                 checkpoint = reached[name]
                 made = self._made(top, name, task, "predictions.json", lambda t=task, c=checkpoint: self.pairs(t, c))
                 found[task.key][number] = None if made is None else self._shares(task, made)
-            if name in reached and self._find(FAST_READING.data):
-                self._made(top, name, FAST_READING, "predictions.json", lambda c=reached[name]: self.reading(c, FAST_READING))
+            if name in reached and (file := self._find(FAST_READING.data)):
+                read = lambda c=reached[name]: self.reading(c, FAST_READING)  # noqa: E731
+                made = self._made(top, name, FAST_READING, "predictions.json", read)
+                with self._left_out_if_wrong("fast reading"):
+                    found["reading"][number] = reading_scores(file, made) if made else None
         return found
 
     def _shares(self, task: SubmittedTask, made: Predictions) -> dict[str, float]:
@@ -308,13 +314,33 @@ class Submission:
 
     def _made(self, top: Path, revision: str, task: SubmittedTask, file: str, make: Any) -> Any:
         """What `make` gives, also written as a file of the pipeline's; None where it cannot be had, and why is kept."""
-        try:
+        found = None
+        with self._left_out_if_wrong(task.key if revision == "main" else f"{task.place.rpartition('/')[2]} ({revision})"):
             found = make()
-        except OntogenyError as error:
-            self.left_out[task.key if revision == "main" else f"{task.place.rpartition('/')[2]} ({revision})"] = str(error)
-            return None
-        _write_json(top / revision / "zero_shot" / self.backend / task.place / file, found)
+        if found is not None:
+            _write_json(top / revision / "zero_shot" / self.backend / task.place / file, found)
         return found
+
+    @contextmanager
+    def _left_out_if_wrong(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OntogenyError as error:
+            self.left_out[name] = str(error)
+
+
+def reading_scores(file: Path, made: Predictions) -> dict[str, float | None]:
+    """Of self-paced and eye-tracked reading times, the share that surprisals tell of what length, frequency and place leave.
+
+    `file`: the words with their times, `made`: what was predicted of them.  Raises OntogenyError for a table without times.
+    """
+    words, rows = read_table(file), made["reading"]["predictions"]
+    every = np.full(sum(len(text.split()) for text in words.sentences), np.nan)
+    every[words.at - 1] = [np.nan if row["prev_pred"] is None else row["prev_pred"] for row in rows]
+    every[words.at] = [row["pred"] for row in rows]
+    there = {name: measure for name, measure in READ.items() if measure in words.measures}
+    found = {name: explained(words, measure, words.measures[measure], every, 0).r2 for name, measure in there.items()}
+    return {name: None if share is None else share / 100 for name, share in found.items()}
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -34,7 +34,7 @@ class RevisionChoice:
 
     names: tuple[str, ...] = ()  # families of names or patterns, as `names.understand` takes them
     revisions: tuple[str, ...] = ()  # of branches, such as step*
-    every: int = 1  # of each seed every so-manieth, its first and its last
+    every: int = 1  # of each seed every n-th, its first and its last
     seeds: tuple[str, ...] = ()  # repositories of other seeds, such as EleutherAI/pythia-14m-seed{1..9}
 
     def __bool__(self) -> bool:
