@@ -440,7 +440,7 @@ def evidence(run: RunPath, order: Annotated[int, typer.Option(help="The longest 
     here.examine(order)
     report = here.write_report()
     print(answers(here.folder))
-    print(f"report: {report}")
+    _say_where(here, report)
 
 
 @app.command()
@@ -842,7 +842,11 @@ def _conclude(here: Run, evidence: bool = False) -> None:
     here.display.verdicts(here.judge())
     if evidence:
         here.examine()
-    print(f"report: {here.write_report()}")
+    _say_where(here, here.write_report())
+
+
+def _say_where(here: Run, report: Path) -> None:
+    print(f"report: {report}\nto look into it: ontogeny explore {shlex.quote(str(here.folder.path.parent))}")
 
 
 TRAINS = ("run", "train")  # the commands whose processes train one model together

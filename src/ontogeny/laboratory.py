@@ -306,6 +306,28 @@ class Run(OpenedRun):
             self.ngram_evidence.examine(order)
         lower = {"distance": {"kind": "distance", "order": order}} if order < ORDER else {}
         self.read([lower.get(name, name) for name in WITH_EVIDENCE])
+        self.explain_entrenched()
+
+    def explain_entrenched(self) -> None:
+        """A page on why each entrenched paradigm is so, and what it says in short for the run's page; what is there stays."""
+        import polars as pl
+
+        from ontogeny.report import why_words, write_why
+
+        verdicts = self.verdicts() if self.folder.verdicts.exists() else pl.DataFrame()
+        stuck = verdicts.filter(pl.col("verdict") == "entrenched").select("suite", "paradigm").rows() if len(verdicts) else []
+        key = store.content_key(stuck, self.text.train.facts["key"], [asked.key for asked in self.asked])
+        path, rows = self.folder.explained, []
+        if path.exists() and store.table_metadata(path).get("key") == key:
+            return
+        with self.display.bar("why paradigms are entrenched", len(stuck), "paradigms") as advance:
+            for suite, paradigm in stuck:
+                found = self.why(paradigm, suite=suite)
+                page = write_why(self.why_page(found), found)
+                rows.append((suite, paradigm, page.stem, f"{why_words.headline(found)} {why_words.strongest(found)}".strip()))
+                advance(1)
+        schema = dict.fromkeys(("suite", "paradigm", "page", "says"), pl.String)
+        store.write_table(path, pl.DataFrame(rows, schema, orient="row"), {"key": key})
 
     def why(
         self, paradigm: str, pair: str | None = None, level: str = "word", order: int = 2, suite: str | None = None, **options: int

@@ -26,7 +26,7 @@ from ontogeny.pages.words import count, enumerated
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
-from ontogeny.store import RunFolder, fault, read_table, score_key, table_metadata
+from ontogeny.store import RunFolder, fault, file_name, read_table, score_key, table_metadata
 from ontogeny.trajectories import Timeline
 from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.timeline import boundaries
@@ -425,6 +425,13 @@ class Results:
         """A suite's pairs as they were scored."""
         path = self.folder.pairs(suite)
         return read_table(path) if path.exists() else None
+
+    def explained(self, suite: str) -> dict[str, tuple[str, str]]:
+        """Of paradigms that have a page on why they are so, its name, and what it says in short where that was kept."""
+        kept = read_table(self.folder.explained).filter(suite=suite) if self.folder.explained.exists() else None
+        pages = {name: (file_name(name), "") for name in self.curves.filter(suite=suite)["paradigm"].unique()}
+        there = {name: found for name, found in pages.items() if self.folder.why(found[0]).exists()}
+        return there | ({} if kept is None else {row["paradigm"]: (row["page"], row["says"]) for row in kept.to_dicts()})
 
     # --- what has to be said --------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ TABLES = (
     (r"evidence/contests\.parquet", "suite question measure first second difference low high verdict", "evidence"),
     (r"evidence/matched\.parquet", "suite paradigm difference low high p_adjusted", "evidence"),
     (r"evidence/[^/]+\.parquet", "suite", "evidence"),
+    (r"report/why/entrenched\.parquet", "suite paradigm page says", "evidence"),
 )
 TEXTS = {
     "suite",
@@ -57,6 +58,8 @@ TEXTS = {
     "second",
     "stream",
     "tensor",
+    "page",
+    "says",
 }
 WHOLE = {"step", "seed", "order", "tokens_good", "tokens_bad"}
 

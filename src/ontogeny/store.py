@@ -671,6 +671,11 @@ class RunFolder:
         return self.path / "report" / "why" / f"{name}.html"
 
     @property
+    def explained(self) -> Path:
+        """Table of what the pages on the entrenched paradigms say in short: suite, paradigm, page, says."""
+        return self.path / "report" / "why" / "entrenched.parquet"
+
+    @property
     def verdicts(self) -> Path:
         """Table of verdicts over all seeds and suites."""
         return self.path / "verdicts.parquet"

@@ -10,7 +10,7 @@ import pytest
 from ontogeny.explorer.addresses import address
 from ontogeny.explorer.export import export
 from ontogeny.explorer.server import app, bound
-from ontogeny.explorer.shelf import Shelf
+from ontogeny.explorer.shelf import RunShelf
 from ontogeny.store import read_table, write_table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -47,7 +47,7 @@ def heard(browser):
 @pytest.fixture
 def served(folder):
     place, port = bound("127.0.0.1", 18700)
-    server = uvicorn.Server(uvicorn.Config(app(Shelf(folder), ["127.0.0.1"]), log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app(RunShelf(folder), ["127.0.0.1"]), log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=([place],), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{port}"

@@ -11,7 +11,7 @@ import pytest
 from ontogeny.explorer.addresses import VIEWS, Links, address, file_of, named
 from ontogeny.explorer.errands import Errands, outcome
 from ontogeny.explorer.server import answer, app, bound, host_of
-from ontogeny.explorer.shelf import Lost, Shelf
+from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, read_table
 
@@ -23,7 +23,7 @@ HERE = "http://127.0.0.1"
 
 @pytest.fixture(scope="session")
 def client(folder):
-    return TestClient(app(Shelf(folder), ["127.0.0.1"]), base_url=HERE)
+    return TestClient(app(RunShelf(folder), ["127.0.0.1"]), base_url=HERE)
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +186,7 @@ def test_hostile_names_and_sentences_are_shown_as_text(client, folder):
 
 
 def test_only_get_under_an_own_name_and_with_the_policy(folder):
-    own = TestClient(app(Shelf(folder), ["127.0.0.1"]), base_url=HERE)
+    own = TestClient(app(RunShelf(folder), ["127.0.0.1"]), base_url=HERE)
     found = own.get("/")
     policy = found.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "http" not in policy and "'unsafe-inline'" not in policy.split("style-src")[0]
@@ -198,7 +198,7 @@ def test_only_get_under_an_own_name_and_with_the_policy(folder):
 
 
 def test_from_elsewhere_the_token_is_asked_for(folder):
-    far = TestClient(app(Shelf(folder), ["127.0.0.1"], "secret"), base_url=HERE)
+    far = TestClient(app(RunShelf(folder), ["127.0.0.1"], "secret"), base_url=HERE)
     assert far.get("/").status_code == far.get("/?token=guess").status_code == 403
     assert far.get("/?token=secret").status_code == 200  # by the cookie that it was sent on with
     assert far.get("/runs/tiny").status_code == 200
@@ -214,13 +214,13 @@ def test_names_of_hosts_and_ports():
 
 
 def test_an_empty_folder_and_none(tmp_path):
-    assert "There are no runs in this folder yet" in answer(Shelf(tmp_path), "", {})[1]
+    assert "There are no runs in this folder yet" in answer(RunShelf(tmp_path), "", {})[1]
     with pytest.raises(OntogenyError, match="ontogeny run quickstart"):
-        Shelf(tmp_path / "none")
+        RunShelf(tmp_path / "none")
 
 
 def test_a_run_that_is_being_written_is_seen_as_it_comes_and_goes(own_run):
-    shelf = Shelf(own_run.parent)
+    shelf = RunShelf(own_run.parent)
     run = shelf.run("tiny")
     before = shelf.news(run)
     assert "verdicts</span>" not in answer(shelf, "", {})[1]
@@ -236,7 +236,7 @@ def test_a_run_that_is_being_written_is_seen_as_it_comes_and_goes(own_run):
 
 def test_a_run_of_another_version_is_shown_with_what_is_known(own_run):
     (own_run / "recipe.yaml").write_text("name: tiny\nfuture: {kind: unheard-of}\n")
-    status, text, _ = answer(Shelf(own_run), "runs/tiny", {})
+    status, text, _ = answer(RunShelf(own_run), "runs/tiny", {})
     assert status == 200 and 'class="heat"' in text
 
 

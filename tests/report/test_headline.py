@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ontogeny.pages.theme import VERDICT_COLOURS
-from ontogeny.pages.words import count, enumerated, human, listed, percent
-from ontogeny.report.headline import MEANINGS, Facts, first_sentence, second_sentence, third_sentence
+from ontogeny.pages.words import MEANINGS, count, enumerated, human, listed, percent
+from ontogeny.report.headline import Facts, first_sentence, second_sentence, third_sentence
 from ontogeny.trajectories import VERDICTS
 
 FACTS = Facts(suite="blimp", checkpoints=30, step=6600, seeds=2, total=6600, words=19.8e6)
@@ -29,17 +29,15 @@ def verdicts(**numbers: int) -> list[tuple[str, str]]:
     [
         (
             verdicts(entrenched=6, learned=31, undecided=30),
-            "Of blimp's 67 paradigms, 31 were learned and 6 are entrenched, wrong early in training "
-            "and wrong at the end (en0, en1, en2 and 3 more).",
+            "Of blimp's 67 paradigms, 31 were learned and 6 are entrenched.",
         ),
         (
             verdicts(entrenched=1, learned=1),
-            "Of blimp's 2 paradigms, 1 was learned and 1 is entrenched, wrong early in training and wrong at the end (en0).",
+            "Of blimp's 2 paradigms, 1 was learned and 1 is entrenched.",
         ),
         (
             verdicts(entrenched=2, forgotten=1),
-            "Of blimp's 3 paradigms, none was learned and 2 are entrenched, wrong early in training "
-            "and wrong at the end (en0 and en1).",
+            "Of blimp's 3 paradigms, none was learned and 2 are entrenched.",
         ),
         (verdicts(learned=3, escaped=1), "Of blimp's 4 paradigms, 3 were learned and none is entrenched."),
         (verdicts(escaped=4), "Of blimp's 4 paradigms, none was learned and none is entrenched."),
@@ -84,7 +82,12 @@ def test_the_rest_agrees_in_number() -> None:
     assert second_sentence(verdicts(learned=2, forgotten=1)) == "Of the rest, 1 was forgotten."
 
 
-@pytest.mark.parametrize("given", [[], verdicts(learned=3), verdicts(forgotten=1), verdicts(learned=1, entrenched=1)])
+def test_the_entrenched_are_named_after_the_headline() -> None:
+    given = verdicts(learned=1, entrenched=5)
+    assert second_sentence(given) == "Wrong early in training and wrong at the end: en0, en1, en2 and 2 more."
+
+
+@pytest.mark.parametrize("given", [[], verdicts(learned=3), verdicts(forgotten=1), verdicts(learned=2)])
 def test_no_rest_no_sentence(given: list[tuple[str, str]]) -> None:
     assert second_sentence(given) == ""
 
@@ -117,10 +120,12 @@ def test_what_seeds_do_not_bear_out_is_said() -> None:
     given = verdicts(entrenched=3, learned=2, forgotten=1, undecided=1)
     firm = frozenset({"en0", "en1", "le0", "le1", "un0"})
     assert first_sentence(given, replace(FACTS, firm=firm)) == (
-        "Of blimp's 7 paradigms, 2 were learned and 3 are entrenched, wrong early in training and "
-        "wrong at the end, 2 of them firm (en0, en1 and en2)."
+        "Of blimp's 7 paradigms, 2 were learned and 3 are entrenched (2 of them firm)."
     )
-    assert second_sentence(given, firm) == "Of the rest, 1 was forgotten in the mean of the seeds and 1 is undecided."
+    assert second_sentence(given, firm) == (
+        "Wrong early in training and wrong at the end: en0, en1 and en2. "
+        "Of the rest, 1 was forgotten in the mean of the seeds and 1 is undecided."
+    )
     assert first_sentence(verdicts(entrenched=1), replace(FACTS, firm=frozenset())).endswith(
         "wrong at the end in the mean of the seeds."
     )

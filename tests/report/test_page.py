@@ -255,3 +255,23 @@ def test_verdicts_of_an_earlier_version_open_and_say_what_judges_them_anew(tmp_p
     results = Results(run)
     assert f"ontogeny verdicts {run.path} judges them anew" in unescape(without_scripts(render(results)))
     assert results.verdicts is not None and results.verdicts["standing"].null_count() == len(table)
+
+
+def test_cells_and_verdicts_lead_to_their_paradigm_and_that_to_why_it_is_so(own_run):
+    from ontogeny import store
+    from ontogeny.store import RunFolder
+
+    run = RunFolder(own_run)
+    suite, first, second = (
+        *store.read_table(run.verdicts).select("suite", "paradigm").row(0),
+        store.read_table(run.verdicts)["paradigm"][1],
+    )
+    said = {"suite": [suite], "paradigm": [first], "page": [first], "says": ["Bigrams <lead> it astray."]}
+    write_table(run.explained, pl.DataFrame(said))
+    for name in (first, second):
+        run.why(name).write_text("why")
+    page = write_report(run).read_text(encoding="utf-8")
+    assert '"link":["#' in page or '"link":"#' in page
+    assert 'class="verdict' in page and f'<a href="#{sections.anchor(suite, first)}" class="verdict' in page
+    assert f'Bigrams &lt;lead&gt; it astray. <a href="why/{first}.html">' in page
+    assert f'<a href="why/{second}.html">Why it is so</a>' in page

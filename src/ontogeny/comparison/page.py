@@ -16,7 +16,7 @@ from ontogeny.comparison.names import parted
 from ontogeny.pages.axes import known, save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, Panel, chart, shown
-from ontogeny.pages.templates import STANDALONE, Frame, look
+from ontogeny.pages.templates import STANDALONE, PageFrame, look
 from ontogeny.pages.words import MEANINGS, decimals, difference, human, probability
 from ontogeny.store import atomic, claim, file_hash, file_name, human_size, write_table
 
@@ -108,7 +108,7 @@ def panels_of(gathered: RunComparison) -> list[Panel]:
     return [panel(value, said) for value, said in says.items() if known(words, value)]
 
 
-def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: Frame = STANDALONE) -> str:
+def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: PageFrame = STANDALONE) -> str:
     """The page as HTML; the same runs give the same page.  `links`: by run, where its own page is, seen from this one."""
     charts, labels = Charts(), gathered.labels
     by_paradigm = {str(name): part.to_dicts() for (name,), part in gathered.cells.group_by("paradigm", maintain_order=True)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ontogeny.explorer.errands import AT_ONCE
-from ontogeny.explorer.shelf import Lost, Shelf
+from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.store import file_name
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ontogeny.explorer.errands import Errand
     from ontogeny.pages.embed import Charts
-    from ontogeny.pages.templates import Frame
+    from ontogeny.pages.templates import PageFrame
 
 # view: (what its address looks like, where it is made); loaded when first asked for, as most of them stand on torch
 VIEWS = {
@@ -90,7 +90,7 @@ def named(path: str) -> tuple[str, dict[str, str]]:
 class Asked:
     """What somebody wants to see."""
 
-    shelf: Shelf
+    shelf: RunShelf
     names: Mapping[str, str]
     query: Mapping[str, str]
     link: Links
@@ -118,11 +118,11 @@ class View:
     run: str = ""  # whose news it shows, by its name in addresses; * for all
     waits: Errand | None = None  # what it is being made by, if it is not there yet
     table: pl.DataFrame | None = None  # the same numbers as CSV
-    page: Callable[[Frame], str] | None = None  # in place of a template: a page that is also one by itself
+    page: Callable[[PageFrame], str] | None = None  # in place of a template: a page that is also one by itself
     beneath: Markup | None = None  # below such a page
 
 
-def view(shelf: Shelf, path: str, query: Mapping[str, str] | None = None, link: Links | None = None) -> View:
+def view(shelf: RunShelf, path: str, query: Mapping[str, str] | None = None, link: Links | None = None) -> View:
     """The view at a path.  Raises Lost for what is not there, and OntogenyError for what cannot be shown."""
     name, names = named(path)
     module, function = VIEWS[name][1].split(":")

@@ -10,7 +10,7 @@ from ontogeny.display import QUIET, Display
 from ontogeny.explorer.addresses import Links, address, file_of, view
 from ontogeny.explorer.rendering import ASSETS, asset, lost, render
 from ontogeny.explorer.seen import evenly
-from ontogeny.explorer.shelf import Shelf
+from ontogeny.explorer.shelf import RunShelf
 from ontogeny.pages.words import count
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder, atomic, claim
@@ -27,7 +27,7 @@ def export(root: Path, out: Path, display: Display = QUIET) -> Path:
     Raises OntogenyError for a folder that is somebody else's.
     """
     claim(out, MARK, "Name another folder with --export")
-    shelf, broken = Shelf(root), 0
+    shelf, broken = RunShelf(root), 0
     paths = dict.fromkeys(addresses(shelf))
     with display.bar(f"{out}", len(paths), "pages") as advance:
         for name in ASSETS:
@@ -50,7 +50,7 @@ def _write(file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def addresses(shelf: Shelf) -> Iterator[str]:
+def addresses(shelf: RunShelf) -> Iterator[str]:
     """Every address that a file is written of."""
     yield address("runs")
     for path in shelf.studies().values():
@@ -65,7 +65,7 @@ def addresses(shelf: Shelf) -> Iterator[str]:
         yield from (address("compare", list(two)) for two in combinations(judged, 2))
 
 
-def _of_run(shelf: Shelf, run: RunFolder) -> Iterator[str]:
+def _of_run(shelf: RunShelf, run: RunFolder) -> Iterator[str]:
     title, seen = shelf.title(run.path), shelf.seen(run)
     yield address("run", title)
     yield address("figures", title)

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from ontogeny.explorer.addresses import Links, View
-from ontogeny.pages.templates import Frame, look, templates
+from ontogeny.pages.templates import PageFrame, look, templates
 from ontogeny.pages.theme import DARK, LIGHT, shades_of
 from ontogeny.pages.words import MEANINGS, decimals, human, percent
 from ontogeny.store import human_size
@@ -40,7 +40,7 @@ def render(view: View, link: Links) -> str:
         "verdict_class": look()["verdict_class"],
     }
     if view.page is not None:
-        return view.page(Frame("frame.html.jinja", (ROOM,), values))
+        return view.page(PageFrame("frame.html.jinja", (ROOM,), values))
     drawn: dict[str, Any] = {"charts": "", "configs": ""}
     if view.charts is not None:
         from ontogeny.pages import embed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ontogeny.explorer.addresses import Links, view
 from ontogeny.explorer.rendering import ASSETS, POLICY, asset, lost, render
-from ontogeny.explorer.shelf import Lost, Shelf
+from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def serve(root: Path, host: str | None = None, port: int = 8642, say: Callable[[
         import uvicorn
     except ImportError as error:
         raise OntogenyError(f"the explorer needs {error.name}: pip install 'ontogeny[explorer]'") from None
-    shelf = Shelf(root)
+    shelf = RunShelf(root)
     near = host is None or host in LOOPBACK
     token = "" if near else secrets.token_urlsafe(16)
     place, at = bound(host or LOOPBACK[0], port)
@@ -84,7 +84,7 @@ def _warm() -> None:
     asset("vega.js")
 
 
-def app(shelf: Shelf, hosts: list[str], token: str = "") -> Starlette:
+def app(shelf: RunShelf, hosts: list[str], token: str = "") -> Starlette:
     """The application: every address of the table, three assets, and a stream of what has changed."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -119,7 +119,7 @@ def app(shelf: Shelf, hosts: list[str], token: str = "") -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts, token=token)])
 
 
-def answer(shelf: Shelf, path: str, query: dict[str, str]) -> tuple[int, str, str]:
+def answer(shelf: RunShelf, path: str, query: dict[str, str]) -> tuple[int, str, str]:
     """Status, text and kind of what is sent for a path."""
     link = Links(path)
     try:
@@ -135,7 +135,7 @@ def answer(shelf: Shelf, path: str, query: dict[str, str]) -> tuple[int, str, st
         return 500, lost("cannot be shown", f"{type(error).__name__}: {error}", link), "text/html"
 
 
-async def changes(shelf: Shelf, run: str) -> AsyncIterator[str]:
+async def changes(shelf: RunShelf, run: str) -> AsyncIterator[str]:
     """An event whenever something is written into a run, or into any (*)."""
     from starlette.concurrency import run_in_threadpool
 
@@ -150,7 +150,7 @@ async def changes(shelf: Shelf, run: str) -> AsyncIterator[str]:
         await asyncio.sleep(EVERY)
 
 
-def _news(shelf: Shelf, run: str) -> Any:
+def _news(shelf: RunShelf, run: str) -> Any:
     there = shelf.runs()
     if run != "*":
         return shelf.news(there[run]) if run in there else None

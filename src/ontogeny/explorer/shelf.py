@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 STUDY = "study.yaml"
 MARKS = ("", "lineage.json", "recipe.yaml", "curves.parquet", "verdicts.parquet", "evidence", "report")  # that a run's news show in
-OF_SEEDS = ("losses.parquet", "checkpoints", "scores/*", "readings/*")
 
 
 class Lost(OntogenyError):
     """What an address asks for and is not there, or is no longer."""
 
 
-class Shelf:
+class RunShelf:
     """A folder of runs, or a single run.  Names in addresses are looked up among what is there, and never joined to paths."""
 
     def __init__(self, root: Path):
@@ -80,7 +79,8 @@ class Shelf:
     def news(self, run: RunFolder) -> tuple[int, ...]:
         """Changes whenever something is written into a run."""
         paths = [run.path / name for name in MARKS]
-        paths += [path for seed in run.seeds() for pattern in OF_SEEDS for path in run.seed(seed).glob(pattern)]
+        for folder in map(run.seed, run.seeds()):
+            paths += [folder / "losses.parquet", folder / "checkpoints", *folder.glob("scores/*"), *folder.glob("readings/*")]
         return tuple(_changed(path) for path in paths)
 
     def known(self, what: str, run: RunFolder, make: Any) -> Any:

@@ -16,7 +16,7 @@ from ontogeny.store import content_key
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class PageFrame:
     """What stands around a page: nothing, where it is a file by itself, or what an app has around all of its pages."""
 
     template: str = "standalone.html.jinja"
@@ -29,7 +29,7 @@ class Frame:
         return found.render({**values, **self.values, "frame": self.template})
 
 
-STANDALONE = Frame()
+STANDALONE = PageFrame()
 
 
 def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment:

@@ -68,19 +68,18 @@ def first_sentence(verdicts: Sequence[tuple[str, str]], facts: Facts, paradigms:
     first = f"{_number(len(learned))} {were(max(len(learned), 1))} learned{_firm(learned, facts.firm)}"
     if not stuck:
         return f"{whole}, {first} and none is entrenched."
-    return (
-        f"{whole}, {first} and {len(stuck)} {_says('entrenched', len(stuck))}{_firm(stuck, facts.firm, ', {}')} ({listed(stuck)})."
-    )
+    return f"{whole}, {first} and {len(stuck)} {'is' if len(stuck) == 1 else 'are'} entrenched{_firm(stuck, facts.firm)}."
 
 
 def second_sentence(verdicts: Sequence[tuple[str, str]], firm: frozenset[str] | None = None) -> str:
-    """What became of the paradigms that the first sentence does not count; empty where there are none."""
+    """Which are entrenched, and what became of those that the first sentence does not count; empty where there are none."""
     counts = Counter(verdict for _, verdict in verdicts)
     if len(verdicts) < 2 or (len(counts) == 1 and not {"entrenched"} & set(counts)):
         return ""
     names = _grouped(verdicts)
+    stuck = f"Wrong early in training and wrong at the end: {listed(names['entrenched'])}." if "entrenched" in names else ""
     rest = [f"{counts[name]} {_says(name, counts[name])}{_firm(names[name], firm)}" for name in SAYS if counts[name]]
-    return f"Of the rest, {enumerated(rest)}." if rest else ""
+    return " ".join(filter(None, [stuck, f"Of the rest, {enumerated(rest)}." if rest else ""]))
 
 
 def third_sentence(facts: Facts, *, progress: bool = True) -> str:
@@ -111,12 +110,12 @@ def _says(verdict: str, number: int) -> str:
     return f"{were(number)} {verdict}"
 
 
-def _firm(paradigms: Sequence[str], firm: frozenset[str] | None, aside: str = " ({})") -> str:
+def _firm(paradigms: Sequence[str], firm: frozenset[str] | None) -> str:
     """How many of a verdict's paradigms have it in more than the mean of seeds; unsaid where it is all, or none there are."""
     borne = sum(name in (firm or ()) for name in paradigms)
     if firm is None or borne == len(paradigms):
         return ""
-    return aside.format(f"{borne or 'none'} of them firm") if len(paradigms) > 1 else " in the mean of the seeds"
+    return f" ({borne or 'none'} of them firm)" if len(paradigms) > 1 else " in the mean of the seeds"
 
 
 def _grouped(verdicts: Sequence[tuple[str, str]]) -> Mapping[str, list[str]]:

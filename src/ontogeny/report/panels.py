@@ -16,6 +16,7 @@ from ontogeny.instruments import WITH_EVIDENCE
 from ontogeny.pages.axes import known, last_step, seeded
 from ontogeny.pages.orders import at_token_level, orders_key
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, chart, lacks
+from ontogeny.pages.templates import anchor
 from ontogeny.records import OntogenyError
 from ontogeny.report import accuracy, foretelling, inside, likelihood, training
 from ontogeny.report import ladder as ladders
@@ -89,7 +90,9 @@ def _several(frames: Frames) -> bool:
     return seeded(frames["curves"])["seed"].n_unique() > 1
 
 
-def _map(frames: Frames, clock: Clock, **options: Any) -> Drawn:
+def _map(frames: Frames, clock: Clock, linked: bool = False, **options: Any) -> Drawn:
+    suite = frames["curves"]["suite"][0]
+    options |= {"links": lambda paradigm: f"#{anchor(suite, paradigm)}"} if linked else {}  # to its pairs, further down the page
     return accuracy_map(frames["curves"], frames.get("verdicts"), clock.spans, **options)
 
 
@@ -97,7 +100,8 @@ def _map_says(frames: Frames, clock: Clock) -> str:
     mean = ", mean over seeds" if _several(frames) else ""
     return (
         f"Accuracy of each paradigm (rows) at each checkpoint (columns){mean}. Blue: the good sentence is preferred more often "
-        "than not; orange: the bad one. Grey: the model still counts as untrained, and no verdict looks at it."
+        "than not; orange: the bad one. Grey: the model still counts as untrained, and no verdict looks at it. "
+        "On the page a cell leads to its paradigm's curves and pairs."
     )
 
 
@@ -286,6 +290,7 @@ BUILT_IN = (
         says=_map_says,
         shape="map",
         narrow=True,
+        page={"linked": True},
         files=("svg", "png"),
     ),
     _of_suite(name="overall", title="overall accuracy over training", draw=_overall, says=_overall_says, there=_over_training),

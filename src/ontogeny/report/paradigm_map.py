@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import altair as alt
@@ -22,16 +23,19 @@ def accuracy_map(
     *,
     width: Width = 900,
     narrow: bool = False,
+    links: Callable[[str], str] | None = None,
 ) -> alt.Chart:
     """Accuracy of every paradigm (rows, by phenomenon) at every checkpoint (columns), mean over seeds, diverging at .5.
 
     `curves`: paradigm, step, accuracy (phenomenon, field, seed, words and tokens where known), one suite.
     `verdicts`: paradigm, verdict, written beside each row.  `spans`: window, start, end in steps; untrained checkpoints
-    are drawn grey.  `narrow` puts names above their rows, for a phone.
+    are drawn grey.  `narrow` puts names above their rows, for a phone.  `links`: where a paradigm's cells and verdict lead to.
     Raises OntogenyError for missing columns or no rows.
     """
     need(curves, ("paradigm", "step", "accuracy"), "the accuracy map")
     cells = _cells(curves, verdicts, spans)
+    if links is not None:
+        cells = cells.with_columns(link=pl.col("paradigm").map_elements(links, return_dtype=pl.String))
     shown = ["paradigm", "phenomenon", "step", "accuracy", "window", "seeds", "words", "tokens", "verdict"]
     colour = alt.Color(
         "accuracy:Q",
@@ -60,7 +64,7 @@ def paradigm_rows(
     y = alt.Y("paradigm:N", sort=None, scale=alt.Scale(domain=order, paddingInner=0.06), title=None)
     tooltip = tips(*(name for name in shown if name in cells.columns))
     layers = [
-        *_squares(colour, tooltip, y, narrow),
+        *_squares(colour, tooltip, y, narrow, "link" in cells.columns),
         *_diamonds(marked, tooltip, y, narrow),
         *_names(order, y, narrow),
         *_window_marks(cells, y),
@@ -116,7 +120,7 @@ def _row_order(cells: pl.DataFrame) -> list[str]:
     return order
 
 
-def _squares(colour: dict[str, Any], tooltip: list[Any], y: Any, narrow: bool) -> list[Any]:
+def _squares(colour: dict[str, Any], tooltip: list[Any], y: Any, narrow: bool, linked: bool) -> list[Any]:
     ticks = {"labelOverlap": "greedy", "labelSeparation": 8, "format": "~s", "ticks": False, "domain": False}
     axis = alt.Axis(title="step (checkpoints at equal distance)", labelAngle=0, orient="top", **ticks)
     rule = "slice(datum.label, 0, 1) == '§'"
@@ -130,6 +134,7 @@ def _squares(colour: dict[str, Any], tooltip: list[Any], y: Any, narrow: bool) -
     )
     mark = {"height": alt.RelativeBandSize(0.5), "yOffset": 6} if narrow else {}
     base = table("cells").encode(
+        **({"href": alt.Href("link:N")} if linked else {}),
         x=alt.X("step:O", axis=axis, scale=alt.Scale(paddingInner=0.04)),
         y=y.axis(None) if narrow else y.axis(names),
         tooltip=tooltip,

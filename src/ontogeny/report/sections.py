@@ -199,11 +199,12 @@ def _phenomena(
     with results.leaving_out(f"the table of pairs of {suite}"):
         pairs = results.pairs(suite)
     sentences_of = {} if pairs is None else {name: part for (name,), part in pairs.group_by("paradigm", maintain_order=True)}
+    explained = results.part(f"why paradigms of {suite} are so", lambda: results.explained(suite), {})
     groups: dict[str, list[dict[str, Any]]] = {}
     for paradigm, phenomenon in order_of(curves).items():
         row = judged.get(paradigm) or {}
         card = {"name": paradigm, "anchor": anchor(suite, paradigm), "verdict": row.get("verdict"), "reason": row.get("reason")}
-        card["standing"] = borne_out(row)
+        card |= {"standing": borne_out(row), "why": explained.get(paradigm)}
         if curves["step"].n_unique() == 1:
             card |= {"only": _only(curves.filter(pl.col("paradigm") == paradigm)), "panels": []}
         else:

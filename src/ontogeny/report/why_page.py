@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny.pages.templates import STANDALONE, Frame, look
+from ontogeny.pages.templates import STANDALONE, PageFrame, look
 from ontogeny.report import why_words as words
 from ontogeny.report.examples import marked
 from ontogeny.store import atomic, file_name
@@ -48,7 +48,7 @@ def write(path: Path, explanation: Explanation) -> Path:
     return path
 
 
-def render(explanation: Explanation, frame: Frame = STANDALONE) -> str:
+def render(explanation: Explanation, frame: PageFrame = STANDALONE) -> str:
     """The page as HTML."""
     good, bad = marked(explanation.example.good, explanation.example.bad)
     return frame.render(

@@ -12,7 +12,7 @@ import polars as pl
 
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, shown
-from ontogeny.pages.templates import STANDALONE, Frame, anchor, look
+from ontogeny.pages.templates import STANDALONE, PageFrame, anchor, look
 from ontogeny.pages.words import count, decimals, human
 from ontogeny.report.provenance import tables
 from ontogeny.store import atomic
@@ -62,7 +62,7 @@ def render(
     pages: Mapping[str, str] | None = None,
     divided: pl.DataFrame | None = None,
     power: pl.DataFrame | None = None,
-    frame: Frame = STANDALONE,
+    frame: PageFrame = STANDALONE,
     guarded: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """The page as HTML.  `pages`: by arm, where its own page is, seen from this one."""
