@@ -27,7 +27,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) -e '.[dev,hub,peers,infinigram]'
+	$(PIP) -e '.[dev,explorer,hub,peers,infinigram]'
 	touch $@
 
 clean:

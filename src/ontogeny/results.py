@@ -141,7 +141,7 @@ class Results:
     def counted(self, suite: str | None = None) -> pl.DataFrame:
         """The curves of the seeds that verdicts are over, of one suite or of all."""
         own = self.curves if suite is None else self.curves.filter(pl.col("suite") == suite)
-        return pl.concat([own.clear(), *(of_seeds_alike(part) for _, part in own.group_by("suite", maintain_order=True))])
+        return pl.concat([own.clear(), *(_of_seeds_alike(part) for _, part in own.group_by("suite", maintain_order=True))])
 
     def checkpoints(self, suite: str) -> int:
         """How many checkpoints were read on a suite."""
@@ -507,8 +507,7 @@ def spans(time: Timeline, thresholds: Thresholds) -> pl.DataFrame:
     return pl.DataFrame(kept, schema={"window": pl.String, "start": pl.Float64, "end": pl.Float64}, orient="row")
 
 
-def of_seeds_alike(curves: pl.DataFrame) -> pl.DataFrame:
-    """The curves of one suite, of the seeds that were read at the same checkpoints as the one read furthest."""
+def _of_seeds_alike(curves: pl.DataFrame) -> pl.DataFrame:
     if "seed" not in curves.columns:
         return curves
     steps = dict(curves.group_by("seed").agg(pl.col("step").unique().sort()).sort("seed").iter_rows())

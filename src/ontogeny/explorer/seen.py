@@ -9,7 +9,7 @@ import polars as pl
 
 from ontogeny.pages.panel import DRAWN
 from ontogeny.recipe import Thresholds
-from ontogeny.results import CURVES, Results, of_seeds_alike
+from ontogeny.results import CURVES, Results
 from ontogeny.store import scan_table
 from ontogeny.trajectories import judge_alone
 
@@ -49,12 +49,11 @@ class Seen(Results):
         return drawn.group_by("paradigm", "step", *kept).agg(pl.col("accuracy").mean()).sort(*kept, "paradigm", "step")
 
     def tried(self, suite: str, thresholds: Thresholds) -> dict[str, str]:
-        """Each paradigm's verdict under other thresholds, from all the curves; nothing in the run changes.
+        """Each paradigm's verdict under other thresholds, from the curves that are looked at; nothing in the run changes.
 
         Raises OntogenyError as `trajectories.judge` does.
         """
-        curves = scan_table(self.folder.curves).filter(pl.col("suite") == suite).collect()
-        own = of_seeds_alike(curves)
+        own = self.counted(suite)
         return judge_alone(own, self.timeline(own), thresholds)
 
 

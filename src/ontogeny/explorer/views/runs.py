@@ -121,7 +121,7 @@ def heat(
     asked: Asked, seen: Seen, title: str, suite: str, verdicts: Mapping[str, str], before: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """The map as a table: steps, and by phenomenon the paradigms with a cell a step (its shade, accuracy and address)."""
-    cells = seen.cells(suite)
+    cells = asked.shelf.known(f"cells of {suite}", seen.folder, lambda _: seen.cells(suite))
     steps = cells["step"].unique().sort().to_list()
     trained = seen.clock.trained
     seeds = _first_seed(seen.curves, suite)
@@ -158,9 +158,10 @@ def _checkpoints(asked: Asked, seen: Seen, title: str) -> list[tuple[int, list[t
     """Each seed's checkpoints with their addresses, as many as the map has columns."""
     from ontogeny.explorer.seen import COLUMNS, evenly
 
+    steps = asked.shelf.known("steps", seen.folder, lambda run: {seed: run.steps(seed) for seed in run.seeds()})
     return [
-        (seed, [(step, asked.link("checkpoint", title, seed, step)) for step in evenly(seen.folder.steps(seed), COLUMNS)])
-        for seed in seen.folder.seeds()
+        (seed, [(step, asked.link("checkpoint", title, seed, step)) for step in evenly(own, COLUMNS)])
+        for seed, own in steps.items()
     ]
 
 
