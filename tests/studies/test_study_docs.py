@@ -17,7 +17,16 @@ from ontogeny.studies import plan, study_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "studies.md"
 PARTS = {
-    part.__name__: part for part in (plan.StudyFile, plan.ArmTemplate, plan.Prediction, plan.Region, plan.Analysis, plan.Hypothesis)
+    part.__name__: part
+    for part in (
+        plan.StudyFile,
+        plan.ArmTemplate,
+        plan.Prediction,
+        plan.Region,
+        plan.Analysis,
+        plan.Hypothesis,
+        plan.Guards,
+    )
 }
 
 

@@ -106,9 +106,10 @@ def _interval(own: pl.DataFrame, name: str) -> tuple[float, float]:
 def told(found: pl.DataFrame) -> list[str]:
     """What it comes to, in sentences."""
     stuck, freed = found.filter(pl.col("stuck")), found.filter(pl.col("freed"))
-    gains = [f"{float((found[name] - found['alone']).mean()):+.3f} by {name}" for name in ("logs", "probabilities")]  # type: ignore[arg-type]
+    gained = {name: float(np.mean((found[name] - found["alone"]).to_numpy())) for name in ("logs", "probabilities")}
+    gains = ", ".join(f"{gain:+.3f} by {name}" for name, gain in gained.items())
     return [
-        f"{int(found['seeds'].max())} seeds: the mean accuracy over {len(found)} paradigms moves by {', '.join(gains)}.",  # type: ignore[call-overload]
+        f"{max(found['seeds'].to_list())} seeds: the mean accuracy over {len(found)} paradigms moves by {gains}.",
         f"Of {len(stuck)} paradigms that are below one half in every seed, {len(freed)} {'is' if len(freed) == 1 else 'are'} freed"
         + (f": {', '.join(freed['paradigm'].to_list())}." if len(freed) else "."),
     ]

@@ -111,4 +111,5 @@ class Contrasted:
 
         vocabulary = torch.arange(len(self.bigrams.unigram), device=before.device)
         into = torch.stack([self.bigrams.of(vocabulary, one.expand(len(vocabulary))) for one in after])
-        return (self.bigrams(before) + into).index_fill(1, self.special, -torch.inf)
+        log_g: Tensor = (self.bigrams(before) + into).index_fill(1, self.special, -torch.inf)
+        return log_g

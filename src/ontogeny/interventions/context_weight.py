@@ -74,4 +74,5 @@ class Informed:
             logp = logits.log_softmax(-1)
             before = self.bigrams.to(inputs.device)(inputs)
             apart = (logp.exp() * (logp[..., : before.shape[-1]] - before)).sum(-1).clamp(min=0)
-            return 1 + self.strength * apart.clamp(max=self.most)
+            weights: Tensor = 1 + self.strength * apart.clamp(max=self.most)
+            return weights

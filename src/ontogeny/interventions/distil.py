@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,7 +44,7 @@ class Distil(Objective):
         if not self.share:
             return batch_loss
         models = [asked(folder, context, self.kind) for folder in self.teachers]
-        return Distilled([lambda inputs, model=model: said(model, inputs) for model in models], self.share, self.temperature)
+        return Distilled([partial(said, model) for model in models], self.share, self.temperature)
 
 
 class Distilled:

@@ -61,7 +61,8 @@ class PrePretrain(StreamEdit, Course):
         token = dict(zip(alphabet, rng.choice(known, len(alphabet), replace=False).tolist(), strict=True))
         first = [] if context.first is None else [context.first]
         ids: list[int] = []
-        starts, shown = [], []
+        starts: list[int] = []
+        shown: list[str] = []
         for seed in count(self.strings.seed):
             for document in self.strings.model_copy(update={"seed": seed}).documents():
                 symbols = document.text.split()
