@@ -52,7 +52,7 @@ def write_study_report(
     there = {name: link for name, link in pages.items() if (page.parent / link).exists()}
     figures.write_figures(own, page.parent / "figures")
     with atomic(page) as temporary:
-        temporary.write_text(render(own, registration, there, divided, power, guarded), encoding="utf-8")
+        temporary.write_text(render(own, registration, there, divided, power, guarded=guarded), encoding="utf-8")
     return page
 
 
