@@ -136,7 +136,7 @@ class Declared(Kind):
             return [root]
         places = [root / below for below in (inside(self.says.task, self.fast) if self.says.task else ("",))]
         for place in places:
-            if found := sorted(place.glob(self.says.files)):
+            if found := sorted(file for file in place.iterdir() if file.match(self.says.files)) if place.is_dir() else []:
                 return found
         raise OntogenyError(f"suite {self.kind}: no {self.says.files} in {', '.join(map(str, places))}")
 
