@@ -356,6 +356,12 @@ def test_they_are_kept_and_read_back(tmp_path, tokenizer):
     assert kept_pairs["contrast"].to_list()[0] == "c|d d"
 
 
+def test_a_word_after_a_context_has_words():
+    texts = [("run", "runs"), ("sing", "sings"), ("go", "goes"), ("are", "is"), ("have", "has"), ("say", "says")]
+    pairs = [Pair("p", str(n), good, bad, context="the cats near it") for n, (good, bad) in enumerate(texts)]
+    assert SuitePairs("agreement", pairs, [], {}, "key").without_words() == {}
+
+
 def test_what_cannot_be_predicted_is_refused():
     for wrong, told in (
         (replace(REGIONS[0], contexts=("c",)), "has 2 options and 1 contexts"),

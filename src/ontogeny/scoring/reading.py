@@ -80,7 +80,7 @@ class SuitePairs:
 
     def without_words(self) -> dict[str, str]:
         """Why word-level numbers mean nothing, under that name; empty where they mean something."""
-        told = without_words([text for pair in self.pairs for text in pair.options])
+        told = without_words([" ".join(both).strip() for pair in self.pairs for both in pair.asked])
         return {"without_words": f"{self.name}: {told}"} if told else {}
 
 
