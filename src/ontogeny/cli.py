@@ -605,7 +605,7 @@ def suites_show(
 
 @suites.command("get")
 def suites_get(
-    name: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, babylm-blimp or babylm-supplement.")],
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="blimp, ewok, comps ...: those that `suites list` says so of.")],
     out: Annotated[Path | None, typer.Option(help="The folder to write [data/SUITE].")] = None,
 ) -> None:
     """Bring a suite's files from the hub, or say how they are had by hand."""
