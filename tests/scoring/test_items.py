@@ -356,6 +356,13 @@ def test_they_are_kept_and_read_back(tmp_path, tokenizer):
     assert kept_pairs["contrast"].to_list()[0] == "c|d d"
 
 
+def test_a_prediction_of_one_region_against_itself_is_identical():
+    from ontogeny.suites.contrast import distinct
+
+    same = replace(REGIONS[3], bad="b", pair="2")  # one text after one context on either side
+    assert distinct([*REGIONS, same]) == (REGIONS, [same])
+
+
 def test_a_word_after_a_context_has_words():
     texts = [("run", "runs"), ("sing", "sings"), ("go", "goes"), ("are", "is"), ("have", "has"), ("say", "says")]
     pairs = [Pair("p", str(n), good, bad, context="the cats near it") for n, (good, bad) in enumerate(texts)]

@@ -37,8 +37,15 @@ def distinct(pairs: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:
     differ: list[Pair] = []
     identical: list[Pair] = []
     for pair in pairs:
-        (identical if any(not any(_left(pair, row).values()) for row in pair.comparisons) else differ).append(pair)
+        (identical if _nothing_differs(pair) else differ).append(pair)
     return differ, identical
+
+
+def _nothing_differs(pair: Pair) -> bool:
+    if pair.predictions:
+        return any(not any(_left(pair, row).values()) for row in pair.predictions)
+    right, *wrong = pair.asked
+    return right in wrong
 
 
 def _left(pair: Pair, row: Sequence[int]) -> Counter[tuple[str, str]]:
