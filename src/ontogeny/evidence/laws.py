@@ -130,7 +130,7 @@ def course(dev: pl.DataFrame | None, rates: pl.DataFrame | None) -> pl.DataFrame
         law = fitted(loss, s1, s2)
         own = zip(steps, loss, law.at(s1, s2), law.at(s1, np.zeros_like(s2)), strict=True)
         rows += [(seed, int(step), *map(float, values)) for step, *values in own]
-    return pl.DataFrame(rows, dict.fromkeys(COURSE, pl.Float64), orient="row").cast(COURSE)
+    return pl.DataFrame(rows, COURSE, orient="row")
 
 
 def _measured(dev: pl.DataFrame | None, rates: pl.DataFrame | None) -> list[tuple[int, Floats, Floats, Floats, Floats]]:

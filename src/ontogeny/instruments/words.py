@@ -430,7 +430,9 @@ def acquired(steps: Floats, nats: Floats, nothing: float) -> tuple[float | None,
         return np.asarray(lowest + (nothing - lowest) * expit(-np.exp(rate) * (x - halfway)))
 
     begin = np.array([nats.min(), 1.0, np.interp((nothing + nats.min()) / 2, np.minimum.accumulate(nats)[::-1], x[::-1])])
-    lowest, _, halfway = least_squares(lambda how: curve(how) - nats, begin, loss="soft_l1").x
+    bounds = ([0.0, -3.0, -1.0], [max(nothing, float(nats.max())) + 1e-6, 5.0, x[-1] + 1.0])
+    fit = least_squares(lambda how: curve(how) - nats, np.clip(begin, *bounds), bounds=bounds, loss="soft_l1")
+    lowest, _, halfway = fit.x
     there = bool(halfway <= x[-1] and nothing - lowest >= FALL)
     return (float(10 ** max(halfway, 0.0)) if there else None), float(lowest), there
 
