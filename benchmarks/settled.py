@@ -12,6 +12,8 @@ accuracies alone, without pairs), and by how much the estimated accuracies are o
 - `floor`: one look alone, at the first moment at which pairs that come in just their paradigm's proportion settle it.  Nobody
   knows that moment beforehand, and nothing that sees right and wrong pairs alone can do with much fewer.
 
+With `--lags`: how the margins of a paradigm's pairs correlate from one checkpoint to the next, the one after it ...
+
 With `--edge`: populations at the edges of the band, where errors are likeliest, N = 1,000.
 """
 
@@ -134,6 +136,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--orders", type=int, default=1)
     parser.add_argument("--confidence", type=float, default=0.95)
     parser.add_argument("--edge", action="store_true")
+    parser.add_argument("--lags", action="store_true")
 
 
 def run(asked: argparse.Namespace) -> None:
@@ -142,6 +145,8 @@ def run(asked: argparse.Namespace) -> None:
         edge(1 - asked.confidence)
     if asked.run_or_curves is None:
         return
+    if asked.lags:
+        return lags(Run(asked.run_or_curves))
     if asked.run_or_curves.is_dir():
         own = Run(asked.run_or_curves)
         curves = pl.read_parquet(own.folder.curves).sort("paradigm", "seed", "step")
@@ -157,6 +162,19 @@ def run(asked: argparse.Namespace) -> None:
         curves = pl.read_parquet(asked.run_or_curves).sort("paradigm", "seed", "step")
         steps = tuple(sorted(curves["step"].unique()))
         whole_run(curves, dict(arrays_of(curves)), Timeline(steps, steps[-1]), Thresholds(), asked.orders, 1 - asked.confidence)
+
+
+def lags(own: Run) -> None:
+    """Prints, by how many checkpoints lie between, the median correlation over seeds and paradigms, averaged over checkpoints."""
+    margin = pl.col("logp_good") - pl.col("logp_bad")
+    rows = own.scores().select("paradigm", "pair", "seed", "step", x=margin).collect().sort("step", "pair")
+    steps = sorted(rows["step"].unique())
+    every = [np.corrcoef(group["x"].to_numpy().reshape(len(steps), -1) + 1e-12) for _, group in rows.group_by("seed", "paradigm")]
+    middle = np.nanmedian(np.stack(every), axis=0)
+    late = [place for place, step in enumerate(steps) if step >= 64]
+    for lag in (1, 2, 3, 4, 6, 8, 12, 16):
+        found = np.mean([middle[place, place + lag] for place in late if place + lag < len(steps)])
+        print(f"{lag:2} checkpoints on: {found:.3f} (1 - {(1 - found) / lag**0.45:.3f} lag^.45)")
 
 
 def edge(error: float) -> None:
