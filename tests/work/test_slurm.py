@@ -70,7 +70,7 @@ def test_who_stops_leaves_the_jobs_and_the_same_command_follows_them(cluster, mo
     monkeypatch.setattr(slurm, "Event", Stopping)
     with pytest.raises(KeyboardInterrupt), Slurm().opened([], heard) as submit:
         do(cluster.pieces, submit, heard, "pieces")
-    assert "1 jobs go on in the cluster; to look at them: squeue --jobs 17; to cancel them: scancel 17" in heard.said[-1]
+    assert "left to the cluster: 1 job; to look: squeue --jobs 17; to cancel: scancel 17" in heard.said[-1]
     cluster.handed[0].ends = True
     with Slurm().opened([], heard) as submit:
         found = do(cluster.pieces[:1], submit, heard, "pieces")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ontogeny import registry, store
-from ontogeny.display import Display
+from ontogeny.display import Display, count
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError
 from ontogeny.work.piece import TRIES, Hear, Message, Piece, Place, Submit, perform
@@ -62,8 +62,8 @@ class Slurm(Kind):
             numbers = ",".join(sorted({str(job.job_id).split("_")[0] for job in running.values()}))
             if numbers:
                 display.say(
-                    f"{len(running)} jobs go on in the cluster; to look at them: squeue --jobs {numbers}; to cancel them: scancel "
-                    f"{numbers}; the same command follows them and goes on"
+                    f"left to the cluster: {count(len(running), 'job')}; to look: squeue --jobs {numbers}; to cancel: scancel "
+                    f"{numbers}; the same command follows and goes on"
                 )
             raise
 
