@@ -230,7 +230,8 @@ def test_a_full_disk_stops_the_stream_and_the_same_command_goes_on(pythia, finis
     coming = here.folder.path / "seed-0" / "checkpoints" / ".step-00000008"
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with monkeypatch.context() as patched:
-        tiny.refuse_writing(patched, coming.with_name(f"{coming.name}.{os.getpid()}.tmp"), full)
+        patched.setattr(store, "_temporary", lambda name: f".{name}.tmp")  # its own has a random part
+        tiny.refuse_writing(patched, coming.with_name(f"{coming.name}.tmp"), full)
         with pytest.raises(OntogenyError, match=r"the disk is full: writing .*step-00000008.*make room and run again"):
             here.score()
     assert here.folder.scored(0, SUITE) == [0]
