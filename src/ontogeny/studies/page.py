@@ -62,8 +62,8 @@ def render(
     pages: Mapping[str, str] | None = None,
     divided: pl.DataFrame | None = None,
     power: pl.DataFrame | None = None,
-    frame: PageFrame = STANDALONE,
     guarded: Mapping[str, Any] = MappingProxyType({}),
+    frame: PageFrame = STANDALONE,
 ) -> str:
     """The page as HTML.  `pages`: by arm, where its own page is, seen from this one."""
     charts, gathered, study = Charts(), own.gathered, own.study

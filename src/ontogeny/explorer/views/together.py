@@ -79,8 +79,8 @@ def study(asked: Asked) -> View:
     arms = {arm.name: asked.link("run", f"{folder.name}/{arm.slug}") for arm in own.study.arms}
     known = asked.shelf.runs()
     links = {name: link for name, link in arms.items() if link and any(_is_arm(run, folder, name, own) for run in known.values())}
-    registration, divided, power = rest
-    return View(folder.name, trail=trail, page=lambda frame: page.render(own, registration, links, divided, power, frame))
+    registration, divided, power, guarded = rest
+    return View(folder.name, trail=trail, page=lambda frame: page.render(own, registration, links, divided, power, guarded, frame))
 
 
 def _is_arm(run: RunFolder, folder: Path, name: str, own: Any) -> bool:
@@ -89,10 +89,11 @@ def _is_arm(run: RunFolder, folder: Path, name: str, own: Any) -> bool:
 
 def _read(folder: Path) -> tuple[Any, ...]:
     """What a study's page is made of; nothing in its folder changes."""
-    from ontogeny.studies import registration, study_file
+    from ontogeny.studies import guards, registration, study_file
     from ontogeny.studies.analysis import analyse
     from ontogeny.studies.figures import material
     from ontogeny.studies.gathering import gather
+    from ontogeny.studies.measures import Measures
 
     own = study_file.load(folder / "study.yaml")
     gathered = gather(folder, own)
@@ -100,4 +101,5 @@ def _read(folder: Path) -> tuple[Any, ...]:
     power = folder / "analysis" / "power.parquet"
     said = registration.read(folder) if (folder / registration.FILE).exists() else None
     made = material(own, gathered, found.claims, found.effects)
-    return made, said, found.divided, read_table(power) if power.exists() else None
+    guarded = guards.told(own, folder, Measures(own, gathered))
+    return made, said, found.divided, read_table(power) if power.exists() else None, guarded
