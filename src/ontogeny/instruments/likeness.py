@@ -129,7 +129,7 @@ def _hsic(k: Floats, m: Floats) -> float:
 
 def _drawn(frames: Frames, clock: Clock, **options: Any) -> Drawn:
     frame = frames["likeness"].filter(TO_END)
-    return curves.draw("likeness", "cka", Likeness().columns["cka"], ["layer"], {"likeness": frame}, clock, **options)
+    return curves.draw("likeness", "cka", Column(says="", span=(0.0, 1.0)), ["layer"], {"likeness": frame}, clock, **options)
 
 
 def _says(frames: Frames, clock: Clock) -> str:

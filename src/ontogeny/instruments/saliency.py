@@ -11,15 +11,16 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import polars as pl
 import torch
-import yaml
 from pydantic import Field
+from ruamel.yaml import YAML
 from torch import Tensor
 
 from ontogeny.instruments.instrument import Column, DoesNotApply, Instrument, schema
 from ontogeny.instruments.subject import Subject
 from ontogeny.instruments.turns import Turns
 from ontogeny.pages import curves
-from ontogeny.pages.panel import Panel
+from ontogeny.pages.panel import Clock, Drawn, Frames, Panel
+from ontogeny.pages.words import listed
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.plan import Plan
 from ontogeny.tokens.spans import spans, words
@@ -88,7 +89,7 @@ class Saliency(Instrument):
             paradigm = plan.pairs[pair].paradigm
             cue = self._cue(paradigm, row.text.split()[: max(owner, default=-1) + 1])
             if cue is not None:
-                yield paradigm, of_cue(np.bincount(owner, weights=own[row.before :]), cue)
+                yield paradigm, of_cue(np.bincount(owner, weights=own[row.before :]).astype(np.float64), cue)
 
     @property
     def _told(self) -> dict[str, list[str]]:
@@ -109,14 +110,26 @@ class Saliency(Instrument):
         return {"cue, more than others": table.select("seed", "step", "suite", "paradigm", value=more)}
 
     def panels(self) -> tuple[Panel, ...]:
-        """The cue's share by paradigm."""
-        return curves.panels(self.name, self.columns, most=1)
+        """How much more than its share the cue has, paradigm by paradigm."""
+        return (
+            Panel(
+                name="saliency.cue",
+                title="how much more of the margin's gradient is at the word that decides than if all words were alike",
+                needs=("saliency",),
+                draw=_map,
+                says=_says,
+                there=lambda frames: not frames["saliency"].is_empty(),
+                per="suite",
+                shape="map",
+                command="read RUN --with saliency",
+            ),
+        )
 
 
 @cache
 def known_cues() -> dict[str, str]:
     """subject or determiner, by paradigm."""
-    table = yaml.safe_load(files("ontogeny.instruments").joinpath("cues.yaml").read_text(encoding="utf-8"))
+    table = YAML(typ="safe").load(files("ontogeny.instruments").joinpath("cues.yaml").read_text(encoding="utf-8"))
     return {paradigm: what for what, paradigms in table.items() for paradigm in paradigms}
 
 
@@ -156,3 +169,22 @@ def saliencies(subject: Subject, turns: Turns) -> Iterator[Floats]:
         if not np.isfinite(found).all():
             raise OntogenyError("a gradient at an embedding is no finite number; the model's weights may be broken")
         yield from (row[:size] for row, size in zip(found, sizes, strict=True))
+
+
+# --- its figure ---------------------------------------------------------------------------------------------------
+
+
+def _map(frames: Frames, clock: Clock, **options: Any) -> Drawn:
+    more = frames["saliency"].with_columns(pl.col("paradigm").alias("of"), (pl.col("share") - pl.col("alike")).alias("value"))
+    return curves.index_map(more.sort("paradigm", "step", "seed"), "share above alike", Column(says="", chance=0.0), **options)
+
+
+def _says(frames: Frames, clock: Clock) -> str:
+    """In which paradigms the cue has more than its share and pushes toward the good token, at the end."""
+    last = frames["saliency"].filter(pl.col("step") == pl.col("step").max())
+    ends = last.group_by("paradigm").agg(pl.exclude("suite", "seed", "step").mean()).sort("paradigm")
+    used = ends.filter((pl.col("share") > pl.col("alike")) & (pl.col("push") > 0))["paradigm"].to_list()
+    return (
+        f"At the last checkpoint the word that decides has more than its share, and pushes toward the good token, in {len(used)} "
+        f"of {len(ends)} paradigms{': ' + listed(used) if used else ''}. It is of a gradient: of what small changes of the word do."
+    )
