@@ -68,7 +68,8 @@ class Geometry(Instrument):
 
     def read(self, subject: Subject) -> pl.DataFrame:
         """Raises DoesNotApply for a model that gives no hidden states, and OntogenyError for states that are no number."""
-        every = [*of_weights(subject.model), *of_heads(subject.model), *self._of_states(subject)]
+        states = list(self._of_states(subject))  # first, as they say by name what is no number
+        every = [*of_weights(subject.model), *of_heads(subject.model), *states]
         return pl.DataFrame(every, schema=schema(self), orient="row")
 
     def _of_states(self, subject: Subject) -> Iterator[tuple[Any, ...]]:
