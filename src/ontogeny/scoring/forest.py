@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +129,7 @@ def ranges(starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
     return np.arange(len(owner)) + (starts - np.cumsum(lengths) + lengths)[owner], owner
 
 
-def common(flat: Integers, one: Integers, other: Integers, most: Integers, step: int = 1) -> Integers:
+def common(flat: NDArray[Any], one: Integers, other: Integers, most: Integers, step: int = 1) -> Integers:
     """How many tokens are the same from each place of `one` and of `other` on, at most `most`; backwards with `step` -1."""
     shared = np.zeros(len(one), dtype=np.int64)
     alike = np.arange(len(one))  # those that are, so far
