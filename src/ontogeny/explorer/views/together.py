@@ -80,7 +80,7 @@ def study(asked: Asked) -> View:
     known = asked.shelf.runs()
     links = {name: link for name, link in arms.items() if link and any(_is_arm(run, folder, name, own) for run in known.values())}
     registration, divided, power, guarded = rest
-    return View(folder.name, trail=trail, page=lambda frame: page.render(own, registration, links, divided, power, frame, guarded))
+    return View(folder.name, trail=trail, page=lambda frame: page.render(own, registration, links, divided, power, guarded, frame))
 
 
 def _is_arm(run: RunFolder, folder: Path, name: str, own: Any) -> bool:
