@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -51,3 +52,16 @@ def own_run(finished_run, tmp_path) -> Path:
     folder = tmp_path / "runs" / finished_run.name
     shutil.copytree(finished_run, folder)
     return folder
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """No other process works: tests/work and tests/studies see processes do the same."""
+    from ontogeny.work.local import Local
+    from ontogeny.work.piece import perform
+
+    @contextmanager
+    def opened(engine, places, display):
+        yield lambda pieces, hear: ((piece, perform(piece.message())) for piece in pieces)
+
+    monkeypatch.setattr(Local, "opened", opened)

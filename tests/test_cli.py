@@ -404,7 +404,10 @@ def test_evidence_joins_the_report(own_run):
     before = RunFolder(own_run).report.read_text()
     said = call("evidence", own_run, "--order", "2")
     assert "micro-english: Undecided: 0 paradigms end wrong and 0 do not." in said
-    assert said.splitlines()[-1] == f"report: {RunFolder(own_run).report}"
+    assert said.splitlines()[-2:] == [
+        f"report: {RunFolder(own_run).report}",
+        f"to look into it: ontogeny explore {Path(own_run).parent}",
+    ]
     assert "bigram" in RunFolder(own_run).report.read_text()
     assert RunFolder(own_run).report.read_text() != before
 

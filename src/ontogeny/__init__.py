@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ontogeny.commands.auditing import audit_suite as audit
     from ontogeny.commands.beginning import new
     from ontogeny.commands.early_warning import warn_of as warn
+    from ontogeny.commands.ensembles import ensembles as ensemble
     from ontogeny.commands.exporting import export
+    from ontogeny.commands.unsticking import unstick
     from ontogeny.comparison.page import compare
     from ontogeny.judging import judge_table as judge
     from ontogeny.laboratory import Run, run
@@ -40,6 +42,7 @@ __all__ = [
     "adopt",
     "audit",
     "compare",
+    "ensemble",
     "export",
     "judge",
     "load_recipe",
@@ -49,6 +52,7 @@ __all__ = [
     "score",
     "studies",
     "surprisals",
+    "unstick",
     "warn",
 ]
 
@@ -78,7 +82,9 @@ _HOMES = {
     "compare": "ontogeny.comparison.page:compare",
     "audit": "ontogeny.commands.auditing:audit_suite",
     "warn": "ontogeny.commands.early_warning:warn_of",
+    "ensemble": "ontogeny.commands.ensembles:ensembles",
     "export": "ontogeny.commands.exporting:export",
+    "unstick": "ontogeny.commands.unsticking:unstick",
     "studies": "ontogeny.studies:commands",
 }
 

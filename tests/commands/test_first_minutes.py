@@ -178,7 +178,19 @@ def test_a_runs_size_is_that_of_its_files(own_run):
 def test_python_has_what_the_command_line_has(tmp_path):
     assert call("--version").startswith("ontogeny ")
     there = {"open": "adopt", "verdicts": "judge", "study": "studies", "surprisals": "surprisals"}
-    stages = {"train", "read", "report", "ngrams", "evidence", "why", "list", "show", "suites"}  # of a Run, or words for people
+    stages = {
+        "train",
+        "read",
+        "report",
+        "ngrams",
+        "evidence",
+        "why",
+        "list",
+        "show",
+        "suites",
+        "explore",
+        "piece",
+    }  # of a Run, or words for people
     for command in set(typer.main.get_command(app).commands) - stages:
         assert getattr(og, there.get(command, command)) is not None
     assert set(og.__all__) <= set(dir(og)) | set(og._HOMES)

@@ -70,7 +70,7 @@ def test_page_tables_and_figures_are_there(root, written):
     folder = root / "comparison-grid"
     assert written[1] == folder / "index.html"
     assert {path.name for path in (folder / "figures").iterdir()} == {"bits-per-word.svg", "accuracy.svg"}
-    names = ("runs", "cells", "pairs", "curves", "spread")
+    names = ("runs", "cells", "pairs", "curves", "spread", "components")
     assert {path.name for path in (folder / "tables").iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("parquet", "csv")
     }

@@ -24,6 +24,7 @@ from ontogeny.pages.panel import Clock, chart, lacks, shown
 from ontogeny.recipe import Observation
 from ontogeny.records import OntogenyError
 from ontogeny.report import figure, write_report
+from ontogeny.report.page import render
 from ontogeny.scoring.reading import OpenedCheckpoint
 from ontogeny.store import RunFolder
 from ontogeny.training import loop
@@ -213,7 +214,7 @@ def test_a_masked_model_is_read_or_recorded_as_one_that_it_does_not_apply_to(nam
     assert kept(own, name).is_empty() and dict(kept(own, name).schema) == schema(made(name))
     assert own.display.said.count(said) == 1 and f"{said}." in own.results.notes()
     assert not own.readings.waits(0, own.folder.checkpoints(0)[0], instruments=[made(name)])  # not asked again
-    assert said in write_report(own.folder).read_text(encoding="utf-8")
+    assert said in render(own.results)
 
 
 def recurrent(run):

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from ontogeny.laboratory import Run
 from ontogeny.pages.axes import taken_apart
 from ontogeny.records import OntogenyError
 from ontogeny.report import write_report
-from ontogeny.studies import commands, running, study_file
+from ontogeny.studies import commands, study_file
 from ontogeny.studies.gathering import gather
 
 MODULE = '''
@@ -188,8 +187,7 @@ predictions:
 """
 
 
-def test_a_study_asks_for_it(installed, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "_workers", lambda jobs: ThreadPoolExecutor(1))
+def test_a_study_asks_for_it(installed, tmp_path, monkeypatch, in_this_process):
     monkeypatch.setattr("ontogeny.studies.figures.write_figures", lambda own, folder: None)
     (tmp_path / "tiny.yaml").write_text(tiny.RECIPE)
     (tmp_path / "beating.yaml").write_text(STUDY)

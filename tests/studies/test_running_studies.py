@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from contextlib import contextmanager
 
 import polars as pl
 import pytest
@@ -17,8 +16,6 @@ from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies import commands, running, study_file
 from ontogeny.studies.cost import Cost, duration
-from ontogeny.work.local import Local
-from ontogeny.work.piece import perform
 
 STUDY = """
 name: little
@@ -50,17 +47,6 @@ def without_pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ontogeny.studies.figures.write_figures", lambda own, folder: None)
         yield
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """No other process works: the fixture `done` has seen processes do the same."""
-
-    @contextmanager
-    def opened(engine, places, display):
-        yield lambda pieces, hear: ((piece, perform(piece.message())) for piece in pieces)
-
-    monkeypatch.setattr(Local, "opened", opened)
 
 
 @pytest.fixture(scope="module")
