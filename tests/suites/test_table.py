@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.suites.table import Table
+from ontogeny.suites.table import Table, rows_of
 
 sentences = st.text(st.characters(exclude_characters="\r\0", exclude_categories=("Cs",))).filter(str.strip)
 tables = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=6)
@@ -318,3 +318,9 @@ def test_a_human_column_with_text_in_it_is_named(tmp_path):
     file = tmp_path / "a.csv"
     told = refusal(file, "paradigm,good,human\np,a,0.5\np,b,often\n")
     assert told == f"{file}:3: 'human' is 'often'; a number is expected, such as a mean rating"
+
+
+def test_a_folder_or_another_kind_of_file_in_place_of_a_table_is_said(tmp_path):
+    for place in (tmp_path, tmp_path / "agreement.txt"):
+        with pytest.raises(OntogenyError, match=f"{place} is not a table; files of these are read: .jsonl"):
+            rows_of(place)

@@ -242,7 +242,12 @@ def _truth(row: Row, column: str | None, place: str) -> bool:
 
 
 def rows_of(file: Path, columns: tuple[str, ...] = (), check: Check = lambda names, place: None) -> Rows:
-    """The rows of a table; `columns` names them where a CSV or TSV file has no line of names, which is what is checked."""
+    """The rows of a table; `columns` names them where a CSV or TSV file has no line of names, which is what is checked.
+
+    Raises OntogenyError for a folder, and for a file of another kind.
+    """
+    if file.is_dir() or file.suffix.lower() not in READERS:
+        raise OntogenyError(f"{file} is not a table; files of these are read: {', '.join(READERS)}")
     return READERS[file.suffix.lower()](file, columns, check)
 
 
