@@ -48,8 +48,10 @@ def _of_suite(run: Run, suite: str) -> pl.DataFrame:
     curves = results.curves.filter(suite=suite)
     view = windows(results.timeline(curves), thresholds)
     late = [int(step) for step, inside in zip(view.steps, view.late, strict=True) if inside]
+    if not late:
+        raise OntogenyError(f"{run.folder.path}: no checkpoint that was scored on {suite} is in the late window; let it go on")
     seeds = [seed for seed in run.folder.seeds() if set(late) <= set(run.folder.scored(seed, suite))]
-    if len(seeds) < 2 or not late:
+    if len(seeds) < 2:
         raise OntogenyError(
             f"{run.folder.path}: an ensemble takes two seeds that were scored on {suite} in the late window; found {len(seeds)}"
         )
