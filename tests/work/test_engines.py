@@ -100,6 +100,13 @@ def test_what_a_piece_cannot_do_is_said_by_machine_version_and_name(own_run, tmp
     assert perform(message | {"what": "juge"})["trouble"] == "no piece is called 'juge'; did you mean 'judge'?"
     trouble = perform(Piece("read", str(own_run), {"seed": 0, "step": 5}).message())["trouble"]
     assert trouble.endswith("seed 0 has no checkpoint at step 5; it has [0, 1, 2, 8, 16, 20, 24]")
+    for what, inputs, says in (
+        ("train", {}, "the piece train needs seed=..."),
+        ("train", {"seed": "abc"}, "the piece train: seed is 'abc'; int is expected"),
+        ("judge", {"seed": 0}, "the piece judge takes no 'seed'; it takes nothing"),
+        ("read", {"seed": 0}, "the piece read needs step=..."),
+    ):
+        assert says in perform(Piece(what, str(own_run), inputs).message())["trouble"]
 
 
 # --- three engines

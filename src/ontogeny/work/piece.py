@@ -20,6 +20,18 @@ from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 
 TRIES = 3  # of a piece whose process is ended from outside
+# What our pieces are told: each input with its type.  Any may be told a `device`, and what is OPTIONAL may be left out.
+TOLD: dict[str, dict[str, type]] = {
+    "prepare": {"jobs": int, "margins": bool},
+    "train": {"seed": int, "read": bool},
+    "judge": {},
+    "report": {},
+    "run": {"share": int},
+    "read": {"seed": int, "step": int, "again": bool, "with": list},
+    "score": {"out": str, "suite": str, "suite_path": object, "bos": object, "tokenizer": object},
+    "nap": {"out": str, "seconds": object},
+}
+OPTIONAL = ("jobs", "margins", "read", "share", "again", "with", "device")
 Message = dict[str, Any]  # plain values, as JSON has them
 Hear = Callable[[Message], None]
 Submit = Callable[[Sequence["Piece"], Hear], Iterator[tuple["Piece", Message]]]  # answers in the order in which they come
@@ -75,10 +87,25 @@ def perform(message: Message, display: Display = QUIET, device: str | None = Non
             raise OntogenyError(f"{gethostname()} has ontogeny {ours}, and this work comes from ontogeny {theirs}: take one")
         if not Path(piece.run).is_dir():
             raise OntogenyError(f"{gethostname()} sees no folder {piece.run}; several machines fill a run on a disk of all")
-        found: str | None = registry.load("piece", piece.what)(piece, display)
+        work = registry.load("piece", piece.what)
+        check_inputs(piece)
+        found: str | None = work(piece, display)
         return found
 
     return answered(done)
+
+
+def check_inputs(piece: Piece) -> None:
+    """Raises OntogenyError for an input that one of our pieces lacks, does not take, or has of another type."""
+    if (told := TOLD.get(piece.what)) is None:
+        return
+    for name in [*(name for name in told if name not in OPTIONAL), *piece.inputs]:
+        if name != "device" and name not in told:
+            raise OntogenyError(f"the piece {piece.what} takes no {name!r}; it takes {', '.join(told) or 'nothing'}")
+        if name not in piece.inputs:
+            raise OntogenyError(f"the piece {piece.what} needs {name}=..., as run --pieces prints it")
+        if not isinstance(found := piece.inputs[name], told.get(name, object)) or (told.get(name) is int and found is True):
+            raise OntogenyError(f"the piece {piece.what}: {name} is {found!r}; {told[name].__name__} is expected")
 
 
 def answered(work: Callable[[], str | None]) -> Message:
