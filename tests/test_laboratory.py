@@ -247,6 +247,8 @@ def test_a_checkpoint_is_scored_again_when_asked(own_run):
     }
     with pytest.raises(OntogenyError, match=r"has no checkpoint at step 9; it has \[0, 1, 2, 8, 16, 20, 24\]"):
         begin(own_run).score(again=[9])
+    with pytest.raises(OntogenyError, match="has no checkpoint at step 9; it has"):
+        begin(own_run).read(again=[9])
 
 
 def test_a_run_killed_before_its_lineage_was_written_can_begin_again(own_run):

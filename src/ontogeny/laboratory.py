@@ -203,9 +203,7 @@ class Run(OpenedRun):
         read, after reading all others.
         """
         with self.folder.writing():
-            known = {checkpoint.step for seed in self.folder.seeds() for checkpoint in self.folder.checkpoints(seed)}
-            if unknown := sorted(set(again) - known):
-                raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
+            self._check_steps(again)
             self.move_readings()
             self.readings.check()
             if self.recipe.trackers and self.folder.adopted() and self._is_new():
@@ -215,6 +213,11 @@ class Run(OpenedRun):
             self.folder.note(warnings=troubles)
         if troubles:
             raise OntogenyError("\n".join(troubles))
+
+    def _check_steps(self, steps: Sequence[int]) -> None:
+        known = {checkpoint.step for seed in self.folder.seeds() for checkpoint in self.folder.checkpoints(seed)}
+        if unknown := sorted(set(steps) - known):
+            raise OntogenyError(f"{self.folder.path} has no checkpoint at step {unknown[0]}; it has {sorted(known)}")
 
     def _is_new(self) -> bool:
         """True where a checkpoint has no scores on some suite yet."""
@@ -228,6 +231,7 @@ class Run(OpenedRun):
         lists, and those that have read this run before.  Raises OntogenyError as `score` does.
         """
         with self.folder.writing():
+            self._check_steps(again)
             self.move_readings()
             chosen = [self._instrument(one) for one in instruments or self._known()]
             self.readings.check(chosen)
