@@ -13,6 +13,7 @@ from test_page import charts_of, without_scripts
 
 from ontogeny.pages.axes import taken_apart
 from ontogeny.pages.panel import lacks
+from ontogeny.pages.theme import config
 from ontogeny.records import OntogenyError
 from ontogeny.report import figure
 from ontogeny.report.ngram_chapter import TABLES
@@ -158,7 +159,8 @@ def test_figures_by_name(run: RunFolder) -> None:
     assert there(Results(run), "blimp") == FIGURES
     for name in FIGURES:
         assert taken_apart(figure(run, name))[1], name
-        figure(run, name).to_dict()  # what a notebook draws it from
+        spec = figure(run, name).to_dict()  # what a notebook draws it from
+        assert spec["config"] == config()  # in the page's colours
     with pytest.raises(OntogenyError, match="did you mean 'ladder'"):
         figure(run, "lader")
 

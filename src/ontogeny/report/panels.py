@@ -17,6 +17,7 @@ from ontogeny.pages.axes import known, last_step, seeded
 from ontogeny.pages.orders import at_token_level, orders_key
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, chart, lacks
 from ontogeny.pages.templates import anchor
+from ontogeny.pages.theme import config
 from ontogeny.records import OntogenyError
 from ontogeny.report import accuracy, foretelling, inside, likelihood, training
 from ontogeny.report import ladder as ladders
@@ -72,7 +73,9 @@ def figure(
 def _drawn(results: Results, panel: Panel, frames: Frames, options: dict[str, Any]) -> alt.Chart:
     if said := results.why_empty(lacks(panel, frames) or ""):
         raise OntogenyError(said)
-    return chart(panel, frames, results.clock, **options)
+    drawn = chart(panel, frames, results.clock, **options)
+    drawn.config = config()  # the page's colours and type: charts name ranges alone
+    return drawn
 
 
 def _chosen(what: str, name: str | None, known: list[str]) -> str:
