@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test lint site clean
 
 quickstart: $(VENV)/.base
 	$(BIN)/ontogeny run recipes/quickstart.yaml --jobs 2
@@ -17,6 +17,16 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The documentation, its notebooks run on a finished quickstart: build/site/index.html.
+site: $(VENV)/.docs
+	test -e runs/quickstart/report/index.html || $(MAKE) quickstart
+	$(BIN)/python -m sphinx -q -b html docs build/site
+	@echo "site: build/site/index.html"
+
+$(VENV)/.docs: $(VENV)/.base
+	$(PIP) -e '.[docs]'
+	touch $@
 
 # torch comes first and pinned: what depends on it then takes the build that is there.
 $(VENV)/.base: pyproject.toml constraints.txt
