@@ -56,7 +56,9 @@ def as_notebook(app, page, source):
     """A page that is run: its blocks as cells, without the output that it shows for readers, and in the project's folder."""
     if page in RUN:
         title, rest = source[0].split("\n", 1)
-        cells = re.sub(r"^```python\n(.*?)^```\n(?:\n(?: {4}[^\n]*\n)+)?", r"```{code-cell} python\n\1```\n", rest, flags=re.M | re.S)
+        cells = re.sub(
+            r"^```python\n(.*?)^```\n(?:\n(?: {4}[^\n]*\n)+)?", r"```{code-cell} python\n\1```\n", rest, flags=re.M | re.S
+        )
         source[0] = HEAD + title + "\n" + FIRST.format(place=str(PLACE)) + cells
 
 
