@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from scipy.sparse.csgraph import minimum_spanning_tree
-from test_words import subject_of
+from test_words_of_models import subject_of
 
 from ontogeny.instruments.asked import Reads
 from ontogeny.instruments.dependence import Without, cpmi, projective_tree, recall, spanning_tree, symmetric
