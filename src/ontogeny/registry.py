@@ -123,11 +123,11 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "piece": {
         **dict.fromkeys(("prepare", "train", "judge", "report", "run"), "ontogeny.laboratory:perform_stage"),
-        "follow": "ontogeny.laboratory:follow",
         "read": "ontogeny.readers.readings:read_piece",
         "score": "ontogeny.readers.folders:score_piece",
         "nap": "ontogeny.work.piece:nap",
     },
+    "rank": {"others": "ontogeny.laboratory:follow"},  # what processes do that train a piece's seed with the first one
 }
 
 # Names of one version ago that others may still import: room -> old name -> new.  Gone with the next version.

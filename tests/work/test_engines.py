@@ -8,12 +8,12 @@ import tiny
 from typer.testing import CliRunner
 
 from ontogeny import recipe as recipes
-from ontogeny import store
+from ontogeny import registry, store
 from ontogeny.cli import app
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.work.piece import Piece, do, perform
+from ontogeny.work.piece import TOLD, Piece, do, perform
 
 SUITE = "micro-english"
 
@@ -107,6 +107,7 @@ def test_what_a_piece_cannot_do_is_said_by_machine_version_and_name(own_run, tmp
         ("read", {"seed": 0}, "the piece read needs step=..."),
     ):
         assert says in perform(Piece(what, str(own_run), inputs).message())["trouble"]
+    assert set(registry.TABLES["piece"]) == set(TOLD)  # every piece of ours has its inputs checked
 
 
 # --- three engines

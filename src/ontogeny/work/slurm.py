@@ -151,7 +151,7 @@ class _Job:
         with together() as ranks:
             if not ranks.rank:
                 return perform(message)
-            registry.load("piece", "follow")(ranks)
+            registry.load("rank", "others")(ranks)
         return {}
 
     def checkpoint(self, message: Message) -> Any:
