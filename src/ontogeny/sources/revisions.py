@@ -316,7 +316,11 @@ def costs(found: Revisions, keep: bool) -> tuple[int, str]:
 
 
 def span(seconds: float) -> str:
-    """For people: less than a minute, 12 minutes, 5 hours."""
+    """For people.
+
+    >>> span(59), span(70), span(720), span(18000)
+    ('less than a minute', '1 minute', '12 minutes', '5 hours')
+    """
     if seconds < 60:
         return "less than a minute"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
+    return so_many(round(seconds / 60), "minute") if seconds < 7200 else so_many(round(seconds / 3600), "hour")
