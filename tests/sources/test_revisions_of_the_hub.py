@@ -6,7 +6,7 @@ from hub_server import Hub
 from ontogeny import sources
 from ontogeny.records import OntogenyError
 from ontogeny.sources.hub import Listing
-from ontogeny.sources.revisions import RevisionChoice, costs, expand, table
+from ontogeny.sources.revisions import RevisionChoice, costs, expand, span, table
 
 M, B = 10**6, 10**9
 OTHER = {"optimizer.pt": b"0" * 9, "flax_model.msgpack": b"1" * 9, "tf_model.h5": b"2" * 9, "onnx/model.onnx": b"3" * 9}
@@ -180,6 +180,14 @@ def test_the_table_says_what_is_the_same_what_lacks_weights_and_what_was_not_und
         "3 checkpoints, 1 of them the same as another: 208 B to bring (less than a minute at 100 Mbit/s), at most two on the disk "
         "at once (208 B); reading comes on top"
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(59, "less than a minute"), (70, "1 minute"), (720, "12 minutes"), (7199, "120 minutes"), (18000, "5 hours")],
+)
+def test_times_are_said_for_people(seconds, said):
+    assert span(seconds) == said
 
 
 def test_what_was_said_once_is_not_asked_again(hub):

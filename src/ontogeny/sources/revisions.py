@@ -316,11 +316,7 @@ def costs(found: Revisions, keep: bool) -> tuple[int, str]:
 
 
 def span(seconds: float) -> str:
-    """For people.
-
-    >>> span(59), span(70), span(720), span(18000)
-    ('less than a minute', '1 minute', '12 minutes', '5 hours')
-    """
+    """For people: less than a minute, 1 minute, 5 hours."""
     if seconds < 60:
         return "less than a minute"
     return so_many(round(seconds / 60), "minute") if seconds < 7200 else so_many(round(seconds / 3600), "hour")
