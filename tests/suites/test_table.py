@@ -314,6 +314,12 @@ def test_text_and_gold_are_a_target_after_what_stands_before_it(tmp_path):
     assert "gen.gold:2: the target is word 9, and the sentence has 3" in refusal(tmp_path / "gen.text")
 
 
+@pytest.mark.parametrize("said", [{"good": "a", "bad": "a"}, {"bad": "p", "paradigm": "p"}, {"columns": ("good", "good")}])
+def test_a_column_is_not_two_things(tmp_path, said):
+    with pytest.raises(ValueError, match="is named twice, and a column is one of them alone"):
+        Table(path=tmp_path / "pairs.csv", **said)
+
+
 def test_a_human_column_with_text_in_it_is_named(tmp_path):
     file = tmp_path / "a.csv"
     told = refusal(file, "paradigm,good,human\np,a,0.5\np,b,often\n")

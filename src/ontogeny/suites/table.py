@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ontogeny import files
 from ontogeny.display import some
@@ -67,6 +67,13 @@ class Table(Kind):
     """The column of the paradigm, where it has another name.  In a folder, or with columns named here, a file may be one."""
     columns: tuple[str, ...] = ()
     """The names of all columns in order, of CSV and TSV that have no line of names: [good, bad], [bad, good] ..."""
+
+    @model_validator(mode="after")
+    def _are_several(self) -> Self:
+        for what, names in {"good, bad and paradigm": (self.good, self.bad, self.paradigm), "columns": self.columns}.items():
+            if twice := next((name for name in names if name and names.count(name) > 1), None):
+                raise ValueError(f"{what}: {twice!r} is named twice, and a column is one of them alone")
+        return self
 
     @property
     def name(self) -> str:
