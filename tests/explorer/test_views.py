@@ -7,9 +7,11 @@ from html import unescape
 
 import polars as pl
 import pytest
+import tiny
 
 from ontogeny.explorer.addresses import VIEWS, Links, address, file_of, named
 from ontogeny.explorer.errands import Errands, outcome
+from ontogeny.explorer.export import export
 from ontogeny.explorer.server import answer, app, bound, host_of
 from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
@@ -254,3 +256,10 @@ def test_an_errand_is_run_once_and_says_how_far_it_has_come():
     failed = errands.ask("b", "falling", lambda errand: 1 / 0, None)
     with pytest.raises(OntogenyError, match="falling: ZeroDivisionError"):
         outcome(failed)
+
+
+def test_an_export_of_no_run_says_so(tmp_path):
+    display = tiny.Heard()
+    (tmp_path / "empty").mkdir()
+    assert "no run" in export(tmp_path / "empty", tmp_path / "out", display).read_text(encoding="utf-8").lower()
+    assert any("has no run in it" in said for said in display.said)

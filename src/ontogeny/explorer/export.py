@@ -29,6 +29,8 @@ def export(root: Path, out: Path, display: Display = QUIET) -> Path:
     claim(out, MARK, "Name another folder with --export")
     shelf, broken = RunShelf(root), 0
     paths = dict.fromkeys(addresses(shelf))
+    if list(paths) == [""]:
+        display.warn(f"{root} has no run in it; what is written is a page that says so")
     with display.bar(f"{out}", len(paths), "pages") as advance:
         for name in ASSETS:
             _write(out / "assets" / name, asset(name))
