@@ -50,6 +50,7 @@ def run(asked: argparse.Namespace) -> None:
     opened: Any = OpenedCheckpoint(checkpoint.folder, readings.reader.device)
     if asked.random:
         opened = SimpleNamespace(model=random_model(opened.tokenizer), tokenizer=opened.tokenizer, weights="0" * 64)
+        opened.like = lambda _: opened  # beside it, as large
 
     def subject() -> Subject:  # a new one: nothing of a checkpoint is kept
         return Subject(readings.context, readings.folder.seeds()[0], checkpoint, cast(OpenedCheckpoint, opened))

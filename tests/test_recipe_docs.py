@@ -20,7 +20,7 @@ def parts():
     kinds = {
         f"{table}/{name}": registry.load(table, name)
         for table, names in registry.TABLES.items()
-        if table != "piece"
+        if table not in ("piece", "rank")  # what is done, no part of a recipe
         for name in names
     }
     first = {kind: name for name, kind in reversed(kinds.items())}  # one class of several kinds is described once
