@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -137,6 +138,17 @@ class Probes(Instrument):
 # --- what is asked of words ---------------------------------------------------------------------------------------
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch's threads and those of the optimiser's library would wait for each other at every step: six times slower on two cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelling:
     """A task: the words that bear labels of one kind, in the order in which they are coded."""
@@ -149,6 +161,7 @@ class Labelling:
     common: float
     plain: Code  # by the labels' frequencies alone
 
+    @one_thread()
     def told(self, layer: LayerStates, labels: Ints) -> Code | None:
         """The code of its labels, or of others, by the states of its words; None where these do not vary."""
         if (turned := layer.turned(self.which)) is None:
