@@ -33,6 +33,7 @@ from benchmarks import mutants
 from benchmarks.options import say
 from ontogeny.records import OntogenyError
 
+FULL, THEN = "full disks", "once there is room: "
 OUTCOMES = ("named", "taken", "bare", "hang")
 MEMORY, FILES = 8 * 2**30, 2**28  # bytes that a mutant may have, and that one file may have
 Found = tuple[str, str, str]  # outcome, where it was raised or what was said, all of it
@@ -43,7 +44,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=5000, help="mutants, over all kinds")
     parser.add_argument("--minutes", type=float, default=60.0, help="no mutant begins after these")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds of a core for one mutant; more is a hang")
-    parser.add_argument("--kind", nargs="+", choices=list(mutants.KINDS_OF_MUTANTS), default=list(mutants.KINDS_OF_MUTANTS))
+    kinds = list(mutants.KINDS_OF_MUTANTS)
+    parser.add_argument(
+        "--kind", nargs="+", choices=kinds, default=[kind for kind in kinds if kind != FULL], help=f"{FULL}: as root"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutant of each kind")
     parser.add_argument(
@@ -94,21 +98,41 @@ def table(rows: Counter[tuple[str, str]], kinds: list[str]) -> list[str]:
 
 
 def one(kind: str, number: int, seed: int, base: Path, here: Path, limit: float) -> Found:
-    """What becomes of one mutant."""
-    shutil.rmtree(here, ignore_errors=True)
-    here.mkdir()
-    return apart(lambda: met(kind, number, seed, base, here), limit)
+    """What becomes of one mutant.
+
+    What ended in an error on a full disk must, once there is room, end as where there always was.
+    """
+
+    def begun(room: bool) -> Found:
+        shutil.rmtree(here, ignore_errors=True)
+        here.mkdir()
+        return apart(lambda: met(kind, number, seed, base, here, room), limit)
+
+    outcome, where, said = begun(room=False)
+    if kind != FULL or outcome != "named":
+        return outcome, where, said
+    always, then = begun(room=True), said.rpartition(THEN)[2]
+    if then != f"{always[0]}: {always[1]}":
+        return "bare", f"{where}; {THEN}{then}; had there always been: {always[1] or always[0]}", said
+    return outcome, where, said
 
 
-def met(kind: str, number: int, seed: int, base: Path, here: Path) -> Found:
-    """Makes a mutant and runs its command in this process."""
+def met(kind: str, number: int, seed: int, base: Path, here: Path, room: bool = False) -> Found:
+    """Makes a mutant and runs its command in this process, and once more if the disk was full; `room`: it never was."""
     os.chdir(here)
     try:
         words = mutants.KINDS_OF_MUTANTS[kind](random.Random(f"{seed} {kind} {number}"), base, here)
     except Exception as error:
         return "bare", f"no mutant: {origin(error)}", "".join(traceback.format_exception(error))
+    if room:
+        mutants.with_room(here)
     outcome, where, said = called(words)
-    return outcome, where, f"{' '.join(words)}\n{said}"
+    said = f"{' '.join(words)}\n{said}"
+    if kind == FULL and not room and outcome == "named":
+        mutants.with_room(here)
+        again, place, _ = called(words)
+        said += f"\n{THEN}{again}: {place}"
+    return outcome, where, said
 
 
 def called(words: list[str]) -> Found:

@@ -1,12 +1,15 @@
-"""Inputs with one thing wrong, drawn from a seed: recipes, settings, pairs, accuracies, texts, models, studies, a run's own files.
+"""Inputs with one thing wrong, drawn from a seed: recipes, settings, pairs, texts, models, studies, a run's own files ...
 
 A mutant is made in an empty folder from what `make` has made once, and is the words of the command that meets it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gzip
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -492,14 +495,64 @@ PARTS += [
 
 def own(chance: random.Random, base: Path, here: Path) -> Words:
     """A run with one of its files broken, and a command on it."""
-    run = here / "runs" / "tiny"
-    shutil.copytree(base / "runs", here / "runs", symlinks=True)
+    run = _copied(base, here)
     files = [file for file in sorted(run.rglob("*")) if file.is_file() and not file.name.endswith(".lock")]
     broken_file(chance, chance.choice([file for file in files if "report" not in file.parts]))
     if chance.randrange(2):  # something is missing too, so that what is broken is asked for
-        shutil.rmtree(gone, ignore_errors=True) if (gone := run / chance.choice(PARTS)).is_dir() else gone.unlink(missing_ok=True)
+        _lost(run / chance.choice(PARTS))
+    return chance.choice(_commands(base, here, run))
+
+
+def full(chance: random.Random, base: Path, here: Path) -> Words:
+    """A run that lacks something, on a disk that has no room for all of it, and a command that makes it; needs root, on Linux."""
+    _disk_of_its_own(here)
+    run = _copied(base, here)
+    for part in chance.sample(PARTS, chance.randrange(1, 5)):
+        _lost(run / part)
+    if chance.randrange(4) == 0:  # all of it
+        shutil.rmtree(run)
+    more: list[Words] = [
+        ["run", str(base / "recipe.yaml"), "--runs", str(run.parent), "--jobs", "1"],
+        ["open", str(base / "model"), "--suite", "table", "--suite-path", str(base / "pairs.csv"), "--runs", str(run.parent)],
+        ["export", str(base / "second"), "--to", chance.choice(["csv", "json", "r"]), "--out", str(here / "out")],
+    ]
+    words = chance.choice(_commands(base, here, run) + 4 * more)
+    room = round(2 ** chance.uniform(10, 22))  # bytes
+    free = shutil.disk_usage(here).free
+    with (here / "filler").open("wb") as file, contextlib.suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, max(1, free - room))
+    return words
+
+
+def with_room(here: Path) -> None:
+    """Gives a mutant's full disk its room back."""
+    (here / "filler").unlink()
+
+
+def _disk_of_its_own(here: Path) -> None:
+    """Mounts one of 16 MB that ends with this process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for call in (lambda: libc.unshare(0x20000), lambda: libc.mount(b"none", b"/", None, 0x44000, None)):  # NEWNS; REC | PRIVATE
+        if call():
+            raise OSError(ctypes.get_errno(), "a disk that is full can be made by root alone")
+    if libc.mount(b"tmpfs", str(here).encode(), b"tmpfs", 0, b"size=16m"):
+        raise OSError(ctypes.get_errno(), "no disk could be mounted")
+    os.chdir(here)
+
+
+def _copied(base: Path, here: Path) -> Path:
+    shutil.copytree(base / "runs", here / "runs", symlinks=True)
+    return here / "runs" / "tiny"
+
+
+def _lost(gone: Path) -> None:
+    shutil.rmtree(gone, ignore_errors=True) if gone.is_dir() else gone.unlink(missing_ok=True)
+
+
+def _commands(base: Path, here: Path, run: Path) -> list[Words]:
+    """Commands on a run."""
     folder = str(run)
-    commands: list[Words] = [
+    return [
         ["show", folder],
         ["list", "--runs", str(run.parent)],
         ["verdicts", folder],
@@ -518,7 +571,6 @@ def own(chance: random.Random, base: Path, here: Path) -> Words:
         ["audit", "pairs", "--run", folder, "--out", str(here / "audit")],
         ["score", str(run / "seed-0" / "checkpoints" / "step-00000004"), *scored(base, here)],
     ]
-    return chance.choice(commands)
 
 
 KINDS_OF_MUTANTS: dict[str, Mutant] = {
@@ -530,4 +582,5 @@ KINDS_OF_MUTANTS: dict[str, Mutant] = {
     "checkpoint folders": model,
     "study files": study,
     "a run's own files": own,
+    "full disks": full,
 }

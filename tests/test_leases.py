@@ -44,6 +44,19 @@ def test_a_claim_is_held_by_one_and_given_up(tmp_path):
     assert not path.exists()
 
 
+def test_a_claim_that_a_full_disk_has_no_room_for_is_none(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(os, "pwrite", full)
+        with leases.lease(tmp_path / "claim"):
+            pass
+    assert not (tmp_path / "claim").exists()
+    with leases.lease(tmp_path / "claim", wait=False):  # at once
+        pass
+
+
 def test_who_waits_gets_it_when_it_is_free(tmp_path, quick, another_host):
     path, free, order, said = tmp_path / "claim", Event(), [], []
 

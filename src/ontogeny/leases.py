@@ -81,9 +81,7 @@ def _taken(path: Path, own: Mapping[str, Any], wait: bool, alone: bool, said: Ca
     seen, since, told = b"", time.monotonic(), False
     while True:
         with suppress(FileExistsError):
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-            _sign(file, own, 0)
-            return file
+            return _made(path, own)
         try:
             now = path.read_bytes()
         except FileNotFoundError:
@@ -104,6 +102,18 @@ def _taken(path: Path, own: Mapping[str, Any], wait: bool, alone: bool, said: Ca
         if moved:
             seen, since = now, time.monotonic()
         Event().wait(LOOK)
+
+
+def _made(path: Path, own: Mapping[str, Any]) -> int:
+    """A claim that nobody has, signed; where it can't be (the disk is full) none is left, which others would wait for."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        _sign(file, own, 0)
+    except OSError:
+        os.close(file)
+        path.unlink()
+        raise
+    return file
 
 
 def _holder(content: bytes) -> dict[str, Any]:
@@ -127,9 +137,9 @@ def _put_aside(path: Path, seen: bytes) -> None:
 
 def _beat(file: int, who: Mapping[str, Any], over: Event) -> None:
     beat = 0
-    with suppress(OSError):  # it was taken: the file is gone
-        while not over.wait(BEAT):
-            beat += 1
+    while not over.wait(BEAT):
+        beat += 1
+        with suppress(OSError):  # it was taken, and the file is gone; or the disk is full for now
             _sign(file, who, beat)
 
 

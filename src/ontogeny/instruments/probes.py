@@ -140,7 +140,7 @@ class Probes(Instrument):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch's threads and those of the optimiser's library would wait for each other at every step: six times slower on two cores."""
+    """Torch's threads and the optimiser's would wait for each other at every step: six times slower on two cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
