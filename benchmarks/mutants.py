@@ -531,12 +531,14 @@ def with_room(here: Path) -> None:
 
 def _disk_of_its_own(here: Path) -> None:
     """Mounts one of 16 MB that ends with this process."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for call in (lambda: libc.unshare(0x20000), lambda: libc.mount(b"none", b"/", None, 0x44000, None)):  # NEWNS; REC | PRIVATE
-        if call():
-            raise OSError(ctypes.get_errno(), "a disk that is full can be made by root alone")
-    if libc.mount(b"tmpfs", str(here).encode(), b"tmpfs", 0, b"size=16m"):
-        raise OSError(ctypes.get_errno(), "no disk could be mounted")
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    private = 0x44000  # MS_REC | MS_PRIVATE
+    if (
+        libc.unshare(0x20000)  # CLONE_NEWNS
+        or libc.mount(b"none", b"/", None, private, None)
+        or libc.mount(b"tmpfs", str(here).encode(), b"tmpfs", 0, b"size=16m")
+    ):
+        raise OSError(ctypes.get_errno(), "a disk of its own could not be mounted, which root alone may")
     os.chdir(here)
 
 
