@@ -38,6 +38,7 @@ OWN = {
     "scheduling": "what engines add to pieces of work: local, Ray with two nodes, submitit's executor",
     "kills": "workers and coordinators killed at random: pieces of work lost or done twice",
     "explorer": "how fast the explorer starts on 200 runs and answers a click at 67 paradigms x 10,000 checkpoints",
+    "growth": "a run of 10,000 checkpoints, 1,000 runs, a million pairs, a thousand million tokens",
     "watch": "what a Watch costs a training of transformers' Trainer",
 }
 

@@ -17,11 +17,25 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ontogeny.store import RunFolder
 
 START, CLICK = 2.0, 0.2  # seconds: the marks
 PARADIGMS, PAIRS = 67, 1000
 TIMES = 5
+RECIPE = """\
+name: long
+seeds: {seeds}
+corpus: {{kind: micro-english, words: 1000}}
+tokenizer: word
+model: {{kind: opt, size: opt-1m}}
+suites: [{{kind: table, path: "{pairs}"}}]
+"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +49,9 @@ def run(asked: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "runs"
         for number in range(asked.runs):
-            _made(root / f"run-{number:03d}", 30, few=True)
+            made_run(root / f"run-{number:03d}", 30, pairs=PAIRS, paradigms=5)
         missed = not _said("first page of 200 runs", START, *_started(root))
-        large = _made(Path(temporary) / "large" / "long", asked.checkpoints)
+        large = made_run(Path(temporary) / "large" / "long", asked.checkpoints)
         return int(_clicked(large.parent, asked.checkpoints) or missed)
 
 
@@ -94,44 +108,55 @@ def _clicked(root: Path, checkpoints: int) -> bool:
     return missed
 
 
-def _made(path: Path, checkpoints: int, few: bool = False) -> Path:
+def made_run(path: Path, checkpoints: int, pairs: int = PAIRS, paradigms: int = PARADIGMS, seeds: int = 1) -> Path:
     """A run as training, scoring and judging leave it; its tables of scores are one file under many names."""
     import numpy as np
     import polars as pl
 
+    from ontogeny.laboratory import Run
+    from ontogeny.results import score_keys
     from ontogeny.store import RunFolder, write_json, write_table
     from ontogeny.trajectories import Timeline, judge
 
-    run, steps, paradigms = RunFolder(path), list(range(checkpoints)), 5 if few else PARADIGMS
+    run, steps = RunFolder(path), list(range(checkpoints))
     names, random = [f"paradigm_{number:02d}" for number in range(paradigms)], np.random.default_rng(0)
     write_json(path / "lineage.json", {"kind": "trained", "training": {"steps": checkpoints, "checkpoints": checkpoints}})
-    path.joinpath("recipe.yaml").write_text("name: long\n")
-    rows = {"suite": "toy", "phenomenon": "any", "field": "any", "seed": 0, "n": PAIRS, "read": PAIRS, "words": 1.0, "tokens": 1}
+    path.joinpath("recipe.yaml").write_text(RECIPE.format(seeds=list(range(seeds)), pairs=path / "toy.csv"))
+    path.joinpath("toy.csv").write_text("paradigm,good,bad\n")
+    rows = {"suite": "toy", "phenomenon": "any", "field": "any", "n": pairs, "read": pairs, "words": 1.0, "tokens": 1}
     accuracy = (0.3 + 0.5 * random.random((paradigms, 1)) + 0.02 * random.random((paradigms, checkpoints))).ravel()
     curves = pl.DataFrame({"paradigm": np.repeat(names, checkpoints), "step": np.tile(steps, paradigms), "accuracy": accuracy})
     curves = curves.with_columns(**{name: pl.lit(value) for name, value in rows.items()}, logp_good=-50.0, logp_bad=-51.0)
+    curves = curves.join(pl.DataFrame({"seed": list(range(seeds))}), how="cross")
     write_table(run.curves, curves)
     time_ = Timeline(tuple(steps[:: max(1, checkpoints // 40)]), checkpoints, None, None, 1.0, 1.0)
     judged = judge(curves.filter(pl.col("step").is_in(list(time_.steps))), time_)
     write_table(run.verdicts, judged.with_columns(human=pl.lit(None, pl.Float64)))
-    write_table(
-        run.losses(0), pl.DataFrame({"step": steps, "loss": [2.0] * checkpoints, "tokens": steps, "seconds": [0.1] * checkpoints})
-    )
-    pairs = pl.DataFrame({"paradigm": np.repeat(names, 5 if few else PAIRS)})
-    pairs = pairs.with_columns(pair=pl.int_range(pl.len()).over("paradigm").cast(pl.String))
+    losses = pl.DataFrame({"step": steps, "loss": [2.0] * checkpoints, "tokens": steps, "seconds": [0.1] * checkpoints})
+    asked = pl.DataFrame({"paradigm": np.repeat(names, pairs)})
+    asked = asked.with_columns(pair=pl.int_range(pl.len()).over("paradigm").cast(pl.String))
     about = {"good": "the dogs run here", "bad": "the dogs runs here", "phenomenon": "any", "field": "any", "contrast": "a|b"}
-    write_table(run.pairs("toy"), pairs.with_columns(**{name: pl.lit(text) for name, text in about.items()}))
-    good = random.normal(-50, 3, len(pairs))
-    scores = pairs.with_columns(logp_good=good, logp_bad=good + random.normal(0, 2, len(pairs)), tokens_good=4, tokens_bad=4)
-    first = run.scores(0, "toy", 0)
-    write_table(first, scores.with_columns(pl.col("tokens_good", "tokens_bad").cast(pl.Int32)))
-    facts = path / "ontogeny.json"
+    write_table(run.pairs("toy"), asked.with_columns(**{name: pl.lit(text) for name, text in about.items()}))
+    good = random.normal(-50, 3, len(asked))
+    scores = asked.with_columns(logp_good=good, logp_bad=good + random.normal(0, 2, len(asked)), tokens_good=4, tokens_bad=4)
+    scores = scores.with_columns(pl.col("tokens_good", "tokens_bad").cast(pl.Int32))
+    key = score_keys(run, "toy", Run(path).recipe).pop()
+    for seed in range(seeds):
+        write_table(run.losses(seed), losses)
+        _finished(run, seed, steps, scores, key)
+    return path
+
+
+def _finished(run: RunFolder, seed: int, steps: list[int], scores: pl.DataFrame, key: str) -> None:
+    """A seed's checkpoints, without weights, and the same scores at each."""
+    from ontogeny.store import write_table
+
+    first = run.scores(seed, "toy", 0)
+    write_table(first, scores, {"key": key, "weights": "made"})
     for step in steps:
-        folder = run.checkpoint(0, step)
+        folder = run.checkpoint(seed, step)
         folder.mkdir(parents=True)
-        facts.write_text(json.dumps({"step": step}))
-        facts.replace(folder / "ontogeny.json")
+        folder.joinpath("ontogeny.json").write_text(json.dumps({"step": step}))
         folder.joinpath("DONE").write_text("{}")
         if step:
-            os.link(first, run.scores(0, "toy", step))
-    return path
+            os.link(first, run.scores(seed, "toy", step))
