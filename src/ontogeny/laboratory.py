@@ -378,6 +378,8 @@ def perform_stage(piece: Piece, display: Display) -> None:
     """Does a stage of a run that is a piece of work."""
     here = _opened(piece.run)
     here.display = here.readings.display = display
+    if piece.what == "train" and (seed := piece.inputs["seed"]) not in (seeds := here._own().seeds):
+        raise OntogenyError(f"seed {seed} is none of {piece.run}'s: its recipe has {', '.join(map(str, seeds))}")
     with nullcontext() if piece.what == "run" else store.part(piece.name):
         getattr(here, STAGES[piece.what])(**{name: value for name, value in piece.inputs.items() if name != "device"})
 

@@ -101,6 +101,7 @@ def test_what_a_piece_cannot_do_is_said_by_machine_version_and_name(own_run, tmp
     trouble = perform(Piece("read", str(own_run), {"seed": 0, "step": 5}).message())["trouble"]
     assert trouble.endswith("seed 0 has no checkpoint at step 5; it has [0, 1, 2, 8, 16, 20, 24]")
     for what, inputs, says in (
+        ("train", {"seed": 7}, f"seed 7 is none of {own_run}'s: its recipe has 0, 1"),
         ("train", {}, "the piece train needs seed=..."),
         ("train", {"seed": "abc"}, "the piece train: seed is 'abc'; int is expected"),
         ("judge", {"seed": 0}, "the piece judge takes no 'seed'; it takes nothing"),
