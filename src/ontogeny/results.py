@@ -451,8 +451,12 @@ class Results:
         return [text for key in ("notes", "warnings") for text in _strings(self.lineage.get(key))]
 
     def _faults(self) -> list[str]:
-        checkpoints = [] if self.folder.adopted() else [c for seed in self.folder.seeds() for c in self.folder.checkpoints(seed)]
-        return [f"A checkpoint is broken: {found}." for c in checkpoints if (found := fault(c.folder))]
+        places = [] if self.folder.adopted() else [self.folder.checkpoint(*one) for one in self.sealed()]
+        return [f"A checkpoint is broken: {found}." for place in places if (found := fault(place))]
+
+    def sealed(self) -> list[tuple[int, int]]:
+        """Seed and step of the checkpoints whose files are looked at for faults: all."""
+        return [(seed, step) for seed in self.folder.seeds() for step in self.folder.steps(seed)]
 
     def _gaps(self) -> list[str]:
         """What is not there yet."""

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import time
 from html import unescape
 
@@ -240,6 +242,17 @@ def test_a_run_of_another_version_is_shown_with_what_is_known(own_run):
     (own_run / "recipe.yaml").write_text("name: tiny\nfuture: {kind: unheard-of}\n")
     status, text, _ = answer(RunShelf(own_run), "runs/tiny", {})
     assert status == 200 and 'class="heat"' in text
+
+
+def test_who_looks_at_tables_waits_for_no_torch(folder, first):
+    views = [("run", "tiny"), ("paradigm", "tiny", *first), ("pairs", "tiny", *first, 0, 24), ("checkpoint", "tiny", 0, 24)]
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from ontogeny.explorer.server import answer; from ontogeny.explorer.shelf import RunShelf\n"
+        f"shelf, paths = RunShelf(Path({str(folder)!r})), {[address(*names) for names in views]!r}\n"
+        "print([answer(shelf, path, {})[0] for path in paths], 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[200, 200, 200, 200] False\n"
 
 
 def test_an_errand_is_run_once_and_says_how_far_it_has_come():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
 from os.path import relpath
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,12 @@ def address(view: str, *names: Any) -> str:
 
 def slug(name: Any) -> str:
     """A name in an address; several, as of runs that are compared, with commas between."""
-    return ",".join(map(slug, name)) if isinstance(name, list | tuple) else file_name(str(name))
+    return ",".join(map(slug, name)) if isinstance(name, list | tuple) else _slug(str(name))
+
+
+@lru_cache(2**16)
+def _slug(name: str) -> str:
+    return file_name(name)
 
 
 def file_of(path: str) -> str:

@@ -24,7 +24,6 @@ POLICY = (
 ASSETS = {"explorer.css": "text/css", "explorer.js": "text/javascript", "vega.js": "text/javascript"}
 
 
-@cache
 def _templates() -> jinja2.Environment:
     return templates(ROOM, Path(__file__).parents[1] / "comparison", human=human, share=decimals, percent=percent, size=human_size)
 

@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from ontogeny.pages.panel import DRAWN
+from ontogeny.instruments.instrument import Instrument
+from ontogeny.pages.panel import DRAWN, Panel
 from ontogeny.recipe import Thresholds
 from ontogeny.results import CURVES, Results
 from ontogeny.store import scan_table
@@ -18,6 +19,10 @@ COLUMNS = 60  # checkpoints that a map has columns for: more are neither told ap
 
 class Seen(Results):
     """The same as Results, with the curves of at most DRAWN checkpoints, evenly chosen in their order."""
+
+    @cached_property
+    def _read(self) -> dict[str, pl.DataFrame]:
+        return {}
 
     @cached_property
     def every_step(self) -> list[int]:
@@ -37,16 +42,45 @@ class Seen(Results):
             table = table.filter(pl.col("step").is_in(evenly(self.every_step, DRAWN)))
         return table.collect()
 
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """Every figure of the run's page."""
+        from ontogeny.report.panels import panels_of
+
+        return panels_of(self)
+
+    @cached_property
+    def _instruments(self) -> list[Instrument]:
+        return super().instruments()
+
+    def instruments(self) -> list[Instrument]:
+        """As of Results, loaded once."""
+        return self._instruments
+
+    def looked_at(self, instrument: str) -> pl.DataFrame:
+        """What an instrument read, at the checkpoints that are looked at; read once."""
+        if instrument not in self._read:
+            table = self.table(instrument)
+            steps = table.select(pl.col("step").unique().sort()).collect()["step"].to_list()
+            self._read[instrument] = table.filter(pl.col("step").is_in(evenly(steps, DRAWN))).collect()
+        return self._read[instrument]
+
+    def sealed(self) -> list[tuple[int, int]]:
+        """The checkpoints that are looked at for faults: as many as a map has columns; each has a view that looks at it too."""
+        return [(seed, step) for seed in self.folder.seeds() for step in evenly(self.folder.steps(seed), COLUMNS)]
+
     def checkpoints(self, suite: str) -> int:
         """All, those that are not looked at too."""
         return super().checkpoints(suite) if len(self.every_step) <= DRAWN else len(self.every_step)
 
     def cells(self, suite: str) -> pl.DataFrame:
-        """What a map shows: paradigm, phenomenon, step, accuracy (mean over seeds), by field and phenomenon."""
-        own = self.curves.filter(pl.col("suite") == suite)
+        """What a map shows: phenomenon, paradigm, step, first seed, accuracy (mean over seeds), by field and phenomenon."""
+        own = self.curves.filter(suite=suite)
         kept = [name for name in ("field", "phenomenon") if name in own.columns]
         drawn = own.filter(pl.col("step").is_in(evenly(own["step"].unique().sort().to_list(), COLUMNS)))
-        return drawn.group_by("paradigm", "step", *kept).agg(pl.col("accuracy").mean()).sort(*kept, "paradigm", "step")
+        means = drawn.group_by("paradigm", "step", *kept).agg(pl.col("seed").min(), pl.col("accuracy").fill_nan(None).mean())
+        of = pl.col("phenomenon").fill_null("") if "phenomenon" in kept else pl.lit("").alias("phenomenon")
+        return means.sort(*kept, "paradigm", "step").select(of, "paradigm", "step", "seed", "accuracy")
 
     def tried(self, suite: str, thresholds: Thresholds) -> dict[str, str]:
         """Each paradigm's verdict under other thresholds, from the curves that are looked at; nothing in the run changes.

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,6 @@ def serve(root: Path, host: str | None = None, port: int = 8642, say: Callable[[
         say(f"port {port} is in use; this is the next that is free")
     shown = f"[{host}]" if host and ":" in host else host or LOOPBACK[0]
     say(f"explorer: http://{shown}:{at}/{f'?token={token}' if token else ''}  ({shelf.root.resolve()}; Ctrl-C ends it)")
-    Thread(target=_warm, daemon=True).start()
     application = app(shelf, [*LOOPBACK, *([host, socket.gethostname()] if host else [])], token)
     config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run([place])
@@ -76,12 +76,16 @@ def bound(host: str, port: int) -> tuple[socket.socket, int]:
     raise OntogenyError(f"ports {port} to {at} of {host} are all in use; name another with --port")
 
 
+@cache
 def _warm() -> None:
-    """Loads, while the first page is looked at, what the next ones stand on."""
-    import ontogeny.explorer.views.pairs
-    import ontogeny.report.panels  # noqa: F401
+    """Begins to load, once, while the first page is looked at, what the next ones stand on."""
 
-    asset("vega.js")
+    def load() -> None:
+        import ontogeny.explorer.views.paradigms  # noqa: F401
+
+        asset("vega.js")
+
+    Thread(target=load, daemon=True).start()
 
 
 def app(shelf: RunShelf, hosts: list[str], token: str = "") -> Starlette:
@@ -97,6 +101,7 @@ def app(shelf: RunShelf, hosts: list[str], token: str = "") -> Starlette:
             runs = [name for name in request.query_params.getlist("run") if name]
             return RedirectResponse(f"/compare/{','.join(runs)}" if len(runs) > 1 else "/", 303)
         status, text, kind = await run_in_threadpool(answer, shelf, path, dict(request.query_params))
+        _warm()
         names = {"Content-Disposition": f'attachment; filename="{path.rsplit("/", 1)[-1]}.csv"'} if kind == "text/csv" else {}
         return HTMLResponse(text, status, names, kind)
 

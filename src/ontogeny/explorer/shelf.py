@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ontogeny.commands.overview import standing
@@ -35,7 +34,6 @@ class RunShelf:
         self.root = root
         self.errands = Errands()
         self._kept: dict[tuple[str, str], tuple[Any, Any]] = {}
-        self._lock = Lock()
         self._readers = ThreadPoolExecutor(4)
         self._entries()
 
@@ -83,15 +81,20 @@ class RunShelf:
             paths += [folder / "losses.parquet", folder / "checkpoints", *folder.glob("scores/*"), *folder.glob("readings/*")]
         return tuple(_changed(path) for path in paths)
 
-    def known(self, what: str, run: RunFolder, make: Any) -> Any:
-        """What `make(run)` returns, made once until something is written into the run."""
-        key, news = (what, str(run.path)), self.news(run)
+    def known(self, what: str, run: RunFolder, make: Any, of: Any = None) -> Any:
+        """What `make(run)` returns, made once until something is written into the run, or it is asked for `of` something else."""
+        key, now = (what, str(run.path)), (self.news(run), of)
         kept = self._kept.get(key)
-        if kept is None or kept[0] != news:
-            kept = (news, make(run))
-            with self._lock:
-                self._kept[key] = kept
+        if kept is None or kept[0] != now:
+            kept = self._kept[key] = (now, make(run))
         return kept[1]
+
+    def scored(self, run: RunFolder, suite: str) -> dict[int, list[int]]:
+        """Each seed's checkpoints that were read."""
+        found: dict[int, list[int]] = self.known(
+            f"scored of {suite}", run, lambda run: {seed: run.scored(seed, suite) for seed in run.seeds()}
+        )
+        return found
 
     def seen(self, run: RunFolder) -> Seen:
         """A run's results."""

@@ -13,8 +13,6 @@ from ontogeny.instruments.subject import Subject
 from ontogeny.pages.panel import Panel
 from ontogeny.recipe import Observation, Recipe, Training
 from ontogeny.tokens.rows import rows_of
-from ontogeny.training.loop import dev_loss
-from ontogeny.training.treatment import batch_loss
 
 
 class DevLoss(Instrument):
@@ -47,6 +45,9 @@ class DevLoss(Instrument):
 
     def read(self, subject: Subject) -> pl.DataFrame:
         """One row.  Raises OntogenyError if the text is shorter than one row."""
+        from ontogeny.training.loop import dev_loss
+        from ontogeny.training.treatment import batch_loss
+
         recipe = subject.context.recipe
         if subject.kind == "masked" and not isinstance(recipe, Recipe):
             raise DoesNotApply("what somebody else's masked model minimised is not known")

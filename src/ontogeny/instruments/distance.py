@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import altair as alt
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -26,6 +25,9 @@ from ontogeny.pages.panel import Clock, Frames, Panel
 from ontogeny.pages.words import enumerated
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.token_store import TokenStore
+
+if TYPE_CHECKING:
+    import torch
 
 Logps = NDArray[np.float32]
 
@@ -224,9 +226,10 @@ def network_logps(model: Any, contexts: Contexts, device: torch.device, vocabula
     return np.concatenate([logps for _, logps in _chunks(model, contexts, device, vocabulary)])
 
 
-@torch.inference_mode()
 def _chunks(model: Any, contexts: Contexts, device: torch.device, vocabulary: int | None) -> Iterator[tuple[slice, Logps]]:
     """Parts of the contexts, in order, with the network's log-probabilities there; whole blocks at a time."""
+    import torch
+
     _, width = contexts.inputs.shape
     rows = _rows_of(model, vocabulary)
     blocks = max(1, CHUNK // (width * (rows or 2**16)))
@@ -234,8 +237,9 @@ def _chunks(model: Any, contexts: Contexts, device: torch.device, vocabulary: in
         part = slice(*np.searchsorted(contexts.rows, (first * width, (first + blocks) * width)))
         if part.start == part.stop:
             continue
-        logits = model(input_ids=torch.from_numpy(contexts.inputs[first : first + blocks]).to(device), use_cache=False).logits
         wanted = torch.from_numpy(contexts.rows[part] - first * width).to(device)
+        with torch.inference_mode():
+            logits = model(input_ids=torch.from_numpy(contexts.inputs[first : first + blocks]).to(device), use_cache=False).logits
         shared = logits.flatten(0, 1)[wanted][:, :vocabulary].float()
         if shared.shape[1] < (vocabulary or 0):
             raise _too_few(shared.shape[1], vocabulary)

@@ -1,4 +1,7 @@
-"""What an instrument may ask of one checkpoint.  All that read it share one, so that its model is opened and hashed once."""
+"""What an instrument may ask of one checkpoint.  All that read it share one, so that its model is opened and hashed once.
+
+What opens models is imported where it is asked for: who draws an instrument's tables knows this class too, and needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,18 @@ from ontogeny import store
 from ontogeny.foreign import class_named
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import DoesNotApply
-from ontogeny.instruments.parsed import ParsedText, parsed_text
 from ontogeny.records import Checkpoint, OntogenyError, Pair
-from ontogeny.scoring import causal, settled
-from ontogeny.scoring import plan as plans
-from ontogeny.scoring.masked import named_masked
+from ontogeny.scoring import settled
 from ontogeny.scoring.options import of_two
-from ontogeny.scoring.reading import OpenedCheckpoint, context_of, tokenizer_key
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
+    from ontogeny.instruments.parsed import ParsedText
     from ontogeny.scoring.plan import Plan
+    from ontogeny.scoring.reading import OpenedCheckpoint
     from ontogeny.scoring.sentences import Sentences
     from ontogeny.tokens.token_store import TokenStore
 
@@ -71,6 +72,8 @@ class Subject:
     @cached_property
     def kind(self) -> str:
         """causal or masked."""
+        from ontogeny.scoring.masked import named_masked
+
         return "masked" if named_masked(class_named(self.checkpoint.folder)) else "causal"
 
     @property
@@ -83,6 +86,8 @@ class Subject:
     @property
     def limit(self) -> int:
         """Most input tokens that the model takes."""
+        from ontogeny.scoring.reading import context_of
+
         return context_of(self.model, self.context.limit)
 
     def text(self, split: str = "dev") -> TokenStore:
@@ -113,9 +118,13 @@ class Subject:
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What is the same at all checkpoints that have one tokenizer, made once."""
+        from ontogeny.scoring.reading import tokenizer_key
+
         return self.context.once((*key, tokenizer_key(self.checkpoint.folder, self.tokenizer)), make)
 
     def _plan(self, suite: str, most: int | None) -> Plan:
+        from ontogeny.scoring import plan as plans
+
         pairs = plans.sample(of_two(self.pairs(suite)), most)
         return plans.make(pairs, self.tokenizer, self.first, self.limit, self.context.recipe.scoring.leading_space)
 
@@ -135,6 +144,8 @@ class Subject:
 
         Raises OntogenyError if one is no finite number.
         """
+        from ontogeny.scoring import causal
+
         way, batch = causal.choose_way(self.model, sentences, self.device), self.context.recipe.scoring.batch_tokens
         return causal.read_by(way, sentences, self.device, batch)[0]
 
@@ -144,6 +155,8 @@ class Subject:
         Raises DoesNotApply and OntogenyError as `parsed_text` does; `option` is what set the path.
         """
         key = ("parsed", treebank, words, self.limit)
+        from ontogeny.instruments.parsed import parsed_text
+
         return self.once(key, lambda: parsed_text(self, treebank, option, words))  # type: ignore[no-any-return]
 
     def unigram(self) -> Any:

@@ -56,6 +56,7 @@ class TextCounts:
         self.recipe = recipe
         self.text = text
         self.display = display
+        self._opened: dict[tuple[str, int], Counted] = {}
 
     def levels(self, order: int = ORDER, levels: Sequence[str] = LEVELS) -> dict[str, Counted]:
         """The n-gram index of each level, made or opened.  Raises OntogenyError for a level that there is none of."""
@@ -69,7 +70,12 @@ class TextCounts:
         return is_whole(self.folder.ngrams(level) / "index", self.text.train.facts["key"], order)
 
     def level(self, level: str, order: int = ORDER) -> Counted:
-        """One level, made or opened.  Raises OntogenyError where tokenizer and token stream do not belong together."""
+        """One level, made or opened once.  Raises OntogenyError where tokenizer and token stream do not belong together."""
+        if (level, order) not in self._opened:
+            self._opened[level, order] = self._level(level, order)
+        return self._opened[level, order]
+
+    def _level(self, level: str, order: int) -> Counted:
         folder, key = self.folder.ngrams(level) / "index", self.text.train.facts["key"]
         tokenizer, text = (self.text.tokenizer, self.text.train) if level == "token" else self._words(key)
         if len(tokenizer) != text.facts["vocabulary"]:

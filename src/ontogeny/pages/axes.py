@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,8 @@ def table(name: str) -> alt.Chart:
 
 def filled(drawing: alt.Chart, tables: Tables) -> alt.Chart:
     """The drawing with its tables.  It remembers the drawing, so that a page writes down what many charts share only once."""
-    chart = drawing.copy(deep=False)
-    chart.datasets = tables
-    object.__setattr__(chart, DRAWING, drawing)
+    chart = copy(drawing)  # and not its own `copy`, which makes it anew, at the price of drawing it
+    chart.__dict__.update(_kwds={**drawing._kwds, "datasets": tables}, **{DRAWING: drawing})
     return chart
 
 

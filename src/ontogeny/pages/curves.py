@@ -133,17 +133,22 @@ def lines(values: pl.DataFrame, name: str, column: Shown, clock: Clock, *, width
     """A line for each of a few things, the mean over seeds.  `values`: of, seed, step, value."""
     need(values, (OF, "step", "value"), "the figure of a reading")
     means = values.group_by(OF, "step", maintain_order=True).agg(pl.col("value").mean())
-    scale = alt.Scale(zero=False) if column.span is None else alt.Scale(domain=list(column.span))
-    y = alt.Y("value:Q", scale=scale, title=_unit(name, column), axis=alt.Axis(tickCount=4))
+    drawing = _lines(_unit(name, column), column.span, clock.last, width, height)
+    return filled(drawing, {"readings": rows(means), "spans": span_rows(clock.spans, clock.last)})
+
+
+@cache
+def _lines(unit: str | None, span: tuple[float, float] | None, last: int, width: Width, height: int) -> alt.Chart:
+    scale = alt.Scale(zero=False) if span is None else alt.Scale(domain=list(span))
+    y = alt.Y("value:Q", scale=scale, title=unit, axis=alt.Axis(tickCount=4))
     dash = alt.StrokeDash(f"{OF}:N", sort=None, legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1))
-    base, x = table("readings"), step_axis(clock.last)
+    base, x = table("readings"), step_axis(last)
     layers = [
-        *shading(clock.last),
+        *shading(last),
         base.mark_line(strokeWidth=1.6, clip=True).encode(x=x, y=y, strokeDash=dash),
         base.mark_point(size=12, filled=True, clip=True).encode(x=x, y=y, tooltip=tips(OF, "step", "value")),
     ]
-    drawn = alt.layer(*layers).properties(width=width, height=height)
-    return filled(drawn, {"readings": rows(means), "spans": span_rows(clock.spans, clock.last)})
+    return alt.layer(*layers).properties(width=width, height=height)
 
 
 def index_map(values: pl.DataFrame, name: str, column: Shown, *, width: Width = WIDTH, row: int = 11) -> alt.Chart:

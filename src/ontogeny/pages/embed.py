@@ -12,6 +12,8 @@ from ontogeny.pages.axes import DRAWING, VEGA_LITE, Rows, Tables, legible, taken
 from ontogeny.pages.theme import DARK, LIGHT, config
 from ontogeny.store import content_key
 
+APART = "_ontogeny_apart"  # attribute of a drawing: what `taken_apart` made of it
+
 
 class Charts:
     """Collects charts.  67 paradigms share one specification and differ in their data, which is kept by column."""
@@ -20,24 +22,16 @@ class Charts:
         self._specs: dict[str, Any] = {}
         self._tables: dict[str, Any] = {}
         self._charts: dict[str, Any] = {}
-        self._drawn: dict[int, tuple[Any, str, Tables]] = {}  # with the drawing itself, so that its id stays its own
 
     def add(self, chart: Any) -> str:
         """Keeps a chart, and returns the name that the page draws it by."""
         drawing = chart.__dict__.get(DRAWING)  # a chart that `filled` made
-        spec, own = self._spec(chart if drawing is None else drawing)
+        spec, own = taken_apart(chart) if drawing is None else apart(drawing)
         tables = own if drawing is None else {**own, **legible(chart.datasets)}
         used = {table: self._keep(self._tables, "t", columns(rows)) for table, rows in tables.items()}
         name = f"c{len(self._charts)}"
-        self._charts[name] = [spec, used]
+        self._charts[name] = [self._keep(self._specs, "s", spec), used]
         return name
-
-    def _spec(self, drawing: Any) -> tuple[str, Tables]:
-        """The key of a drawing's specification, made once for each drawing, and the tables that it came with."""
-        if id(drawing) not in self._drawn:
-            spec, own = taken_apart(drawing)
-            self._drawn[id(drawing)] = (drawing, self._keep(self._specs, "s", spec), own)
-        return self._drawn[id(drawing)][1:]
 
     def json(self) -> str:
         """All of it, safe inside a script tag."""
@@ -48,6 +42,13 @@ class Charts:
         key = prefix + content_key(value)
         shelf.setdefault(key, value)
         return key
+
+
+def apart(drawing: Any) -> tuple[dict[str, Any], Tables]:
+    """`taken_apart`, made once for each drawing, which remembers it; many pages share those that are cached."""
+    found: tuple[dict[str, Any], Tables] = drawing.__dict__.get(APART) or taken_apart(drawing)
+    drawing.__dict__[APART] = found
+    return found
 
 
 def columns(rows: Rows) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ class PageFrame:
 STANDALONE = PageFrame()
 
 
+@cache
 def templates(*rooms: Path, **filters: Callable[..., Any]) -> jinja2.Environment:
-    """The templates of a page's own `rooms`, and below them what all pages share; `filters` are added to its own.
+    """The templates of a page's own `rooms`, and below them what all pages share; `filters` are added to its own; read once.
 
     Escapes everything, shows what nobody would see, and takes a name that a template has and nobody gave for an error.
     """

@@ -21,7 +21,6 @@ from ontogeny.ngrams.kneser_ney import Floats, KneserNey
 from ontogeny.ngrams.sorting import lexicographic
 from ontogeny.scoring.ngram import Walked
 from ontogeny.scoring.options import need_right
-from ontogeny.scoring.pairs import frame_of
 from ontogeny.scoring.plan import Plan
 
 ROUNDING = 1e-9  # nats; sums of a dozen logarithms err by 1e-14, the least margin seen of pairs that differ is above 1e-6
@@ -84,6 +83,8 @@ class WalkedPairs(Walked):
 
 def score(model: KneserNey, order: int, walked: WalkedPairs) -> pl.DataFrame:
     """The table that `pairs.score` makes of a network: paradigm, pair, logp_good, logp_bad, tokens, critical region's two."""
+    from ontogeny.scoring.pairs import frame_of  # with torch, which who reads tables of margins does without
+
     return frame_of(walked.plan, np.concatenate(walked.tokens_of(walked.logps(model, order))))
 
 
@@ -92,6 +93,8 @@ def score_with(logp: Callable[[Sequence[int], int], float], plan: Plan) -> pl.Da
 
     The first token of a sentence is given, as everywhere, and so is a context.
     """
+    from ontogeny.scoring.pairs import frame_of
+
     given = zip(plan.sentences, plan.sentences.given, strict=True)
     return frame_of(plan, np.array([logp(ids[:i], ids[i]) for ids, first in given for i in range(first, len(ids))]))
 

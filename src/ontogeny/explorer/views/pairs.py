@@ -29,6 +29,7 @@ SHOWN = {  # filters: what is kept of the pairs
     "to right": pl.col("flipped") == "to right",
 }
 SORTED = {"worst first": ("margin", False), "best first": ("margin", True), "as in the suite": ("place", False)}
+LIFE = {"pair": pl.String, **dict.fromkeys(("logp_good", "logp_bad", "margin"), pl.Float64), "seed": pl.Int64, "step": pl.Int64}
 SCALE = 12.0  # bits: a token this surprising is drawn as dark as it gets
 
 
@@ -57,7 +58,7 @@ def pairs(asked: Asked) -> View:
     run = asked.shelf.run(asked.names["run"])
     title = asked.shelf.title(run.path)
     suite, paradigm, table = names_of(asked, run)
-    scored = {seed: run.scored(seed, suite) for seed in run.seeds()}
+    scored = asked.shelf.scored(run, suite)
     seed, step = moment_of(asked, run, scored)
     place = scored[seed].index(step)
     before = scored[seed][place - 1] if place else None
@@ -233,6 +234,16 @@ def _by_token(sentence: str, words: Words, read: Mapping[str, Any]) -> list[dict
 # --- a pair's life ------------------------------------------------------------------------------------------------
 
 
+def _lives(run: RunFolder, suite: str, paradigm: str, scored: Mapping[int, Sequence[int]]) -> pl.DataFrame:
+    """The scores of a paradigm's pairs at the checkpoints that are looked at, by seed and step."""
+    parts = [
+        _margins(run, suite, paradigm, seed, step).with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64))
+        for seed, steps in scored.items()
+        for step in evenly(list(steps), COLUMNS)
+    ]
+    return pl.concat(parts).collect().sort("seed", "step") if parts else pl.DataFrame(schema=LIFE)
+
+
 def pair(asked: Asked) -> View:
     """One pair over training: its margin, and the log-probability of both sentences."""
     from ontogeny.pages.curves import reading
@@ -244,15 +255,12 @@ def pair(asked: Asked) -> View:
     suite, paradigm, table = names_of(asked, run)
     there = {slug(row["pair"]): row for row in table.select("pair", "good", "bad").collect().to_dicts()}
     row = found(asked.names["pair"], there, "pair", f"in {paradigm}")
-    parts = []
-    for seed in run.seeds():
-        for step in evenly(run.scored(seed, suite), COLUMNS):
-            scores = _margins(run, suite, paradigm, seed, step).filter(pl.col("pair") == row["pair"])
-            parts.append(scores.with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64)))
-    life = pl.concat(parts).collect().sort("seed", "step") if parts else pl.DataFrame()
+    scored = asked.shelf.scored(run, suite)
+    lives = asked.shelf.known("lives", run, lambda run: _lives(run, suite, paradigm, scored), (suite, paradigm))
+    life = lives.filter(pair=row["pair"])
     charts, drawn = Charts(), []
     clock = asked.shelf.seen(run).clock
-    if life["step"].n_unique() > 1:
+    if len(set(life["step"])) > 1:
         own = reading(life.select("seed", "step", value="margin"), clock.spans, 0.0, width="container", height=220, last=clock.last)
         both = likelihood(life, clock.spans, width="container", height=220, last=clock.last)
         drawn = [("margin: good minus bad, nats; the dashed line is none", charts.add(own)), ("log-probability", charts.add(both))]

@@ -19,7 +19,6 @@ from ontogeny.pages.panel import shown
 from ontogeny.pages.words import MEANINGS
 from ontogeny.report import sections
 from ontogeny.report.examples import examples
-from ontogeny.report.panels import panels_of
 from ontogeny.store import RunFolder, read_table
 
 BESIDE = {"half": True, "shape": "middle", "says": ""}  # two in a row, without words
@@ -38,8 +37,8 @@ def paradigm(asked: Asked) -> View:
     place = order.index(name) if name in order else None
     charts = Charts()
     steps = [
-        (seed, [(step, asked.link("pairs", title, suite, name, seed, step)) for step in evenly(run.scored(seed, suite), COLUMNS)])
-        for seed in run.seeds()
+        (seed, [(step, asked.link("pairs", title, suite, name, seed, step)) for step in evenly(there, COLUMNS)])
+        for seed, there in asked.shelf.scored(run, suite).items()
     ]
     return View(
         title=name,
@@ -73,7 +72,7 @@ def _beside(asked: Asked, title: str, suite: str, order: list[str], place: int |
 
 def _panels(seen: Seen, suite: str, name: str, charts: Charts) -> Iterator[dict[str, Any]]:
     """The figures of paradigms, two beside one another; the ladder, cut to this one; and what instruments read of it."""
-    panels = panels_of(seen)
+    panels = seen.panels
     for panel in panels:
         if panel.per == "paradigm" and (one := shown(panel, seen.frames(panel, suite, name), seen.clock, charts, name)):
             yield one | BESIDE
@@ -91,17 +90,17 @@ def _panels(seen: Seen, suite: str, name: str, charts: Charts) -> Iterator[dict[
 
 def _read_of(seen: Seen, instrument: Instrument, suite: str, name: str, charts: Charts) -> Iterator[dict[str, Any]]:
     """An instrument's columns over training, of this paradigm alone."""
-    if "paradigm" not in instrument.columns:
+    if "paradigm" not in instrument.columns or any(name in instrument.columns for name in OF_PAIRS):
         return
     with seen.leaving_out(f"{instrument.name} of {name}"):
         cut = {key: value for key, value in {"suite": suite, "paradigm": name}.items() if key in instrument.columns}
-        table = seen.table(instrument.name).filter(*(pl.col(key) == value for key, value in cut.items())).drop(*cut).collect()
+        table = seen.looked_at(instrument.name).filter(**cut).drop(*cut)
         columns = {
             key: column
             for key, column in instrument.columns.items()
             if key not in cut and (column.index or column.dtype.is_numeric())
         }
-        if table.is_empty() or any(name in columns for name in OF_PAIRS):
+        if table.is_empty():
             return
         for panel in curves.panels(instrument.name, columns):
             if one := shown(panel, {instrument.name: table}, seen.clock, charts, name):
@@ -134,7 +133,7 @@ def why(asked: Asked) -> View:
     errand = asked.shelf.errands.ask(
         ("why", str(run.path), suite, name),
         f"looking why of {name}",
-        lambda errand: _explained(run, suite, name, errand),
+        lambda errand: _explained(asked, run, suite, name, errand),
         asked.wait,
     )
     if not errand.future.done():
@@ -143,11 +142,11 @@ def why(asked: Asked) -> View:
     return View(f"why {name}", trail=trail, page=lambda frame: why_page.render(explanation, frame))
 
 
-def _explained(run: RunFolder, suite: str, name: str, errand: Errand) -> Any:
+def _explained(asked: Asked, run: RunFolder, suite: str, name: str, errand: Errand) -> Any:
     from ontogeny.opened import OpenedRun
     from ontogeny.records import OntogenyError
 
-    evidence = OpenedRun(run.path, errand).ngram_evidence
+    evidence = asked.shelf.known("n-grams", run, lambda run: OpenedRun(run.path, errand).ngram_evidence)
     if not evidence.counts.before("word", 2):  # to count would be to write into the run
         raise OntogenyError(f"the n-grams of words are not counted, or of another text: ontogeny ngrams {run.path} counts them")
     with errand.bar("the text's lines"):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
+from ontogeny.display import visible
 from ontogeny.explorer.addresses import Asked, View
 from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.pages.theme import SHADES
@@ -13,8 +18,6 @@ from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from ontogeny.explorer.seen import Seen
 
 SLIDERS = {  # the thresholds that can be tried: least, most, step, what it is
@@ -120,38 +123,33 @@ def _suite(asked: Asked, seen: Seen, title: str, suite: str) -> dict[str, Any]:
 def heat(
     asked: Asked, seen: Seen, title: str, suite: str, verdicts: Mapping[str, str], before: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The map as a table: steps, and by phenomenon the paradigms with a cell a step (its shade, accuracy and address)."""
+    """The map as a table: steps, and by phenomenon the paradigms with a cell a step."""
     cells = asked.shelf.known(f"cells of {suite}", seen.folder, lambda _: seen.cells(suite))
     steps = cells["step"].unique().sort().to_list()
     trained = seen.clock.trained
-    seeds = _first_seed(seen.curves, suite)
     groups: dict[str, list[dict[str, Any]]] = {}
-    for (paradigm,), part in cells.group_by("paradigm", maintain_order=True):
-        there = dict(part.select("step", "accuracy").iter_rows())
+    for (phenomenon, paradigm), part in groupby(cells.iter_rows(), itemgetter(0, 1)):
+        there = {step: (seed, accuracy) for *_, step, seed, accuracy in part}
+
+        def cell(step: int, there: Any = there, name: str = paradigm, shown: str = escape(visible(paradigm))) -> str:
+            seed, accuracy = there.get(step, (None, None))
+            if accuracy is None:
+                return "<td></td>"
+            address = asked.link("pairs", title, suite, name, seed, step)
+            tag, to = ("a", f' href="{escape(address)}" tabindex="-1"') if address else ("span", "")
+            pale = " untrained" if step < trained else ""
+            said = f"{shown}, step {step:,}: {accuracy:.3f}"
+            return f'<td class="h{round(accuracy * SHADES)}{pale}"><{tag}{to} title="{said}"></{tag}></td>'
+
         row = {
             "paradigm": paradigm,
             "link": asked.link("paradigm", title, suite, paradigm),
-            "verdict": verdicts.get(str(paradigm)),
-            "changed": before is not None and before.get(str(paradigm)) != verdicts.get(str(paradigm)),
-            "cells": [
-                (_shade(there.get(step)), there.get(step), asked.link("pairs", title, suite, paradigm, seeds[step], step))
-                for step in steps
-            ],
+            "verdict": verdicts.get(paradigm),
+            "changed": before is not None and before.get(paradigm) != verdicts.get(paradigm),
+            "cells": Markup("".join(map(cell, steps))),  # thousands: a template takes ten times as long
         }
-        phenomenon = (part["phenomenon"][0] or "") if "phenomenon" in part.columns else ""
         groups.setdefault(phenomenon.replace("_", " "), []).append(row)
     return {"steps": [(step, human(step), step < trained) for step in steps], "groups": groups, "of": len(seen.every_step)}
-
-
-def _first_seed(curves: pl.DataFrame, suite: str) -> dict[int, int]:
-    """Of each step the first seed that was read there."""
-    import polars as pl
-
-    return dict(curves.filter(pl.col("suite") == suite).group_by("step").agg(pl.col("seed").min()).iter_rows())
-
-
-def _shade(accuracy: float | None) -> int | None:
-    return None if accuracy is None else round(accuracy * SHADES)
 
 
 def _checkpoints(asked: Asked, seen: Seen, title: str) -> list[tuple[int, list[tuple[int, str]]]]:
@@ -218,11 +216,10 @@ def figures(asked: Asked) -> View:
 def _drawn(seen: Seen) -> tuple[Any, list[tuple[str, Sequence[Any]]]]:
     from ontogeny.pages.embed import Charts
     from ontogeny.pages.panel import shown
-    from ontogeny.report.panels import panels_of
 
     charts = Charts()
     chapters: dict[str, list[Any]] = {}
-    for panel in panels_of(seen):
+    for panel in seen.panels:
         if panel.per == "paradigm" or panel.name == "map" or not panel.chapter:
             continue
         for suite in seen.suites if panel.per == "suite" else [None]:
