@@ -43,6 +43,8 @@ TABLES: dict[str, dict[str, str]] = {
         "linear": "ontogeny.architectures.linear:Linear",
         "bigram": "ontogeny.architectures.bigram:Bigram",
         "bert": "ontogeny.architectures.bert:BERT",
+        "structformer": "ontogeny.architectures.structformer:StructFormer",
+        "structformer-causal": "ontogeny.architectures.structformer:CausalStructFormer",
     },
     "suite": {
         "blimp": "ontogeny.suites.blimp:BLiMP",

@@ -8,7 +8,7 @@ from test_every_kind import CONTEXT, build, sharpen
 
 from ontogeny.architectures.models.state import RecurrentState
 
-OURS = ["lstm", "xlstm", "linear", "linear-full"]
+OURS = ["lstm", "xlstm", "linear", "linear-full", "structformer-causal"]
 MODELS = {name: sharpen(build(name)) for name in [*OURS, "mamba"]}
 MEMORY = {"mamba": "cache_params"}
 CLOSE = {name: 5e-5 if name == "mamba" else 1e-5 for name in MODELS}  # its own float32 is 2e-5 from float64 with these weights

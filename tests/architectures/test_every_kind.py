@@ -42,8 +42,11 @@ PARTS = {
     "linear-full": {"kind": "linear", "size": "rules", "options": {"hidden_size": 8}},
     "bigram": {},
     "bert": {"size": "bert-1m", "options": {**HEADS, "hidden_dropout_prob": 0.1}},
+    "structformer": {"size": "structformer-1m", "options": {**HEADS, "dropout": 0.1}},
+    "structformer-causal": {"size": "structformer-1m", "options": {**HEADS, "dropout": 0.1}},
 }
-CAUSAL = [name for name in PARTS if name != "bert"]
+MASKED = ("bert", "structformer")
+CAUSAL = [name for name in PARTS if name not in MASKED]
 IDS = torch.randint(4, 20, (4, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
 TREES = {"opt", "gpt2", "gpt-neox", "llama", "bigram"}  # attend by mask and position, or by the last token alone
 CARRIED = {"lstm", "mamba"}  # go on from a state
@@ -173,7 +176,7 @@ def test_it_is_saved_opened_and_scored_the_same_in_any_batch(name, text, tokeniz
     todo = plan.make(pairs(), tokenizer, first, context)
 
     def read(model, batch_tokens):
-        if name == "bert":
+        if name in MASKED:
             return of_pairs.read_masked(model, todo, tokenizer, CPU, batch_tokens=batch_tokens)
         return of_pairs.read(model, todo, CPU, batch_tokens)
 
@@ -199,7 +202,7 @@ def test_only_those_that_follow_a_mask_are_read_by_trees(name, tokenizer):
                     assert found == pytest.approx(logps.gather(1, ids[0, 1:, None]).sum().item(), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["lstm", "linear", "xlstm"])
+@pytest.mark.parametrize("name", ["lstm", "linear", "xlstm", "structformer-causal"])
 def test_what_reads_from_left_to_right_refuses_masks_of_trees(name):
     model, ids = build(name), torch.randint(4, 20, (2, 5))
     right = torch.tensor([[1, 1, 1, 0, 0], [1] * 5])
@@ -215,7 +218,7 @@ def test_a_linear_model_says_what_is_longer_than_it():
         build("linear")(input_ids=torch.zeros(1, CONTEXT + 1, dtype=torch.long))
 
 
-@pytest.mark.parametrize("name", ["lstm", "linear", "xlstm", "mamba"])
+@pytest.mark.parametrize("name", ["lstm", "linear", "xlstm", "mamba", "structformer-causal"])
 def test_a_saved_folder_opens_through_the_auto_classes(name, tmp_path):
     """As anybody opens one, after importing ontogeny.architectures.auto."""
     auto.register()
