@@ -1,15 +1,18 @@
 """Trees of dependence whose edges are known, and the trees of largest sums beside all trees there are."""
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
+import torch
 from scipy.sparse.csgraph import minimum_spanning_tree
 from test_words_of_models import subject_of
 
 from ontogeny.instruments.asked import Reads
-from ontogeny.instruments.dependence import Without, cpmi, projective_tree, recall, spanning_tree, symmetric
+from ontogeny.instruments.dependence import Dependence, Without, WordsAlone, cpmi, projective_tree, recall, spanning_tree, symmetric
+from ontogeny.instruments.instrument import DoesNotApply
 from ontogeny.instruments.parsed import parsed_text
 from ontogeny.records import OntogenyError
 
@@ -75,3 +78,32 @@ def test_each_word_is_left_out_in_turn_and_what_shares_a_token_is_counted(tmp_pa
     assert counts.min() >= 1
     with pytest.raises(OntogenyError, match="no sentence of the treebank has 2 to 40 words"):
         Without.of(type(text)(text.sentences[:1], text.tokens[:1], [np.zeros((3, 2), dtype=int)]), 10, how)
+
+
+def test_a_models_own_trees_are_read_off_its_parents(tmp_path):
+    """A model in which every token hangs on the one before it joins neighbours; a masked one is asked for nothing else."""
+    tokenizer = tiny.words(*tiny.NOUNS, *tiny.VERBS, "the")
+
+    def parents(ids):
+        return torch.diag_embed(torch.ones(ids.shape[1] - 1), -1)[None]
+
+    subject = subject_of(tokenizer)
+    subject.kind, subject.model, subject.device = "masked", SimpleNamespace(parents=parents), "cpu"
+    subject.context.once = lambda key, make: make()
+    subject.parsed = lambda treebank, option, words: parsed_text(subject, treebank, option, words)
+    table = Dependence(treebank=tiny.treebank(tmp_path), sentences=20).read(subject)
+    arcs = dict(table.select("of", "arcs").iter_rows())
+    assert set(arcs) == {"induced tree", "adjacency", "random projective tree"}
+    assert arcs["induced tree"] == arcs["adjacency"]
+    numbers = Dependence().numbers(table.with_columns(seed=0, step=1))
+    assert list(numbers) == ["induced trees"] and numbers["induced trees"]["value"].to_list() == [0.0]
+    subject.model = SimpleNamespace()
+    with pytest.raises(DoesNotApply, match="it induces no trees"):
+        Dependence(treebank=tiny.treebank(tmp_path)).read(subject)
+
+
+def test_words_of_several_tokens_hang_by_all_of_them():
+    sentence = WordsAlone([0, 1], {(0, 1)}, [2, 7, 8, 9], np.array([[1, 2], [3, 3]]))
+    hangs = np.zeros((4, 4))
+    hangs[1, 3], hangs[2, 3], hangs[2, 1] = 0.5, 0.25, 0.75
+    assert sentence.joined(hangs)[0, 1] == 0.75

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
 from ontogeny.instruments.asked import AskedWords, Reads, Spelled, of_tokens
-from ontogeny.instruments.instrument import Column, Instrument, schema
+from ontogeny.instruments.instrument import Column, DoesNotApply, Instrument, schema
 from ontogeny.instruments.parsed import ParsedText, given, hashes
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages import curves
@@ -23,12 +23,16 @@ from ontogeny.trajectories.timeline import Floats, Ints
 PUNCTUATION = "PUNCT"
 FEWEST, LONGEST = 2, 40  # words of a sentence that is looked at, without punctuation
 TREE, PROJECTIVE, ADJACENCY, RANDOM = "tree", "projective tree", "adjacency", "random projective tree"
+INDUCED = "induced tree"  # of a model that has trees itself
 WORDS_A_SENTENCE = 16  # about; so many of the treebank's words are drawn for every sentence that is wanted
 Edges = set[tuple[int, int]]
 
 
 class Dependence(Instrument):
-    """Trees of the largest conditional mutual information of words, beside a treebank's arcs and the tree of neighbours."""
+    """Trees of the largest conditional mutual information of words, and those that a model induces itself, beside a treebank's
+    arcs and the tree of neighbours."""
+
+    reads: ClassVar[tuple[str, ...]] = ("causal", "masked")
 
     kind: Literal["dependence"] = "dependence"
     treebank: Path | None = None
@@ -42,7 +46,9 @@ class Dependence(Instrument):
         share: dict[str, Any] = {"span": (0.0, 1.0)}
         return {
             "of": Column(
-                says="how words are joined: tree, projective tree, adjacency, random projective tree", dtype=pl.String, index=True
+                says="how words are joined: tree, projective tree, induced tree, adjacency, random projective tree",
+                dtype=pl.String,
+                index=True,
             ),
             "arcs": Column(says="share of the treebank's arcs that are joined, without direction and punctuation", **share),
             "by_sentence": Column(says="mean over sentences of that", **share),
@@ -56,27 +62,40 @@ class Dependence(Instrument):
         return hashes(self.name, self.treebank)
 
     def read(self, subject: Subject) -> pl.DataFrame:
-        """Raises OntogenyError for a treebank that is none, or that has no sentence that can be looked at."""
-        how = Reads.of(subject)
+        """Raises DoesNotApply for a masked model without trees, and OntogenyError for a treebank that is none, or that has no
+        sentence that can be looked at."""
+        how, parents = Reads.of(subject), getattr(subject.model, "parents", None)
+        if subject.kind == "masked" and parents is None:
+            raise DoesNotApply(
+                "a masked model's words have no surprisal after those before them, and it induces no trees of its own"
+            )
         text = subject.parsed(given(self.name, self.treebank), f"{self.name}.treebank", self.sentences * WORDS_A_SENTENCE)
         asked = subject.context.once((self, id(text)), partial(Without.of, text, self.sentences, how))
-        values = asked.words.surprisals(subject.logps(asked.words.sentences))
-        found: dict[str, list[Edges]] = {TREE: [], PROJECTIVE: [], ADJACENCY: [], RANDOM: []}
-        rng = np.random.default_rng(0)
-        for sentence, own in zip(asked.parsed, np.split(values, asked.ends[:-1]), strict=True):
-            weights = cpmi(own, len(sentence.words))
-            found[TREE].append(spanning_tree(weights))
-            found[PROJECTIVE].append(projective_tree(weights))
-            found[ADJACENCY].append({(i, i + 1) for i in range(len(sentence.words) - 1)})
-            found[RANDOM].append(projective_tree(symmetric(rng.random((len(sentence.words),) * 2))))
+        sizes, rng = [len(sentence.words) for sentence in asked.parsed], np.random.default_rng(0)
+        found: dict[str, list[Edges]] = {}
+        if subject.kind == "causal":
+            values = np.split(asked.words.surprisals(subject.logps(asked.words.sentences)), asked.ends[:-1])
+            weights = [cpmi(own, n) for own, n in zip(values, sizes, strict=True)]
+            found |= {TREE: [spanning_tree(own) for own in weights], PROJECTIVE: [projective_tree(own) for own in weights]}
+        if parents is not None:
+            found[INDUCED] = [
+                spanning_tree(sentence.joined(hanging(parents, sentence, subject.device))) for sentence in asked.parsed
+            ]
+        found[ADJACENCY] = [{(i, i + 1) for i in range(n - 1)} for n in sizes]
+        found[RANDOM] = [projective_tree(symmetric(rng.random((n, n)))) for n in sizes]
         gold = [sentence.arcs for sentence in asked.parsed]
         rows = [(of, *recall(edges, gold), len(gold), asked.left_out) for of, edges in found.items()]
         return pl.DataFrame(rows, schema=schema(self), orient="row")
 
     def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """What the tree finds more than the tree of neighbours."""
+        """What the tree finds more than the tree of neighbours, and what the induced one does."""
         wide = table.pivot(on="of", index=["seed", "step"], values="arcs")
-        return {"trees": wide.select("seed", "step", value=pl.col(TREE) - pl.col(ADJACENCY))}
+        names = {TREE: "trees", INDUCED: "induced trees"}
+        return {
+            name: wide.select("seed", "step", value=pl.col(of) - pl.col(ADJACENCY))
+            for of, name in names.items()
+            if of in wide.columns
+        }
 
     def panels(self) -> tuple[Panel, ...]:
         """All trees over training."""
@@ -97,6 +116,14 @@ class WordsAlone(NamedTuple):
 
     words: list[int]  # their numbers in the treebank's sentence
     arcs: Edges  # between places in `words`, the smaller first
+    ids: list[int]  # tokens of all of the sentence
+    places: Ints  # (words, 2): the first and the last token of each
+
+    def joined(self, hanging: Floats) -> Floats:
+        """Symmetric (words, words), from what each token hangs on (tokens, tokens): summed over the words' tokens."""
+        of = np.array([[first <= at <= last for at in range(len(self.ids))] for first, last in self.places], dtype=float)
+        found = of @ hanging @ of.T
+        return np.asarray(found + found.T)
 
 
 class Without(NamedTuple):
@@ -123,7 +150,7 @@ class Without(NamedTuple):
             place = {number: at for at, number in enumerate(kept)}
             heads = [(number, (sentence.words[number].head or 0) - 1) for number in kept]
             arcs = {(min(place[a], place[b]), max(place[a], place[b])) for a, b in heads if b in place}
-            parsed.append(WordsAlone(kept, arcs))
+            parsed.append(WordsAlone(kept, arcs, list(ids), places[kept]))
             for gone in [None, *kept]:
                 begin, end = (0, 0) if gone is None else (places[gone, 0], places[gone, 1] + 1)
                 rows.append([*ids[:begin], *ids[end:]])
@@ -137,6 +164,23 @@ class Without(NamedTuple):
                 f"no sentence of the treebank has {FEWEST} to {LONGEST} words with tokens of their own; {left_out:,} were left out"
             )
         return cls(parsed, of_tokens(rows, front, spelled, n, how), np.array(ends), left_out)
+
+
+def hanging(parents: Any, sentence: WordsAlone, device: Any) -> Floats:
+    """p (tokens, tokens) that a row's token hangs on a column's, from a model's `parents` (see `StructFormerForCausalLM`).
+
+    Raises OntogenyError that names the sentence where one is no finite number.
+    """
+    import torch
+
+    with torch.inference_mode():
+        found = parents(torch.tensor([sentence.ids], device=device))[0].double().cpu().numpy()
+    if not np.isfinite(found).all():
+        raise OntogenyError(
+            f"a parent's probability is no finite number, in a sentence of {len(sentence.words)} words; "
+            "the model's weights may be broken"
+        )
+    return np.asarray(found)
 
 
 def cpmi(values: Floats, n: int) -> Floats:
@@ -222,8 +266,10 @@ def _says(frames: Frames, clock: Clock) -> str:
     """All at the end."""
     last = frames["dependence"].filter(pl.col("step") == pl.col("step").max()).group_by("of").agg(pl.col("arcs").mean())
     arcs = dict(last.iter_rows())
+    names = {TREE: "of words that depend on one another most", PROJECTIVE: "of these without edges that cross"}
+    names |= {INDUCED: "that the model induces", ADJACENCY: "that joins every word to the next", RANDOM: "drawn at random"}
+    said = [f"the tree {name} has {arcs[of]:.3f}" for of, name in names.items() if of in arcs]
     return (
-        f"At the last checkpoint the tree of words that depend on one another most has {arcs[TREE]:.3f} of the treebank's arcs, "
-        f"without edges that cross {arcs[PROJECTIVE]:.3f}; the tree that joins every word to the next has {arcs[ADJACENCY]:.3f}, a "
-        f"random one {arcs[RANDOM]:.3f}. Only what is above neighbours is syntax; published models are hardly above them."
+        f"Of the treebank's arcs at the last checkpoint {', '.join(said)}. Only what is above neighbours is syntax; published "
+        "models are hardly above them."
     )
