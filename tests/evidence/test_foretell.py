@@ -215,7 +215,7 @@ def made(b, ends, early=None, seeds=2, phenomena=4, **columns):
             "length": rng.normal(size=n),
             "early_margin": rng.normal(size=n),
         }
-    ).with_columns(b_accuracy=0.5, u_accuracy=0.5, length_accuracy=0.5, b_word=0.0)
+    ).with_columns(b_accuracy=0.5, u_accuracy=0.5, length_accuracy=0.5, b_word=0.0, chance=0.5)
     frame = frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
     copies = pl.concat([frame.with_columns(seed=pl.lit(seed)) for seed in range(seeds)])
     return copies.select(pl.col(name).cast(kind) for name, kind in CASES.items())
@@ -312,6 +312,17 @@ def test_a_resample_counts_rows_by_phenomenon_times_seed():
 
 
 # ---- tables
+
+
+def test_an_ngram_model_is_wrong_below_the_chance_of_its_paradigm():
+    """One right of four: wrong of two options, and not wrong of five."""
+    frame = made([-0.5] * 4, [True, True, False, False], early=[False] * 4)
+    frame = frame.with_columns(chance=pl.when(pl.col("paradigm").is_in(["p00", "p01"])).then(0.2).otherwise(0.5))
+    margins = ngrams({f"p{index:02}": ([1.0, -1.0, -1.0, -1.0], [1.0] * 4) for index in range(4)})
+    row = two_by_two(frame, margins).row(
+        by_predicate=(pl.col("among") == "all") & (pl.col("order") == 2) & (pl.col("level") == "token"), named=True
+    )
+    assert [row[name] for name in ("wrong_and_wrong", "wrong_and_right", "right_and_wrong", "right_and_right")] == [0, 2, 2, 0]
 
 
 def test_the_lady_tasting_tea():

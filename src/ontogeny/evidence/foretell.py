@@ -18,6 +18,7 @@ from ontogeny.estimators.significance import adjusted
 from ontogeny.evidence.logistic import calibration, out_of_fold, roc_auc
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
+from ontogeny.scoring.options import CHANCE
 from ontogeny.trajectories.cases import Case
 from ontogeny.trajectories.cases import cases as paradigms_of
 from ontogeny.trajectories.curves import grid, matrices, need
@@ -41,6 +42,7 @@ CASES: dict[str, Any] = {
     "u_accuracy": pl.Float64,
     "length_accuracy": pl.Float64,
     "b_word": pl.Float64,
+    "chance": pl.Float64,
 }
 QUESTIONS = {"stays wrong": pl.col("early_wrong"), "ends wrong": pl.lit(True)}  # among whom; the outcome is ends_wrong
 PREDICTORS = {
@@ -119,7 +121,7 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, marg
     the early window; early_margin is null where the curves know no margins.  From `margins`: b and u, mean token-level
     margins of order 2 and 1 (nats); length, the mean of length_bad - length_good (tokens), so that positive favours the
     good sentence if shorter wins; b_accuracy, u_accuracy and length_accuracy, the shares of pairs that each gets right,
-    a tie one half; b_word, the mean word-level margin of order 2, null where there is none.  Raises OntogenyError for
+    a tie one half; b_word, the mean word-level margin of order 2, null where there is none; chance, what a guesser gets.  Raises OntogenyError for
     missing columns, curves that are no complete grid or not the timeline's, and paradigms without margins.
     """
     need(curves, ("suite", "paradigm", "seed", "step", "n", "accuracy"), "the curves")
@@ -184,7 +186,7 @@ def contests(cases: pl.DataFrame, resamples: int = 1000, seed: int = 0) -> pl.Da
 def two_by_two(cases: pl.DataFrame, margins: pl.DataFrame) -> pl.DataFrame:
     """Paradigms that an n-gram model gets wrong against paradigms that end wrong, for each order and level (TABLES).
 
-    One count a paradigm: the n-gram model is wrong where its accuracy over pairs (a tie one half) is below .5; the
+    One count a paradigm: the n-gram model is wrong where its accuracy over pairs (a tie one half) is below chance; the
     network where more than half of the seeds end wrong.  `among`: "all", or "early wrong" where more than half of the
     seeds are.  odds_ratio is the conditional maximum likelihood estimate with its exact interval (Cornfield 1956), 0 or
     infinite where a cell is empty and null where a row or column is; p is Fisher's exact test, two-sided, p_adjusted
@@ -197,10 +199,12 @@ def two_by_two(cases: pl.DataFrame, margins: pl.DataFrame) -> pl.DataFrame:
         accuracy = (
             margins.filter(pl.col("suite") == suite)
             .group_by("paradigm", "level", "order")
-            .agg(wrong=_right(pl.col("margin")).mean() < 0.5)
+            .agg(accuracy=_right(pl.col("margin")).mean())
         )
         _need_margins(own, accuracy, str(suite))
-        counted = accuracy.join(_majority(own), on="paradigm")
+        chances = own.select("paradigm", chance=pl.col("chance") if "chance" in own.columns else CHANCE).unique()
+        wrong = accuracy.join(chances, on="paradigm").with_columns(wrong=pl.col("accuracy") < pl.col("chance"))
+        counted = wrong.join(_majority(own), on="paradigm")
         rows = [{"suite": suite} | row for row in _tables(counted)]
         if rows:
             p = adjusted(np.array([row["p"] for row in rows]))
@@ -237,6 +241,7 @@ def _of_seeds(case: Case, seeds: list[int], view: Windows, thresholds: Threshold
                 "early_wrong": early if observed else None,
                 "ends_wrong": late if observed else None,
                 "early_accuracy": weighted_mean(accuracy, view.early_weights),
+                "chance": case.chance,
                 "early_margin": None if margin is None else weighted_mean(margin[index], view.early_weights),
             }
         )
