@@ -12,7 +12,19 @@ SENTENCES = ["blimp", "blimp_supplement", "ewok", "entity_tracking_filtered"]
 PIQA = ["global_piqa_parallel", "global_piqa_nonparallel"]
 KEYS = [*SENTENCES, "comps", *PIQA, "reading", "aoa_surprisals", "aoa", "glue", "fast_eval_results"]
 FAST = [*SENTENCES, *PIQA, "reading"]
-WHERE = {"blimp": ("blimp", "blimp_filtered"), "blimp_supplement": ("blimp", "supplement_filtered")}
+WHERE = {
+    "blimp": ("blimp", "blimp_filtered"),
+    "blimp_supplement": ("blimp", "supplement_filtered"),
+    "ewok": ("ewok", "ewok_filtered"),
+    "entity_tracking_filtered": ("entity_tracking", "entity_tracking"),
+    "comps": ("comps", "comps"),
+}
+FAST_FOLDERS = {
+    "blimp": "blimp_fast",
+    "blimp_supplement": "supplement_fast",
+    "ewok": "ewok_fast",
+    "entity_tracking_filtered": "entity_tracking_fast",
+}
 ROW = ["step", "word_count", "target_word", "context_id", "context", "surprisal"]
 
 
@@ -48,7 +60,7 @@ def check(collated, data, track="strict-small"):
 
 def pairs(found, folder, key, scores):
     wrong, right = [], []
-    data = {file.stem: lines(file) for file in folder.glob("*.jsonl")}
+    data = answers(key, folder)
     if sorted(found) != sorted(data):
         wrong.append(f"{key}: {len(found)} paradigms, the data has {len(data)}")
     for uid in sorted(set(found) & set(data)):
@@ -58,14 +70,33 @@ def pairs(found, folder, key, scores):
         for number, (one, row) in enumerate(zip(given, data[uid], strict=False)):
             if one["id"] != f"{uid}_{number}":
                 wrong.append(f"{key}: {one['id']} stands in the place of {uid}_{number}")
-            if one["pred"].strip() not in (row["sentence_good"].strip(), row["sentence_bad"].strip()):
-                wrong.append(f"{key}: {one['id']}: {one['pred']!r} is neither sentence")
-        right.append(
-            sum(one["pred"].strip() == row["sentence_good"].strip() for one, row in zip(given, data[uid], strict=False))
-            / len(data[uid])
-        )
+            if one["pred"].strip() not in row:
+                wrong.append(f"{key}: {one['id']}: {one['pred']!r} is no answer")
+        right.append(sum(one["pred"].strip() == row[0] for one, row in zip(given, data[uid], strict=False)) / len(data[uid]))
     scores[key] = sum(right) / max(1, len(right))
     return wrong
+
+
+def answers(key, folder):
+    """By uid what may be answered to each item, the right one first."""
+    found = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        for row in lines(file):
+            if key.startswith("blimp"):
+                uid, own = file.stem, [row["sentence_good"], row["sentence_bad"]]
+            elif key == "ewok":
+                uid, own = row["Domain"], [" ".join([row[context], row["Target1"]]) for context in ("Context1", "Context2")]
+            elif key == "comps":
+                uid = {"comps_base": "base", "comps_wugs": "wugs", "comps_wugs_dist-before": "wugs_dist_before"}.get(
+                    file.stem, "wugs_dist_in_between"
+                )
+                own = [" ".join([row[side], row["property_phrase"]]) for side in ("prefix_acceptable", "prefix_unacceptable")]
+            elif any("nothing" in option for option in row["options"]):
+                continue
+            else:
+                uid, own = f"{file.stem}_{row['numops']}_ops", row["options"]
+            found.setdefault(uid, []).append([text.strip() for text in own])
+    return found
 
 
 def aoa(found, file, track):
@@ -89,8 +120,7 @@ def fast(found, folder, track):
         if len(revisions) != len(steps(track)):
             wrong.append(f"fast_eval_results: {key} has {len(revisions)} revisions, {len(steps(track))} are wanted")
         for shares in filter(None, revisions):
-            dataset = "blimp_fast" if key == "blimp" else "supplement_fast"
-            if sorted(shares) != sorted(file.stem for file in (folder / dataset).glob("*.jsonl")):
+            if key != "reading" and sorted(shares) != sorted(answers(key, folder / FAST_FOLDERS[key])):
                 wrong.append(f"fast_eval_results: {key} has other paradigms than the data")
             if not all(0 <= share <= 1 for share in shares.values()):
                 wrong.append(f"fast_eval_results: {key} has a share outside 0 and 1")

@@ -24,18 +24,46 @@ READING = 'item,word,prev_item,prev_word\n"The dog",sleeps,The,dog\n,The,,\n"A c
 WORDS = {"dog": [{"context": "The "}, {"context": "I see a"}], "a": [{"context": "x"}], "cat": [{"context": "the"}]}
 
 
+ITEMS = {
+    "ewok_filtered/social-relations": [
+        {
+            "Domain": "social-relations",
+            "Context1": "The dog sleeps.",
+            "Context2": "The cats run.",
+            "Target1": "A dog",
+            "Target2": "Cats",
+        }
+    ],
+    "comps/comps_base": [{"prefix_acceptable": "A cat", "prefix_unacceptable": "A dog", "property_phrase": "sleeps ."}],
+    "comps/comps_wugs_dist-before": [{"prefix_acceptable": "The cat", "prefix_unacceptable": "It", "property_phrase": "runs ."}],
+    "entity_tracking/regular": [
+        {"numops": 0, "input_prefix": "The dog sees", "options": [" the cat", " nothing", " it"]},
+        {"numops": 0, "input_prefix": "The cat sees", "options": [" the dog", " it", " the cat"]},
+        {"numops": 2, "input_prefix": "A cat is", "options": [" a cat", " a dog", " dogs"]},
+    ],
+}
+
+
 def write_lines(file, pairs):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps({"sentence_good": good, "sentence_bad": bad}) + "\n" for good, bad in pairs))
 
 
+def fast_name(name):
+    return name.replace("_filtered", "").replace("/", "_fast/")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """The pipeline's evaluation_data in little: the supplement, its fast part, reading, and children's words."""
+    """The pipeline's evaluation_data in little: the supplement, items of three other tasks, reading, and children's words."""
     place = tmp_path_factory.mktemp("data") / "evaluation_data"
     for paradigm in Supplement.known:
         write_lines(place / "full_eval" / "supplement_filtered" / f"{paradigm}.jsonl", PAIRS)
         write_lines(place / "fast_eval" / "supplement_fast" / f"{paradigm}.jsonl", PAIRS[1:])
+    for name, rows in ITEMS.items():
+        for file in (place / "full_eval" / f"{name}.jsonl", place / "fast_eval" / f"{fast_name(name)}.jsonl"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for part in ("full_eval", "fast_eval"):
         (place / part / "reading").mkdir()
         (place / part / "reading" / "reading_data.csv").write_text(READING)
@@ -52,9 +80,9 @@ def run(finished_run, data, tmp_path_factory):
     for step, words in ((1, 1_004_000), (8, 3_000_000), (24, 100_000_000)):
         table.append(f"{own.checkpoint(0, step)},{step},{words}")
     (root / "table.csv").write_text("\n".join(table) + "\n")
-    run = adoption.adopt(
-        root / "table.csv", "babylm-supplement", data, "mine", ["scoring.device=cpu", "verdicts.swaps=5"], root, tiny.Heard()
-    )
+    suites = ", ".join(f"{{kind: {kind}, path: {data}}}" for kind in ("babylm-supplement", "ewok", "comps", "entity-tracking"))
+    settings = ["scoring.device=cpu", "verdicts.swaps=5", f"suites=[{suites}]"]
+    run = adoption.adopt(root / "table.csv", "babylm-supplement", data, "mine", settings, root, tiny.Heard())
     run.score()
     return run
 
@@ -74,13 +102,31 @@ def test_the_checker_finds_nothing_wrong(made, data):
     assert accuracy["blimp_supplement"] == pytest.approx((right.mean().item() + 1) / 3)  # the pair of one sentence is right
 
 
+def test_other_tasks_are_answered_in_the_pipelines_words(made):
+    submission, collated = made
+    whole = json.loads(collated.read_text())
+    assert list(whole["ewok"]) == ["social-relations"] and list(whole["comps"]) == ["base", "wugs_dist_before"]
+    assert list(whole["entity_tracking_filtered"]) == ["regular_0_ops", "regular_2_ops"]
+    assert len(whole["entity_tracking_filtered"]["regular_0_ops"]["predictions"]) == 1  # the other has an option of nothing
+    scores = (
+        store.read_table(submission.folder.scores(0, "entity-tracking", 24)).filter(paradigm="regular_2_ops").row(0, named=True)
+    )
+    best = np.argmax([scores["logp_good"], scores["logp_bad"], scores["logp_bad_2"]])
+    (given,) = whole["entity_tracking_filtered"]["regular_2_ops"]["predictions"]
+    assert given["pred"].strip() == ITEMS["entity_tracking/regular"][2]["options"][best].strip()
+    assert whole["fast_eval_results"]["ewok"][18] == {
+        "social-relations": float(whole["ewok"]["social-relations"]["predictions"][0]["pred"] == "The dog sleeps. A dog")
+    }
+
+
 def test_revisions_are_named_by_words_and_what_is_lacking_is_said(made):
     submission, collated = made
     fast = json.loads(collated.read_text())["fast_eval_results"]["blimp_supplement"]
     assert [number for number, one in enumerate(fast) if one] == [0, 2, 18]  # 1M, 3M, 100M
     assert (collated.parent / "chck_3M" / "zero_shot" / "causal" / "blimp" / "supplement_fast" / "predictions.json").exists()
     assert "chck_2M, chck_4M" in submission.left_out["revisions"]
-    assert {"blimp", "ewok", "glue", "aoa", "comps"} <= set(submission.left_out)
+    assert {"blimp", "glue", "aoa", "global_piqa_parallel"} <= set(submission.left_out)
+    assert not {"ewok", "comps", "entity_tracking_filtered"} & set(submission.left_out)
     assert json.loads(collated.read_text())["blimp"] is None
 
 
@@ -114,7 +160,7 @@ def test_the_fast_readings_scores_are_the_shares_that_surprisals_tell(tmp_path):
 
 def test_a_run_that_read_some_pairs_alone_has_no_predictions_and_says_so(run, tmp_path):
     submission = Submission(run)
-    submission._margins = lambda step: {}
+    submission._scored = lambda step: {}
     collated = json.loads(submission.write(tmp_path).read_text())
     assert collated["blimp_supplement"] is None
     assert "all pairs are needed" in submission.left_out["blimp_supplement"]

@@ -1,7 +1,7 @@
 """A run as a submission to BabyLM 2026: prediction files in its pipeline's folders, order and keys, and what they collate to.
 
     OUT/MODEL/REVISION/zero_shot/BACKEND/TASK/DATASET/predictions.json
-        {uid: {"predictions": [{"id": "uid_0", "pred": the sentence that the model prefers}]}}, in the order of the data's files
+        {uid: {"predictions": [{"id": "uid_0", "pred": what the model prefers}]}}, in the order of the data's files
     OUT/MODEL/all_full_preds_and_fast_scores_BACKEND.json
 
 REVISION is `main`, the last checkpoint, or `chck_1M` ... by words seen.  What the run has no data for is null there, and is named.
@@ -10,7 +10,7 @@ REVISION is `main`, the last checkpoint, or `chck_1M` ... by words seen.  What t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +25,14 @@ from ontogeny.commands.pushing import check_here
 from ontogeny.instruments.reading import explained, read_table
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
+from ontogeny.scoring.options import sides
 from ontogeny.scoring.surprisals import surprisals
+from ontogeny.suites.declared import Declared
 
 TRACKS = {"strict-small": 100, "strict": 1000}  # millions of words of the last revision
 NEAR = 0.05  # a checkpoint is that of a revision if it has seen as many words within this share
 Predictions = dict[str, dict[str, list[dict[str, Any]]]]  # uid: {"predictions": [...]}
+Asked = tuple[tuple[str, str], ...]  # what stands before each option, and the option
 
 
 class SubmittedTask(NamedTuple):
@@ -38,24 +41,29 @@ class SubmittedTask(NamedTuple):
     key: str
     place: str  # of its predictions below BACKEND
     data: str  # of its data below evaluation_data
+    suite: str = ""  # the kind that reads it
 
 
 PAIRS = (
-    SubmittedTask("blimp", "blimp/blimp_filtered", "full_eval/blimp_filtered"),
-    SubmittedTask("blimp_supplement", "blimp/supplement_filtered", "full_eval/supplement_filtered"),
+    SubmittedTask("blimp", "blimp/blimp_filtered", "full_eval/blimp_filtered", "babylm-blimp"),
+    SubmittedTask("blimp_supplement", "blimp/supplement_filtered", "full_eval/supplement_filtered", "babylm-supplement"),
+    SubmittedTask("ewok", "ewok/ewok_filtered", "full_eval/ewok_filtered", "ewok"),
+    SubmittedTask("entity_tracking_filtered", "entity_tracking/entity_tracking", "full_eval/entity_tracking", "entity-tracking"),
+    SubmittedTask("comps", "comps/comps", "full_eval/comps", "comps"),
 )
 FAST = (
-    SubmittedTask("blimp", "blimp/blimp_fast", "fast_eval/blimp_fast"),
-    SubmittedTask("blimp_supplement", "blimp/supplement_fast", "fast_eval/supplement_fast"),
+    SubmittedTask("blimp", "blimp/blimp_fast", "fast_eval/blimp_fast", "babylm-blimp"),
+    SubmittedTask("blimp_supplement", "blimp/supplement_fast", "fast_eval/supplement_fast", "babylm-supplement"),
+    SubmittedTask("ewok", "ewok/ewok_fast", "fast_eval/ewok_fast", "ewok"),
+    SubmittedTask(
+        "entity_tracking_filtered", "entity_tracking/entity_tracking_fast", "fast_eval/entity_tracking_fast", "entity-tracking"
+    ),
 )
 READING = SubmittedTask("reading", "reading", "full_eval/reading/reading_data.csv")
 FAST_READING = SubmittedTask("reading", "reading", "fast_eval/reading/reading_data.csv")
 READ = {"spr": "self-paced", "rt": "eye"}  # the pipeline's names
 AOA = SubmittedTask("aoa_surprisals", "AoA_word", "full_eval/cdi_childes/cdi_childes.json")
 NOT_MADE = {  # keys that stay empty, and why
-    "ewok": "EWoK is gated and no suite of this run",
-    "entity_tracking_filtered": "entity tracking is no suite of this run",
-    "comps": "COMPS is no suite of this run",
     "global_piqa_parallel": "GlobalPIQA is no suite of this run",
     "global_piqa_nonparallel": "GlobalPIQA is no suite of this run",
     "aoa": "its score is computed by the pipeline, from the surprisals and cdi_human.csv",
@@ -146,37 +154,57 @@ class Submission:
     # --- pairs ----------------------------------------------------------------------------------------------------
 
     def pairs(self, task: SubmittedTask, checkpoint: Checkpoint) -> Predictions:
-        """What the model prefers at one checkpoint of every pair of a task's data, in its order.  A tie is the good sentence's.
+        """What the model prefers at one checkpoint of every item of a task's data, in its order.  A tie is the right one's.
 
-        Raises OntogenyError for data that is not there, and for pairs that the run has no scores of.
+        Raises OntogenyError for data that is not there, and for items that the run has no scores of.
         """
-        folder = self._find(task.data)
-        if folder is None:
-            raise OntogenyError(f"no {task.data} in {self.data}")
-        margins, tie = self._margins(checkpoint.step), self.run.recipe.verdicts.tie
-        found: Predictions = {}
-        for file in sorted(folder.glob("*.jsonl")):
-            for line, row in files.objects(file):
-                uid, good, bad = row.get("UID", file.stem), row["sentence_good"], row["sentence_bad"]
-                margin = 0.0 if good == bad else margins.get((uid, good, bad))
-                if margin is None:
-                    raise OntogenyError(
-                        f"{file}:{line}: this pair has no score at step {checkpoint.step}: all pairs are needed "
-                        "(no pairs_per_paradigm, scoring.until: all)"
-                    )
-                rows = found.setdefault(uid, {"predictions": []})["predictions"]
-                rows.append({"id": f"{uid}_{len(rows)}", "pred": good if margin >= -tie else bad})
+        scored, tie, found = self._scored(checkpoint.step), self.run.recipe.verdicts.tie, Predictions()
+        for uid, asked, answers, place in self._items(task):
+            logps = (0.0,) * len(asked) if len(set(asked)) == 1 else scored.get(asked)
+            if logps is None:
+                raise OntogenyError(
+                    f"{place}: this item has no score at step {checkpoint.step}: all pairs are needed "
+                    f"(a suite {task.suite}, no pairs_per_paradigm, scoring.until: all)"
+                )
+            best = int(np.argmax((logps[0] + tie, *logps[1:])))
+            rows = found.setdefault(uid, {"predictions": []})["predictions"]
+            rows.append({"id": f"{uid}_{len(rows)}", "pred": answers[best]})
         return found
 
-    def _margins(self, step: int) -> Mapping[tuple[str, str, str], float]:
-        """Paradigm and sentences to the log-probability of the good one minus the bad one's, of all suites."""
-        found: dict[tuple[str, str, str], float] = {}
+    def _items(self, task: SubmittedTask) -> Iterator[tuple[str, Asked, Sequence[str], str]]:
+        """Of each item of a task's data, in its order: its uid, what is asked, what answers each option, and where it is.
+
+        EWoK and COMPS are answered with whole sentences, entity tracking with the option; it leaves out items with an option of
+        "nothing".
+        """
+        if (folder := self._find(task.data)) is None:
+            raise OntogenyError(f"no {task.data} in {self.data}")
+        if task.suite.startswith("babylm-"):
+            for file in sorted(folder.glob("*.jsonl")):
+                for line, row in files.objects(file):
+                    texts = row["sentence_good"], row["sentence_bad"]
+                    yield row.get("UID", file.stem), tuple(("", text) for text in texts), texts, f"{file}:{line}"
+            return
+        convention = "babylm-2026" if task.suite == "ewok" else ""
+        for pair in Declared(kind=task.suite, path=folder, convention=convention).pairs():
+            uid, place = pair.paradigm, f"{folder}, item {pair.pair} of {pair.paradigm}"
+            if task.suite != "entity-tracking":
+                uid = uid.removeprefix("comps_").replace("-", "_") if task.suite == "comps" else uid
+                yield uid, pair.asked, [f"{before} {text}" for before, text in pair.asked], place
+            elif not any("nothing" in option for option in pair.options):
+                yield uid, pair.asked, pair.options, place
+
+    def _scored(self, step: int) -> dict[Asked, tuple[float, ...]]:
+        """What was asked to the log-probability of each option, of all suites."""
+        found: dict[Asked, tuple[float, ...]] = {}
         for suite in self.folder.suites():
             path = self.folder.scores(self.seed, suite, step)
             if path.exists() and {"good", "bad"} <= set((pairs := store.read_table(self.folder.pairs(suite))).columns):
-                joined = store.read_table(path).join(pairs, on=["paradigm", "pair"])
-                rows = joined.select("paradigm", "good", "bad", joined["logp_good"] - joined["logp_bad"]).iter_rows()
-                found |= {(paradigm, good, bad): margin for paradigm, good, bad, margin in rows}
+                for row in store.read_table(path).join(pairs, on=["paradigm", "pair"]).iter_rows(named=True):
+                    options = row["good"], row["bad"], *(row.get("more") or ())
+                    before = row.get("contexts") or (row.get("context") or "",) * len(options)
+                    logps = tuple(row[f"logp_{side}"] for side in sides(len(options)))
+                    found[tuple(zip(before, options, strict=True))] = logps
         return found
 
     # --- surprisals -----------------------------------------------------------------------------------------------
@@ -304,13 +332,11 @@ class Submission:
         return found
 
     def _shares(self, task: SubmittedTask, made: Predictions) -> dict[str, float]:
-        folder, right = self._find(task.data), {}
-        for file in sorted(folder.glob("*.jsonl")) if folder else ():
-            rows = [row for _, row in files.objects(file)]
-            uid = rows[0].get("UID", file.stem)
-            answers = zip(made[uid]["predictions"], rows, strict=True)
-            right[uid] = sum(answer["pred"].strip() == row["sentence_good"].strip() for answer, row in answers) / len(rows)
-        return right
+        right: dict[str, list[bool]] = {}
+        for uid, _, answers, _ in self._items(task):
+            own = right.setdefault(uid, [])
+            own.append(made[uid]["predictions"][len(own)]["pred"].strip() == answers[0].strip())
+        return {uid: sum(own) / len(own) for uid, own in right.items()}
 
     def _made(self, top: Path, revision: str, task: SubmittedTask, file: str, make: Any) -> Any:
         """What `make` gives, also written as a file of the pipeline's; None where it cannot be had, and why is kept."""
