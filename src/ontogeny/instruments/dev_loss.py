@@ -21,6 +21,7 @@ class DevLoss(Instrument):
     NAME: ClassVar[str] = "loss"
     needs: ClassVar[tuple[str, ...]] = ("text",)
     reads: ClassVar[tuple[str, ...]] = ("causal", "masked")
+    of_broken_weights: ClassVar[bool] = True
 
     kind: Literal["loss"] = "loss"
     tokens: int = Field(131_072, ge=1)

@@ -59,6 +59,8 @@ class Instrument(Kind):
     reads sentences of the suites instead."""
     reads: ClassVar[tuple[str, ...]] = ("causal",)
     """The models that it reads: causal, masked."""
+    of_broken_weights: ClassVar[bool] = False
+    """Whether what it reads off weights that are no finite numbers says so itself, as a loss that is nan; else that is an error."""
 
     @property
     def name(self) -> str:
@@ -119,14 +121,18 @@ class Instrument(Kind):
     def table_of(self, subject: Subject) -> tuple[pl.DataFrame, str]:
         """What it reads of a checkpoint, and why it does not apply where it does not (then without rows).
 
-        Raises OntogenyError for a table that has not exactly the declared columns, or two rows of one index.
+        Raises OntogenyError for a table that has not exactly the declared columns, or two rows of one index, and for one
+        that was read off weights that are no finite numbers.
         """
         try:
             if subject.kind not in self.reads:
                 raise DoesNotApply(
                     f"{self.name} reads {' and '.join(self.reads)} language models, and this is a {subject.kind} one"
                 )
-            return checked(self, self.read(subject)), ""
+            table = checked(self, self.read(subject))
+            if not self.of_broken_weights:
+                subject.check_weights()
+            return table, ""
         except DoesNotApply as reason:
             said = str(reason) if self.name in str(reason) else f"{self.name} does not apply: {reason}"
             return pl.DataFrame(schema=schema(self)), said

@@ -60,6 +60,18 @@ class Subject:
         """The hash of its weights."""
         return self._opened.weights
 
+    def check_weights(self) -> None:
+        """Raises OntogenyError that names the first of its weights that is not finite, if the model has been opened."""
+        if "model" in vars(self._opened) and self._broken:
+            raise OntogenyError(
+                f"{self.checkpoint.folder}: {self._broken} has a weight that is no finite number; what is read off this model "
+                "means nothing, but for its loss"
+            )
+
+    @cached_property
+    def _broken(self) -> str:
+        return next((name for name, weight in self._opened.model.named_parameters() if not weight.isfinite().all()), "")
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""
