@@ -9,23 +9,10 @@ import tiny
 from scipy.special import expit
 
 from ontogeny.instruments.asked import Reads, in_texts
+from ontogeny.instruments.nonwords import Decisions, Spelling, nonwords
 from ontogeny.instruments.parsed import parsed_text
-from ontogeny.instruments.words import (
-    AGES,
-    FALL,
-    FREQUENCY,
-    WORD,
-    Decisions,
-    Sorted,
-    Spelling,
-    WordKnowledge,
-    acquired,
-    by_speech,
-    f1,
-    nonwords,
-    plain,
-    without_spaces,
-)
+from ontogeny.instruments.segmentation import f1, without_spaces
+from ontogeny.instruments.words import AGES, FALL, FREQUENCY, WORD, Sorted, WordKnowledge, acquired, by_speech, plain
 from ontogeny.pages.panel import Clock
 
 STEPS = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024], dtype=float)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,25 +15,19 @@ from pydantic import Field
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from ontogeny.instruments.asked import AskedWords, Reads, Spelled, after, in_texts, of_tokens
+from ontogeny.instruments.asked import AskedWords, Reads, Spelled, in_texts, of_tokens
 from ontogeny.instruments.instrument import Column, Instrument, schema
+from ontogeny.instruments.nonwords import DECISION, Decisions
 from ontogeny.instruments.parsed import ParsedText, hashes
+from ontogeny.instruments.segmentation import CUTS, without_spaces
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages import curves
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
-from ontogeny.tokens.spans import spans
-from ontogeny.tokens.unknown import unknown_id
 from ontogeny.trajectories.timeline import Floats
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-SPEECH, FREQUENCY, WORD, DECISION, CUTS = "part of speech", "frequency", "word", "lexical decision", "segmentation"
+SPEECH, FREQUENCY, WORD = "part of speech", "frequency", "word"
 DECILES = 10
 FEWEST = 10  # occurrences, below which a word or a part of speech has no value
-BANDS = ("frequent", "rare")
-POOL = 20  # nonwords drawn for every word that wants one
-LENGTHS = range(3, 13)  # letters of words that are decided on
 FALL = 1.0  # nats below knowing nothing that a word has to fall, to count as acquired
 AGES: dict[str, Any] = {
     "label": pl.String,
@@ -92,7 +85,7 @@ class WordKnowledge(Instrument):
         for group in groups:
             nats = group.asked.surprisals(subject.logps(group.asked.sentences))
             rows += group.rows(nats, math.log(len(how.tokenizer)))
-        if trial := once((*key, "decision"), partial(self._trial, subject, how)):
+        if trial := once((*key, "decision"), lambda: Decisions.among(counts_of(subject), self.decided, how)):
             rows += trial.rows(subject)
         if self.treebank is not None and (cut := once((*key, "cuts"), lambda: without_spaces(parsed, how))) is not None:
             rows.append(cut.row(-subject.logps(cut.asked.sentences)))
@@ -112,15 +105,6 @@ class WordKnowledge(Instrument):
         )
         own = np.array([form if form in chosen else "" for form in forms])
         return [Sorted(asked, ((FREQUENCY, decile), (WORD, own)))]
-
-    def _trial(self, subject: Subject, how: Reads) -> Decisions | None:
-        counts = {form: n for form, n in counts_of(subject).items() if _decidable(form)}
-        words = sorted((form for form, n in counts.items() if n > 1), key=lambda form: (-counts[form], form))
-        half = min(self.decided // 2, len(words) // 4)
-        if not half:
-            return None
-        bands = {word: band for band, own in zip(BANDS, _banded(words), strict=True) for word in _spread(own, half)}
-        return Decisions.of(bands, nonwords(list(bands), set(counts_of(subject)), list(counts)), how)
 
     def numbers(self, table: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """What rare words cost more than frequent ones, and how many words are told from nonwords."""
@@ -245,171 +229,6 @@ def by_speech(text: ParsedText, how: Reads) -> Sorted:
             labels.append(word.upos if alone else "")
     asked = of_tokens(text.tokens, int(how.first is not None), spelled, len(labels), how)
     return Sorted(asked, ((SPEECH, np.array(labels)),))
-
-
-# --- words and nonwords -------------------------------------------------------------------------------------------
-
-
-def _decidable(form: str) -> bool:
-    return form.isalpha() and len(form) in LENGTHS
-
-
-def _banded(words: list[str]) -> tuple[list[str], list[str]]:
-    """The most frequent tenth, a quarter of few words, and the rest."""
-    cut = max(len(words) // 10, min(len(words) // 4, 1_000))
-    return words[:cut], words[cut:]
-
-
-def _spread(words: Sequence[str], most: int) -> list[str]:
-    return [words[at] for at in np.unique(np.linspace(0, len(words) - 1, most).round().astype(int))]
-
-
-class Decisions(NamedTuple):
-    """Words, each against a nonword."""
-
-    words: AskedWords
-    nonwords: AskedWords
-    bands: Any  # (words,) frequent or rare
-    control: Floats  # (words,) what character trigrams prefer: 1 the word, 0 the nonword
-
-    @classmethod
-    def of(cls, bands: Mapping[str, str], against: Mapping[str, tuple[str, float]], how: Reads) -> Decisions | None:
-        """None where no word has a nonword like it."""
-        chosen = [word for word in bands if word in against]
-        if not chosen:
-            return None
-        spaced = Reads(how.tokenizer, how.first, how.limit, leading_space=True)
-        asked = [after([""] * len(chosen), texts, spaced) for texts in (chosen, [against[word][0] for word in chosen])]
-        return cls(asked[0], asked[1], np.array([bands[w] for w in chosen]), np.array([against[w][1] for w in chosen]))
-
-    def rows(self, subject: Subject) -> Iterator[tuple[Any, ...]]:
-        """A row a band."""
-        word, nonword = (own.surprisals(subject.logps(own.sentences)) for own in (self.words, self.nonwords))
-        right = np.where(word < nonword, 1.0, np.where(word > nonword, 0.0, 0.5))
-        for band in BANDS:
-            own = (self.bands == band) & np.isfinite(word) & np.isfinite(nonword)
-            if own.any():
-                share, control = float(right[own].mean()), float(self.control[own].mean())
-                yield DECISION, band, float(word[own].mean()), None, share, control, int(own.sum())
-
-
-class Spelling:
-    """Character trigrams of word forms, one added to none: what never follows has no chance."""
-
-    def __init__(self, forms: Sequence[str]):
-        following: dict[str, Counter[str]] = defaultdict(Counter)
-        for form in forms:
-            marked = f"^^{form}$"
-            for at in range(2, len(marked)):
-                following[marked[at - 2 : at]][marked[at]] += 1
-        self.following = {before: (list(own), np.cumsum(list(own.values())).tolist()) for before, own in following.items()}
-        self.logp = {b: {c: math.log(n / own.total()) for c, n in own.items()} for b, own in following.items()}
-
-    def of(self, form: str) -> float:
-        """log p; -inf for what has a trigram that no form has."""
-        marked = f"^^{form}$"
-        return sum(self.logp.get(marked[at - 2 : at], {}).get(marked[at], -math.inf) for at in range(2, len(marked)))
-
-    def draw(self, uniform: Iterator[float]) -> str:
-        """A form, not longer than those that are decided on; else empty."""
-        marked = "^^"
-        while len(marked) - 2 <= LENGTHS[-1]:
-            letters, sums = self.following[marked[-2:]]
-            letter = letters[bisect_left(sums, next(uniform) * sums[-1])]
-            if letter == "$":
-                return marked[2:]
-            marked += letter
-        return ""
-
-
-def nonwords(words: Sequence[str], known: set[str], forms: Sequence[str]) -> dict[str, tuple[str, float]]:
-    """Of each word a nonword of its length and of nearly its probability under character trigrams, and which one these prefer.
-
-    Each is drawn from these trigrams, used once, and absent from the `known` words; a word for which none is left has none.
-    """
-    spelling = Spelling(forms)
-    uniform = iter(np.random.default_rng(0).random(POOL * len(words) * (LENGTHS[-1] + 2)).tolist())
-    drawn = {spelling.draw(uniform) for _ in range(POOL * len(words))} - known
-    pools: dict[int, list[tuple[float, str]]] = defaultdict(list)
-    for form in sorted(drawn):
-        if len(form) in LENGTHS:
-            pools[len(form)].append((spelling.of(form), form))
-    for pool in pools.values():
-        pool.sort()
-    found = {}
-    for word in np.random.default_rng(1).permutation(list(words)).tolist():
-        if pool := pools[len(word)]:
-            own = spelling.of(word)
-            at = bisect_left(pool, (own, ""))
-            near = min((place for place in (at - 1, at) if 0 <= place < len(pool)), key=lambda place: abs(pool[place][0] - own))
-            logp, form = pool.pop(near)
-            found[word] = form, float(own > logp) + 0.5 * (own == logp)
-    return found
-
-
-# --- where a text without spaces is cut ---------------------------------------------------------------------------
-
-
-class Cuts(NamedTuple):
-    """A treebank's sentences, written without spaces, to a model whose tokens are characters."""
-
-    asked: AskedWords  # every character is a word
-    begins: Any  # (characters,) True where a word begins, that does not begin its sentence
-    inside: Any  # (characters,) True where there is a character on both sides
-
-    def row(self, surprisal: Floats) -> tuple[Any, ...]:
-        """F1 of cutting before every character that costs more than both its neighbours."""
-        own = surprisal[self.asked.at]
-        peaks = self.inside.copy()
-        peaks[1:-1] &= (own[1:-1] > own[:-2]) & (own[1:-1] > own[2:])
-        inside = self.inside
-        rate = float(peaks[inside].mean())
-        base = float(self.begins[inside].mean())
-        return (
-            CUTS,
-            "",
-            None,
-            None,
-            f1(peaks[inside], self.begins[inside]),
-            2 * rate * base / max(rate + base, 1e-12),
-            int(inside.sum()),
-        )
-
-
-def f1(found: Any, right: Any) -> float:
-    """Of two arrays of true and false; 0 where nothing is found."""
-    both = float((found & right).sum())
-    return 2 * both / max(float(found.sum() + right.sum()), 1e-12)
-
-
-def without_spaces(text: ParsedText, how: Reads) -> Cuts | None:
-    """None for a model whose tokens are not single characters, or that knows the space."""
-    written = ["".join(word.form for word in sentence.words) for sentence in text.sentences]
-    if not _characters(how.tokenizer, written[:50]):
-        return None
-    ids = [
-        [*([] if how.first is None else [how.first]), *how.tokenizer(one, add_special_tokens=False)["input_ids"]] for one in written
-    ]
-    front, begins, inside = int(how.first is not None), [], []
-    spelled: list[Spelled] = []
-    for number, (sentence, row) in enumerate(zip(text.sentences, ids, strict=True)):
-        if len(row) > how.limit or len(row) - front != len(written[number]):
-            continue
-        first = set(np.cumsum([len(word.form) for word in sentence.words])[:-1].tolist())
-        for at in range(1 - front, len(written[number])):
-            spelled.append((number, at, len(spelled)))
-            begins.append(at in first)
-            inside.append(0 < at < len(written[number]) - 1)
-    if not spelled:
-        return None
-    return Cuts(of_tokens(ids, front, spelled, len(spelled), how), np.array(begins), np.array(inside))
-
-
-def _characters(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> bool:
-    space = tokenizer(" ", add_special_tokens=False)["input_ids"]
-    unknown = unknown_id(tokenizer, None)
-    single = all(end - start <= 1 for own in spans(tokenizer, list(texts)) for start, end in own)
-    return single and (not space or space == [unknown])
 
 
 # --- ages ---------------------------------------------------------------------------------------------------------
