@@ -2,12 +2,14 @@
 
 import json
 
+import polars as pl
 import pytest
 import tiny
 import torch
 
 from ontogeny.readers.folders import asked_of
 from ontogeny.records import OntogenyError
+from ontogeny.scoring.options import chance
 from ontogeny.scoring.reading import score_folder
 from ontogeny.suites.harness import Harness
 from ontogeny.trajectories import curve
@@ -22,7 +24,7 @@ test_split: test
 output_type: {kind}
 doc_to_text: "question : {{{{question}}}} ? answer :"
 doc_to_target: {target}
-metric_list: [{{metric: {metric}}}]
+metric_list: [{{metric: {metric}}}{more}]
 """
 DOCS = [
     {"question": f"which of these is {a}", "choices": choices, "label": label}
@@ -42,7 +44,8 @@ def tasks(tmp_path_factory):
     (folder / "docs.jsonl").write_text("\n".join(map(json.dumps, DOCS)))
 
     def task(name, kind, target, metric, further=""):
-        text = TASK.format(name=name, data=folder / "docs.jsonl", kind=kind, target=target, metric=metric)
+        more = ", {metric: acc_norm}" if kind == "multiple_choice" else ""
+        text = TASK.format(name=name, data=folder / "docs.jsonl", kind=kind, target=target, metric=metric, more=more)
         (folder / f"{name}.yaml").write_text(text + further)
 
     task("little_choice", "multiple_choice", "label", "acc", "doc_to_choice: choices\n")
@@ -71,18 +74,25 @@ def test_scores_are_those_of_its_own_command(tasks, folder):
     )
     asked = asked_of(f"harness:task=little_choice,include={tasks}", None)
     ours = score_folder(folder, asked, torch.device("cpu"), 2048, True, lambda sentences: None)[0]
-    assert ours["pair"].to_list() == [str(number) for number in range(len(DOCS))]
-    for sample, row, doc in zip(theirs["samples"]["little_choice"], ours.iter_rows(named=True), DOCS, strict=True):
+    assert ours["pair"].to_list() == [str(number) for number in range(len(DOCS))] * 2
+    by_sum = ours.filter(paradigm="little_choice")
+    for sample, row, doc in zip(theirs["samples"]["little_choice"], by_sum.iter_rows(named=True), DOCS, strict=True):
         found = [response[0] for response in sample["filtered_resps"]]
         right = found.pop(doc["label"])
         assert row["logp_good"] == pytest.approx(right, abs=1e-4)
         assert [row["logp_bad"], row["logp_bad_2"]][: len(found)] == pytest.approx(found, abs=1e-4)
-    assert curve(ours)["accuracy"].to_list() == pytest.approx([theirs["results"]["little_choice"]["acc,none"]])
+    accuracies = [theirs["results"]["little_choice"][metric] for metric in ("acc,none", "acc_norm,none")]
+    assert curve(ours)["accuracy"].to_list() == pytest.approx(accuracies)
+    of_each = ours.select(right=(pl.col("logp_good") > pl.max_horizontal("logp_bad", "logp_bad_2")).cast(float))["right"].to_list()
+    told = [[sample[metric] for sample in theirs["samples"]["little_choice"]] for metric in ("acc", "acc_norm")]
+    assert of_each == told[0] + told[1] and told[0] != told[1]
 
 
 def test_a_task_is_a_paradigm_of_its_choices(tasks):
     suite = Harness(task="little_choice", include=tasks, limit=2)
-    first, second = suite.pairs()
+    first, second, normalised, _ = suite.pairs()
+    assert normalised.paradigm == "little_choice-acc_norm" and normalised.predictions == ((3, -1, 0), (1, 0, -1))
+    assert chance(normalised) == 1 / 3
     assert (suite.name, first.paradigm, first.pair) == ("harness-little_choice", "little_choice", "0")
     assert first.context == "question : which of these is a b ? answer :"
     assert (first.options, second.options) == ((" c", " d e", " f"), (" g", " a"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +28,8 @@ class Harness(Kind):
     """A multiple-choice task of lm-evaluation-harness, or a group of them; each task is a paradigm, with chance 1 / choices.
 
     Context and choice are tokenised as one text, without a BOS but the tokenizer's own, as its command does; accuracies are its
-    `acc` with `verdicts.tie_counts: 1`, and without ties in any case.  Extra: harness.
+    `acc` with `verdicts.tie_counts: 1`, and without ties in any case.  A task that asks for `acc_norm` has a second paradigm,
+    TASK-acc_norm, of the same choices by log-probability a character.  Extra: harness.
     """
 
     kind: Literal["harness"] = "harness"
@@ -88,6 +90,8 @@ def _questions(name: str, include: Path | None, fewshot: int | None, limit: int 
         ordered = sorted(task.instances, key=lambda one: (one.doc_id, one.idx))
         found = [_pair(task, task_name, number, list(own)) for number, own in groupby(ordered, key=lambda one: one.doc_id)]
         pairs += [pair for pair in found if pair]
+        if "acc_norm" in task.aggregation():
+            pairs += [_normalised(pair) for pair in found if pair]
         left += [(task_name, many)] if (many := found.count(None)) else []
     return pairs, left
 
@@ -137,3 +141,12 @@ def _pair(task: Any, name: str, number: int, asked: list[Any]) -> Pair | None:
         context=contexts[0] if same else "",
         contexts=() if same else contexts,
     )
+
+
+def _normalised(pair: Pair) -> Pair:
+    """The same question, answered by log-probability a character: a > b of lengths m and n if n a - m b > 0."""
+    lengths = [len(text.removeprefix(" ")) for text in pair.options]  # of the choice; the space before it is the delimiter
+    rows = [[0] * len(lengths) for _ in lengths[1:]]
+    for number, row in enumerate(rows, 1):
+        row[0], row[number] = lengths[number], -lengths[0]
+    return replace(pair, paradigm=f"{pair.paradigm}-acc_norm", predictions=tuple(map(tuple, rows)))
