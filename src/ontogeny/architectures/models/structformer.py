@@ -143,7 +143,7 @@ class Parser(nn.Module):
 
     def __init__(self, config: StructFormerConfig):
         super().__init__()
-        width, self.causal = config.hidden_size, config.causal
+        width, self.kernel, self.causal = config.hidden_size, config.conv_kernel, config.causal
         self.layers = nn.ModuleList(nn.Conv1d(width, width, config.conv_kernel) for _ in range(config.num_parser_layers))
         self.pair, self.distance = nn.Conv1d(width, width, 2), nn.Linear(width, 1)
         self.single, self.height = nn.Linear(width, width), nn.Linear(width, 1)
@@ -151,17 +151,17 @@ class Parser(nn.Module):
 
     def forward(self, embedded: Tensor, shown: Tensor | None = None) -> SoftTree:
         """From embeddings [B, T, width]; shown [B, T]: False for padding."""
+        before = self.kernel - 1 if self.causal else self.kernel // 2
         for layer in self.layers:
             if shown is not None:
                 embedded = embedded * shown[..., None]
-            before = layer.kernel_size[0] - 1 if self.causal else layer.kernel_size[0] // 2
-            embedded = _bounded(_convolved(layer, embedded, before, layer.kernel_size[0] - 1 - before))
+            embedded = _bounded(_convolved(layer, embedded, before, self.kernel - 1 - before))
         distance = self.distance(_bounded(_convolved(self.pair, embedded, 0, 1)))[..., 0]
         height = self.height(_bounded(self.single(embedded)))[..., 0]
         return SoftTree.of(distance.float(), height.float(), self.log_steep.exp(), self.causal, shown)
 
 
-def _convolved(layer: nn.Conv1d, x: Tensor, before: int, after: int) -> Tensor:
+def _convolved(layer: nn.Module, x: Tensor, before: int, after: int) -> Tensor:
     return layer(F.pad(x.mT, (before, after))).mT  # type: ignore[no-any-return]
 
 
