@@ -66,6 +66,14 @@ def test_the_chapter_says_what_sets_stuck_paradigms_apart_and_after_how_many_tes
     assert ">Inside</h3>" in page and "knowledge known is lower" in page and "phases of training" in page and not results.broken
 
 
+@pytest.mark.parametrize(
+    ("rows", "says"), [(6, "Of none is it decided"), (81, "among 81 comparisons .633 (Holm); it takes 12 seeds, or fewer readings")]
+)
+def test_where_an_order_that_all_seeds_share_would_decide_nothing_that_is_said(rows, says):
+    one = {"reading": "r", "event": "onset", "seeds": 8, "p_order": 0.6, "verdict": "undecided"}
+    assert says in inside._order_says({"precedence.decided": pl.DataFrame([one] * rows)}, None)
+
+
 def test_without_readings_or_stuck_paradigms_a_line_says_so(tmp_path):
     page = render(Results(run_of(tmp_path / "a", read=False)))
     assert "No instrument has read the paradigms of this run" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from ontogeny.evidence.precedence import SEEDS
 from ontogeny.evidence.seeds import FEWEST_DIP, FEWEST_Z
 from ontogeny.pages.axes import Width, dashed, filled, rows, table, tips
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel, Tabulated
-from ontogeny.pages.words import count, enumerated, listed, probability
+from ontogeny.pages.words import count, decimals, enumerated, listed, probability
 from ontogeny.report.ngram_chapter import of_suite
 from ontogeny.results import Results
 
@@ -170,6 +171,13 @@ def _order_says(frames: Frames, clock: Clock) -> str:
     if most < SEEDS:
         return (
             f"{said}With {count(most, 'seed')} nothing is decided: it takes {SEEDS}, as all moves with the logarithm of the step."
+        )
+    least, tested = 2.0 ** (1 - most), found["p_order"].count()  # of a sign test: all seeds on one side
+    if least * tested >= LEVEL:
+        alone, among = decimals(least), decimals(min(1.0, least * tested))
+        return (
+            f"{said}Nothing can be decided: an order that all {most} seeds share has p = {alone} by itself, and among {tested} "
+            f"comparisons {among} (Holm); it takes {math.ceil(1 + math.log2(tested / LEVEL))} seeds, or fewer readings."
         )
     firm = found.filter(pl.col("verdict") != "undecided").sort("event", "reading")
     parts = [f"{reading} {verdict} {event}" for reading, event, verdict in firm.select("reading", "event", "verdict").iter_rows()]
