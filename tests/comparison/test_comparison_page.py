@@ -69,7 +69,7 @@ def charts_of(page):
 def test_page_tables_and_figures_are_there(root, written):
     folder = root / "comparison-grid"
     assert written[1] == folder / "index.html"
-    assert {path.name for path in (folder / "figures").iterdir()} == {"bits-per-word.svg", "accuracy.svg"}
+    assert {path.name for path in (folder / "figures").iterdir()} == {"bits-per-word.svg", "accuracy.svg", "laws.svg"}
     names = ("runs", "cells", "pairs", "curves", "spread", "components")
     assert {path.name for path in (folder / "tables").iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("parquet", "csv")
@@ -195,6 +195,14 @@ def test_a_grid_is_compared(paths, tmp_path, without_figures):
     alone = made(tmp_path / "alone", suite="other")
     assert sweeps.compare_all([paths[0], alone.path], tmp_path, heard) is None
     assert "no page compares these runs: these runs share no suite" in heard.warnings[0]
+
+
+def test_accuracy_against_loss_is_a_line_a_run_through_the_means_of_its_seeds():
+    rows = [("a", 0, 1, 8.0, 0.5), ("a", 1, 1, 9.0, 0.4), ("a", 0, 2, 6.0, 0.7), ("a", 1, 2, 6.0, 0.9), ("b", 0, 1, 7.0, None)]
+    curves = pl.DataFrame(rows, ["run", "seed", "step", "bits_per_word", "accuracy"], orient="row")
+    drawn = figures.accuracy_by_loss(curves, ["a", "b"]).to_dict()
+    points = [(row["run"], row["step"], row["bits_per_word"], row["accuracy"]) for row in drawn["datasets"]["curves"]]
+    assert points == [("a", 1, 8.5, pytest.approx(0.45)), ("a", 2, 6.0, pytest.approx(0.8))]
 
 
 # --- figures and sentences ----------------------------------------------------------------------------------------

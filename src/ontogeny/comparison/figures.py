@@ -62,6 +62,28 @@ def learning_curves(
     return filled(drawing, {"curves": rows(means), "ends": rows(_ends(means, low, high, height))})
 
 
+def accuracy_by_loss(curves: pl.DataFrame, order: Sequence[str], *, width: Width = WIDTH, height: int = 300) -> alt.Chart:
+    """Mean accuracy against bits per word at every checkpoint, which falls to the right: a line a run, means over seeds.
+
+    `curves`: run, seed, step, bits_per_word, accuracy.  Raises OntogenyError for missing columns or where nothing is known.
+    """
+    need(curves, ("run", "seed", "step", "bits_per_word", "accuracy"), "the figure of accuracy against loss")
+    own = curves.drop_nulls(["bits_per_word", "accuracy"])
+    need(own, ("run",), "the figure of accuracy against loss")
+    means = own.group_by("run", "step", maintain_order=True).agg(pl.col("bits_per_word", "accuracy").mean()).sort("run", "step")
+    loss = alt.Scale(zero=False, reverse=True)
+    x = alt.X("bits_per_word:Q", scale=loss, title=f"{TITLES['bits_per_word']}, falling to the right")
+    y = alt.Y("accuracy:Q", scale=alt.Scale(zero=False), title=TITLES["accuracy"], axis=alt.Axis(tickCount=6))
+    hue, base = _hue(order), table("curves")
+    hue.legend = alt.Legend(title=None, orient="top", columns=6, labelLimit=140)  # lines end beside one another
+    layers = [
+        dashed(0.5).encode(y=alt.Y("at:Q", title=TITLES["accuracy"])),
+        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=hue, strokeDash=_dash(order), order="step:Q"),
+        base.mark_point(size=18, filled=True).encode(x=x, y=y, color=hue, tooltip=tips("run", "step", "bits_per_word", "accuracy")),
+    ]
+    return filled(alt.layer(*layers).properties(width=width, height=height), {"curves": rows(means)})
+
+
 def _means(curves: pl.DataFrame, value: str) -> pl.DataFrame:
     """run, step, words, mean, low, high, seeds."""
     own = pl.col(value)

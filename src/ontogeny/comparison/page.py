@@ -105,7 +105,21 @@ def panels_of(gathered: RunComparison) -> list[Panel]:
             shape="curves",
         )
 
-    return [panel(value, said) for value, said in says.items() if known(words, value)]
+    found = [panel(value, said) for value, said in says.items() if known(words, value)]
+    if gathered.same_text and known(gathered.curves, "bits_per_word"):
+        found.append(
+            Panel(
+                name="laws",
+                title="accuracy against loss, each run a line",
+                draw=lambda frames, clock, **options: figures.accuracy_by_loss(gathered.curves, gathered.labels, **options),
+                says=lambda frames, clock: (
+                    "Accuracy against bits per word, at every checkpoint. Runs on one line have the same accuracy at the same "
+                    "loss, and differ in how far they came; one beside it has learned other things for the same loss."
+                ),
+                shape="curves",
+            )
+        )
+    return found
 
 
 def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: PageFrame = STANDALONE) -> str:
