@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tiny
 
+from ontogeny.corpora.micro_english import MicroEnglish, Recogniser, micro_english
 from ontogeny.instruments.asked import Reads
-from ontogeny.instruments.priming import PrimedItem, Priming, known, made, primed
+from ontogeny.instruments.priming import SHARED, PrimedItem, Priming, derived, known, made, primed
 from ontogeny.records import OntogenyError
 
 ITEM = PrimedItem("order", "a b", "b a", "a b", "b a")
@@ -32,6 +33,17 @@ def preferring(tokenizer, gain):
         limit=32,
         context=SimpleNamespace(once=lambda key, make: make(), recipe=recipe),
     )
+
+
+def test_primes_of_micro_english_are_passives_that_its_grammar_derives():
+    recogniser, items = Recogniser(micro_english()), list(derived(6))
+    assert len(items) == 6 and items == list(derived(6))
+    for item in items:
+        parsed = [recogniser.parse(text) for text in item[1:]]
+        assert ["passive_with_agent" in set(tree.rules()) for tree in parsed] == [False, True, False, True]
+        assert not set(parsed[0].words()) & set(parsed[2].words()) - SHARED
+    of = SimpleNamespace(context=SimpleNamespace(recipe=SimpleNamespace(corpus=MicroEnglish(words=100))))
+    assert list(Priming(items=6)._items(of)) == items
 
 
 def test_a_model_that_repeats_structures_is_primed_by_as_much():
@@ -81,4 +93,4 @@ def test_a_table_that_is_wrong_is_refused_with_its_line(tmp_path, old, new, said
     path = tiny.primes(tmp_path, "a", "b")
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(OntogenyError, match=said):
-        list(Priming(table=path)._items())
+        list(Priming(table=path)._items(SimpleNamespace()))

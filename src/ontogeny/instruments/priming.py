@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from ontogeny import files, store
+from ontogeny.corpora.micro_english import MicroEnglish, micro_english, spell
 from ontogeny.instruments.asked import Reads, after
 from ontogeny.instruments.instrument import Column, DoesNotApply, Instrument, schema
 from ontogeny.instruments.subject import Subject
@@ -24,6 +26,13 @@ from ontogeny.tokens.unknown import unknown_id
 NEEDED = ("alternation", "prime_a", "prime_b", "target_a", "target_b")
 PEOPLE = (("the girl", "the boy"), ("the woman", "a man"), ("my mother", "the doctor"), ("a teacher", "her friend"))
 GIVEN = (("gave", "a book"), ("sent", "the letter"), ("showed", "some pictures"), ("sold", "the old car"))
+# Of micro-English, by its grammar: an active and a passive sentence of the same verb and participants.
+ACTIVE = (
+    "Doer:Known[n=?n sort=?s:person|animal] Act:Verb[t=past n=?n frame=object doer=living subj=?s obj=?o] "
+    "Whom:Known[n=?m sort=?o:person|animal] ."
+)
+PASSIVE = "Whom Be[t=past n=?m] Act[t=part] by Doer ."
+SHARED = frozenset(("the", "."))  # what a prime may have in common with its target
 DONE = (("followed", "followed"), ("helped", "helped"), ("saw", "seen"), ("pushed", "pushed"))
 
 
@@ -43,7 +52,7 @@ class Priming(Instrument):
     kind: Literal["priming"] = "priming"
     table: Path | None = None
     """A CSV file with the columns alternation, prime_a, prime_b, target_a, target_b; left out, English datives and passives made
-    here."""
+    here; of a model of micro-English, passives that its grammar derives."""
     items: int = Field(200, ge=2)
     """Items of each alternation, spread evenly."""
 
@@ -69,7 +78,7 @@ class Priming(Instrument):
     def read(self, subject: Subject) -> pl.DataFrame:
         """Raises DoesNotApply for a tokenizer that knows none of the items' words."""
         how = Reads.of(subject)
-        every = subject.context.once((self, "items"), lambda: list(self._items()))
+        every = subject.context.once((self, "items"), lambda: list(self._items(subject)))
         rows = []
         for alternation in dict.fromkeys(item.alternation for item in every):
             own = [item for item in every if item.alternation == alternation]
@@ -85,9 +94,10 @@ class Priming(Instrument):
             )
         return pl.DataFrame(rows, schema=schema(self), orient="row")
 
-    def _items(self) -> Iterator[PrimedItem]:
+    def _items(self, subject: Subject) -> Iterator[PrimedItem]:
         if self.table is None:
-            yield from made()
+            generated = isinstance(getattr(subject.context.recipe, "corpus", None), MicroEnglish)
+            yield from derived(self.items) if generated else made()
             return
         file = self.table.expanduser()
         (_, names), *rows = files.separated(file, ",")
@@ -143,6 +153,17 @@ def made() -> Iterator[PrimedItem]:
                 f"{doer} {verb} {done}.",
                 f"{done} was {participle} by {doer}.",
             )
+
+
+def derived(many: int) -> Iterator[PrimedItem]:
+    """So many passives of micro-English (a: active), each primed by one that has no noun or verb of its target."""
+    grammar, random = micro_english(), Random(0)
+    frame = grammar.frame(ACTIVE, PASSIVE)
+    while many:
+        prime, target = grammar.grow_frame(frame, random), grammar.grow_frame(frame, random)
+        if prime and target and not set(prime[0].words()) & set(target[0].words()) - SHARED:
+            yield PrimedItem("passive", *(spell(sentence.words()) for sentence in (*prime, *target)))
+            many -= 1
 
 
 def known(items: list[PrimedItem], how: Reads) -> list[PrimedItem]:
