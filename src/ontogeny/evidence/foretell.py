@@ -121,8 +121,8 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, marg
     the early window; early_margin is null where the curves know no margins.  From `margins`: b and u, mean token-level
     margins of order 2 and 1 (nats); length, the mean of length_bad - length_good (tokens), so that positive favours the
     good sentence if shorter wins; b_accuracy, u_accuracy and length_accuracy, the shares of pairs that each gets right,
-    a tie one half; b_word, the mean word-level margin of order 2, null where there is none; chance, what a guesser gets.  Raises OntogenyError for
-    missing columns, curves that are no complete grid or not the timeline's, and paradigms without margins.
+    a tie one half; b_word, the mean word-level margin of order 2, null where there is none; chance, what a guesser gets.
+    Raises OntogenyError for missing columns, curves that are no complete grid or not the timeline's, and paradigms without margins.
     """
     need(curves, ("suite", "paradigm", "seed", "step", "n", "accuracy"), "the curves")
     need(margins, MARGINS, "the n-gram margins")

@@ -36,8 +36,8 @@ def chances(pairs: Iterable[Pair]) -> dict[str, float]:
 def chance(pair: Pair) -> float:
     """What a guesser gets of an item: 1 / n of n options, however they are weighed against the first; of other predictions, what
     holds of independent sums that are alike."""
-    others = [tuple(np.flatnonzero(row)) for row in pair.predictions]
-    first_best = others == [(0, wrong) for wrong in range(1, len(pair.options))] and all(row[0] > 0 for row in pair.predictions)
+    others = [np.flatnonzero(row).tolist() for row in pair.predictions]
+    first_best = others == [[0, wrong] for wrong in range(1, len(pair.options))] and all(row[0] > 0 for row in pair.predictions)
     return all_hold(pair.predictions) if pair.predictions and not first_best else 1 / len(pair.options)
 
 
