@@ -89,6 +89,9 @@ def test_the_loss_at_which_a_paradigm_rises_is_found_and_what_stays_has_none():
     table = emergence(curves, dev)
     assert table["paradigm"].to_list() == ["up", "flat"] and table["threshold"].is_null().to_list() == [False, True]
     assert emergence(curves, None).is_empty()
+    of_five = curves.with_columns(accuracy=pl.Series([*(0.2 + 0.7 * expit(4 * (4.2 - loss))), *np.full(25, 0.2)]), chance=0.2)
+    found = emergence(of_five, dev).filter(paradigm="up").row(0, named=True)
+    assert (found["threshold"], found["best"]) == pytest.approx((4.2, 0.9), rel=0.02) and found["r2"] > 0.999
 
 
 def test_components_are_those_of_another_library():

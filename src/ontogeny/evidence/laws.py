@@ -155,8 +155,8 @@ def emergence(curves: pl.DataFrame, dev: pl.DataFrame | None) -> pl.DataFrame:
     """The loss at which each paradigm's accuracy is halfway from chance to its best, over checkpoints and seeds (EMERGENCE).
 
     accuracy = chance + (best - chance) sigmoid(rate (threshold - loss)); no threshold where that moves by less than MOVES over the
-    losses that were seen, fits worse than FITS, or is halfway outside them.  `curves`: suite, paradigm, seed, step and accuracy, of
-    one run or of several.
+    losses that were seen, fits worse than FITS, or is halfway outside them.  `curves`: suite, paradigm, seed, step, accuracy and where
+    that is not .5 chance, of one run or of several.
     """
     if dev is None:
         return pl.DataFrame(schema=EMERGENCE)
@@ -165,7 +165,8 @@ def emergence(curves: pl.DataFrame, dev: pl.DataFrame | None) -> pl.DataFrame:
     for (suite, paradigm), own in joined.group_by("suite", "paradigm", maintain_order=True):
         loss, accuracy = own.select("loss", "accuracy").cast(pl.Float64).to_numpy().T
         if len(loss) >= FEWEST:
-            rows.append((suite, paradigm, *risen(loss, accuracy), len(loss)))
+            chance = float(own["chance"][0]) if "chance" in own.columns else CHANCE
+            rows.append((suite, paradigm, *risen(loss, accuracy, chance), len(loss)))
     return pl.DataFrame(rows, EMERGENCE, orient="row").sort("suite", "threshold", descending=[False, True], nulls_last=True)
 
 
