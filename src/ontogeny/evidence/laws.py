@@ -155,8 +155,8 @@ def emergence(curves: pl.DataFrame, dev: pl.DataFrame | None) -> pl.DataFrame:
     """The loss at which each paradigm's accuracy is halfway from chance to its best, over checkpoints and seeds (EMERGENCE).
 
     accuracy = chance + (best - chance) sigmoid(rate (threshold - loss)); no threshold where that moves by less than MOVES over the
-    losses that were seen, fits worse than FITS, or is halfway outside them.  `curves`: suite, paradigm, seed, step, accuracy and where
-    that is not .5 chance, of one run or of several.
+    losses that were seen, fits worse than FITS, or is halfway outside them.  `curves`: suite, paradigm, seed, step, accuracy
+    and, where that is not .5, chance; of one run or of several.
     """
     if dev is None:
         return pl.DataFrame(schema=EMERGENCE)
