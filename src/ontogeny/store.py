@@ -173,6 +173,14 @@ def _altered(file: Path) -> str:
 # --- atomic writes ------------------------------------------------------------------------------------------------
 
 
+def caches() -> Path:
+    """Where this program keeps what it can make again at any time and is about no run: XDG_CACHE_HOME, or ~/.cache."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ontogeny"
+    except RuntimeError:  # who has no home, as in some containers, keeps nothing
+        return Path(os.devnull) / "ontogeny"
+
+
 @contextmanager
 def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
     """A temporary path beside `target` to write a file or folder at; renamed over `target` if the block ends well.

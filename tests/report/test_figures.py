@@ -11,6 +11,7 @@ import pytest
 from synthetic_run import curves_of, losses_of, paradigm_names, verdicts_of
 
 from ontogeny.display import visible
+from ontogeny.pages import embed
 from ontogeny.pages.axes import save, span_rows, step_ticks, taken_apart
 from ontogeny.pages.panel import Clock, chart
 from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
@@ -167,3 +168,14 @@ def test_a_figure_of_any_names_is_drawn(name: str, tmp_path: Path) -> None:
     path = save(drawn, tmp_path / "map.svg")
     assert ElementTree.parse(path).getroot().tag.endswith("svg")
     assert json.dumps(visible(name))[1:-1] in text(drawn)
+
+
+def test_the_script_of_pages_is_bundled_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled = []
+    monkeypatch.setattr(embed.vl_convert, "javascript_bundle", lambda *asked: bundled.append(asked) or "vega();")
+    (tmp_path / "no folder").touch()
+    for place, so_far in ((tmp_path / "caches", 1), (tmp_path / "caches", 1), (tmp_path / "no folder", 2)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+        embed.bundle.cache_clear()
+        assert (embed.bundle(), len(bundled)) == ("vega();", so_far)
+    embed.bundle.cache_clear()

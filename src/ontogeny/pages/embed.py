@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version as installed
 from typing import Any
 
 import vl_convert
 
 from ontogeny.pages.axes import DRAWING, VEGA_LITE, Rows, Tables, legible, taken_apart
 from ontogeny.pages.theme import DARK, LIGHT, config
-from ontogeny.store import content_key
+from ontogeny.records import OntogenyError
+from ontogeny.store import atomic, caches, content_key
 
 APART = "_ontogeny_apart"  # attribute of a drawing: what `taken_apart` made of it
 
@@ -88,5 +91,14 @@ def themes() -> str:
 
 @cache
 def bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script."""
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
+    """Vega, Vega-Lite and vega-embed as one script.
+
+    To bundle them takes as long as all else on a page, so one of each version is kept with the user's caches, where that can be.
+    """
+    kept = caches() / f"vega-{VEGA_LITE}-{installed('vl-convert-python')}.js"
+    with suppress(OSError, ValueError):
+        return kept.read_text(encoding="utf-8")
+    made = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
+    with suppress(OntogenyError), atomic(kept) as temporary:
+        temporary.write_text(made, encoding="utf-8")
+    return made
