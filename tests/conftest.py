@@ -1,12 +1,16 @@
 """What all tests share: one thread, the real data, and one finished tiny run."""
 
+import hashlib
+import json
 import os
+import pickle
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 hypothesis.settings.register_profile("no times", deadline=None)  # a busy machine is no fault of the code's
 hypothesis.settings.load_profile("no times")
@@ -38,13 +42,48 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory) -> Path:
+def of_all(tmp_path_factory) -> Path:
+    """A folder that all processes of this session of tests share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pictures_drawn_once(of_all):
+    """The renderer gives the same picture of the same specification, so it is asked once for each by all these processes."""
+    import vl_convert
+
+    from ontogeny import store
+
+    def once(render):
+        def drawn(spec, **options):
+            said = json.dumps([render.__name__, spec, options], sort_keys=True)
+            kept = of_all / f"{hashlib.sha256(said.encode()).hexdigest()}.drawn"
+            if not kept.exists():
+                with store.atomic(kept) as temporary:
+                    temporary.write_bytes(pickle.dumps(render(spec, **options)))
+            return pickle.loads(kept.read_bytes())
+
+        return drawn
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("vegalite_to_svg", "vegalite_to_png"):
+            patch.setattr(vl_convert, name, once(getattr(vl_convert, name)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_run(of_all) -> Path:
     """The folder of a tiny run from text to report.  Nothing may change it: `own_run` is a copy to change."""
     import tiny
 
     from ontogeny import laboratory
 
-    return laboratory.run(tiny.recipe(), tmp_path_factory.mktemp("runs")).folder.path
+    folder = of_all / "finished" / "tiny"
+    with FileLock(of_all / "finished.lock"):
+        if not (folder / "report" / "index.html").exists():
+            laboratory.run(tiny.recipe(), folder.parent)
+    return folder
 
 
 @pytest.fixture

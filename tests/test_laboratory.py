@@ -357,7 +357,7 @@ import os, signal, sys
 from ontogeny import laboratory
 from ontogeny.recipe import load
 
-laboratory._hardware = dict
+laboratory.hardware = dict  # or each child would load torch
 recipe, root, left = load(sys.argv[1]), sys.argv[2], -1
 
 def die(event, arguments):
@@ -365,6 +365,7 @@ def die(event, arguments):
     writes = event in ("open", "os.mkdir", "os.rename", "os.remove") and root in str(arguments[0])
     left -= writes or event == "fcntl.flock"
     if not left:
+        left = -1  # the kill is an event too
         os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(die)

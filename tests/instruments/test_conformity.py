@@ -200,21 +200,31 @@ def test_it_folds_one_checkpoint_or_says_by_name_that_it_cannot(name, own):
 # --- models and runs that it is not for ---------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def masked(read, tmp_path_factory):
+    """The same run, read again by all of them when its model has become a masked one; and its page."""
+    folder = tmp_path_factory.mktemp("masked") / read.name
+    shutil.copytree(read, folder)
+    run = Run(folder, tiny.Heard())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subject, "class_named", lambda folder: "BertForMaskedLM")
+        run.read([made(name).model_dump(mode="json") for name in NAMES], again=STEPS, jobs=1)
+    return run, render(run.results)
+
+
 @every
-def test_a_masked_model_is_read_or_recorded_as_one_that_it_does_not_apply_to(name, own, monkeypatch):
-    before = kept(own, name)
-    monkeypatch.setattr(subject, "class_named", lambda folder: "BertForMaskedLM")
-    own.read([made(name).model_dump(mode="json")], again=STEPS, jobs=1)
-    assert own.folder.lineage()["warnings"] == []
+def test_a_masked_model_is_read_or_recorded_as_one_that_it_does_not_apply_to(name, read, masked):
+    run, page = masked
+    assert run.folder.lineage()["warnings"] == []
     if "masked" in made(name).reads:
-        assert kept(own, name).equals(before, null_equal=True)
+        assert kept(run, name).equals(kept(Run(read), name), null_equal=True)
         return
     said = f"{name} reads causal language models, and this is a masked one"
-    assert store.table_metadata(own.folder.reading(name, 0, 4))["not"] == said == own.results.tables[name].reason
-    assert kept(own, name).is_empty() and dict(kept(own, name).schema) == schema(made(name))
-    assert own.display.said.count(said) == 1 and f"{said}." in own.results.notes()
-    assert not own.readings.waits(0, own.folder.checkpoints(0)[0], instruments=[made(name)])  # not asked again
-    assert said in render(own.results)
+    assert store.table_metadata(run.folder.reading(name, 0, 4))["not"] == said == run.results.tables[name].reason
+    assert kept(run, name).is_empty() and dict(kept(run, name).schema) == schema(made(name))
+    assert run.display.said.count(said) == 1 and f"{said}." in run.results.notes()
+    assert not run.readings.waits(0, run.folder.checkpoints(0)[0], instruments=[made(name)])  # not asked again
+    assert said in page
 
 
 def recurrent(run):
