@@ -11,7 +11,7 @@ quickstart: $(VENV)/.base
 	$(BIN)/ontogeny evidence runs/quickstart
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 # The documentation, its notebooks run on a finished quickstart: build/site/index.html.
 site: $(VENV)/.docs
 	test -e runs/quickstart/report/index.html || $(MAKE) quickstart
-	$(BIN)/python -m sphinx -q -b html docs build/site
+	$(BIN)/python -m sphinx -q -W -b html docs build/site
 	@echo "site: build/site/index.html"
 
 $(VENV)/.docs: $(VENV)/.base
@@ -33,7 +33,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ontogeny needs Python 3.11 or newer; say which with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
-	$(PIP) -e .
+	$(PIP) -e '.[explorer]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base

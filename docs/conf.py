@@ -2,8 +2,12 @@
 
 import re
 import shutil
+from html import unescape
 from importlib.metadata import version as installed
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "notebooks"
@@ -13,7 +17,6 @@ copyright = "the ontogeny authors, Apache 2.0"
 release = version = installed("ontogeny")
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4  # pages link to one another's headings as GitHub names them
-suppress_warnings = ["myst.xref_missing"]  # links to what is no page, such as a recipe, are right in a checkout
 
 nb_execution_mode = "force"
 nb_execution_timeout = 600
@@ -70,7 +73,30 @@ def empty_place(app):
         (PLACE / what).symlink_to(ROOT / what)
 
 
+def whole(app, error):
+    """What was built holds together and asks the network for nothing; what Sphinx itself does not see of this is an error here."""
+    pages = {} if error else {page.resolve(): page.read_text(encoding="utf-8") for page in Path(app.outdir).rglob("*.html")}
+    if wrong := [f"{page}: {said}" for page, text in pages.items() for said in _wrong(page, SCRIPTS.sub(r"\1", text))]:
+        raise ExtensionError("\n".join(wrong))
+
+
+SCRIPTS = re.compile(r"(<script\b[^>]*>).*?(?=</script>)", re.S)
+TARGETS = re.compile(r'<(a|link|script|img|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"')
+
+
+def _wrong(page, text):
+    """Links that lead nowhere, and what a browser would load from elsewhere."""
+    for tag, target in TARGETS.findall(text):
+        parts = urlsplit(unescape(target))
+        if parts.scheme or parts.netloc:
+            if tag != "a" and parts.scheme != "data":
+                yield f"{target} is loaded from elsewhere"
+        elif not (page.parent / unquote(parts.path)).exists():
+            yield f"{target} is not there"
+
+
 def setup(app):
     """Sphinx calls this."""
+    app.connect("build-finished", whole)
     app.connect("builder-inited", empty_place)
     app.connect("source-read", as_notebook)
