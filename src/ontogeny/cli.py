@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -846,7 +847,9 @@ def _conclude(here: Run, evidence: bool = False) -> None:
 
 
 def _say_where(here: Run, report: Path) -> None:
-    print(f"report: {report}\nto look into it: ontogeny explore {shlex.quote(str(here.folder.path.parent))}")
+    unfound = Path(sys.argv[0]).name == "ontogeny" and shutil.which("ontogeny") is None  # .venv/bin/ontogeny, as `make` calls it
+    called = shlex.quote(sys.argv[0]) if unfound else "ontogeny"
+    print(f"report: {report}\nto look into it: {called} explore {shlex.quote(str(here.folder.path.parent))}")
 
 
 TRAINS = ("run", "train")  # the commands whose processes train one model together
