@@ -587,11 +587,16 @@ def test_a_table_of_a_run_holds_what_its_place_says(own_run, name, break_it, sai
         store.read_table(file)
 
 
+FACTS = {"key": "a", "dtype": "<u2", "tokens": 1, "documents": 1, "words": 1.0, "unknown": 0}
+
+
 @pytest.mark.parametrize(
     ("name", "found", "said"),
     [
         ("tokens/train.json", None, "all of it is None: .*ontogeny train "),
         ("tokens/train.json", {"key": "a", "dtype": "x", "tokens": 1, "documents": 1, "words": 1}, "dtype is 'x': .*train "),
+        ("tokens/train.json", FACTS | {"unknown": "x"}, "unknown is 'x': .*train "),
+        ("tokens/train.json", FACTS | {"left_out": -1}, "left_out is -1: .*train "),
         ("tokenizer/key.json", [], "all of it is .*train "),
         ("tokenizer/key.json", {"key": "a", "hashes": None}, "hashes is None: .*train "),
         ("seed-0/checkpoints/step-00000008/ontogeny.json", {"step": "8"}, "step is '8': .*put back a copy"),

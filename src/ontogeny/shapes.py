@@ -116,6 +116,9 @@ class TokenFacts(TypedDict):
     tokens: Whole
     documents: Whole
     words: float
+    unknown: Whole
+    left_out: NotRequired[Whole]
+    longest_word: NotRequired[Whole]
     unigram_entropy: NotRequired[float | None]
     bos: NotRequired[int | None]
     vocabulary: NotRequired[Whole]
