@@ -28,7 +28,7 @@ from ontogeny.results import Results, score_keys
 from ontogeny.scoring import settled
 from ontogeny.scoring.options import decided, need_right
 from ontogeny.scoring.reading import SuitePairs
-from ontogeny.store import RunFolder
+from ontogeny.store import RunFolder, collected
 from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import rows_of
 from ontogeny.training.order import first_seen
@@ -215,7 +215,7 @@ class Evidence:
                 continue
             wanted = pl.col("step").is_in(late) & pl.col("seed").is_in(curves["seed"].unique().to_list())
             wanted &= pl.col("paradigm").is_in(curves["paradigm"].unique().to_list())
-            scores = cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(wanted).collect()
+            scores = collected(cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(wanted))
             contrasts = store.read_table(self.folder.pairs(asked.name)).select("paradigm", "pair", "contrast")
             frames.append(matched(scores, margins.filter(pl.col("suite") == asked.name), contrasts))
         return pl.concat(frames)

@@ -26,7 +26,7 @@ from ontogeny.pages.words import count, enumerated
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
-from ontogeny.store import RunFolder, fault, file_name, read_table, score_key, table_metadata
+from ontogeny.store import RunFolder, collected, fault, file_name, read_table, score_key, table_metadata
 from ontogeny.trajectories import Timeline
 from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.timeline import boundaries
@@ -153,7 +153,7 @@ class Results:
     def dev(self) -> pl.DataFrame | None:
         """seed, step, loss: nats a token of held-out text, at each checkpoint."""
         tables = self._tables_of(DevLoss.NAME)
-        found = None if tables is None else tables.frame.select("seed", "step", loss="dev").sort("seed", "step").collect()
+        found = None if tables is None else collected(tables.frame.select("seed", "step", loss="dev").sort("seed", "step"))
         return None if found is None or found.is_empty() else found
 
     def dev_losses(self) -> dict[tuple[int, int], float]:
@@ -266,7 +266,7 @@ class Results:
         if name in OVER:
             return OVER[name].folds(self._over(name), self.whole)
         tables = self._read_by(name)
-        frame = tables.frame.collect()
+        frame = collected(tables.frame)
         try:
             return {} if frame.is_empty() else tables.instrument.fold(frame, self.clock)
         except OntogenyError:
@@ -283,7 +283,7 @@ class Results:
         found = [pl.DataFrame(schema=NUMBERS)]
         for one in self.instruments():
             with self.leaving_out(f"what {one.name} says of the run"):
-                for name, frame in one.numbers(self.table(one.name).collect()).items():
+                for name, frame in one.numbers(collected(self.table(one.name))).items():
                     own = [pl.col(key) if key in frame.columns else pl.lit("").alias(key) for key in ("suite", "paradigm")]
                     label = pl.lit(f"{one.name} {name}").alias("reading")
                     found.append(frame.select(label, *own, "seed", "step", "value").cast(NUMBERS))  # type: ignore[arg-type]
@@ -292,7 +292,7 @@ class Results:
     @property
     def whole(self) -> WholeRun:
         """What is said of the run at once is made of this."""
-        weights = self.table("weights").collect() if "weights" in self.tables else None
+        weights = collected(self.table("weights")) if "weights" in self.tables else None
         rates = None if self.losses is None else self.losses.select("seed", "step", "learning_rate")
         return WholeRun(self.numbers, self.counted(), self.verdicts, self.dev, weights, rates)
 
@@ -329,7 +329,7 @@ class Results:
         left = [index for index in frame.collect_schema().names() if index in declared and declared[index].index]
         if open_ := [index for index in left if index not in ("suite", "paradigm")]:
             raise OntogenyError(f"{said}: {name} reads {column} for each {open_[0]}; say which, as in {said}@{open_[0]}=...")
-        kept = frame.select("seed", "step", *left, value=pl.col(column).cast(pl.Float64)).drop_nulls("value").collect()
+        kept = collected(frame.select("seed", "step", *left, value=pl.col(column).cast(pl.Float64)).drop_nulls("value"))
         kept = kept.filter(pl.col("paradigm") != "") if "paradigm" in left else kept  # empty: all of them together
         if kept.is_empty():
             raise OntogenyError(f"{self.folder.path}: {said} has no values")
@@ -380,7 +380,7 @@ class Results:
             found = OVER[name].table(self.whole) if name in OVER else self._apart()
             return None if found is None or found.is_empty() else found
         if (tables := self._tables_of(name)) is not None:
-            return tables.frame.collect()
+            return collected(tables.frame)
         instrument, _, fold = name.partition(".")
         there = self.frame(instrument) if instrument in OVER else self._tables_of(instrument) if fold else None
         if fold and there is not None:

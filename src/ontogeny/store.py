@@ -459,6 +459,18 @@ def scan_table(path: Path) -> pl.LazyFrame:
     return found
 
 
+def collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    """Reads what stands for tables that were scanned.  Raises as `read_table` does, for the file that is broken inside."""
+    import polars as pl
+
+    try:
+        return frame.collect()
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        for path in re.findall(r"Parquet SCAN \[(.+)\]\n", frame.explain(optimized=False)):
+            read_table(Path(path))
+        raise OntogenyError(f"a table cannot be read ({' '.join(str(error).split())[:200]})") from None
+
+
 def table_metadata(path: Path) -> dict[str, str]:
     """The metadata that `write_table` stored."""
     import polars as pl

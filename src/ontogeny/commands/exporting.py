@@ -74,10 +74,10 @@ def tables(run: Run) -> Iterator[tuple[str, pl.DataFrame, dict[str, tuple[str, s
     for suite in folder.suites():
         yield f"pairs-{suite}", store.read_table(folder.pairs(suite)), {}
         if (scores := folder.scan_scores(suite)) is not None:
-            yield f"scores-{suite}", scores.collect(), {}
+            yield f"scores-{suite}", store.collected(scores), {}
     for name, read in results.tables.items():
         said = {column: (one.says, one.unit) for column, one in read.instrument.columns.items()}
-        yield f"reading-{name}", read.frame.collect(), said
+        yield f"reading-{name}", store.collected(read.frame), said
     for path in sorted(folder.evidence("margins").parent.glob("*.parquet")):
         yield f"evidence-{path.stem}", store.read_table(path), {}
 

@@ -19,7 +19,7 @@ from ontogeny.instruments.tables import NO_LENGTH, tables_of
 from ontogeny.pages.panel import Tabulated
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder
+from ontogeny.store import RunFolder, collected
 
 TRANSFORMERS = ("opt", "gpt2", "gpt-neox", "llama")
 COMPARED = ("id_rule1", "id_rule2", "ood_rule1", "ood_rule2_completion")  # their loss counts padding, so it is not
@@ -83,7 +83,7 @@ def _values(folder: RunFolder, name: str) -> dict[str, Values]:
     """What an instrument read, by column; with a slash and the length where it is of one."""
     tables = tables_of(folder, name)
     found: dict[str, dict[tuple[int, int], float]] = {}
-    for row in [] if tables is None else tables.frame.collect().iter_rows(named=True):
+    for row in [] if tables is None else collected(tables.frame).iter_rows(named=True):
         seed, step, length = row.pop("seed"), row.pop("step"), row.pop("length", NO_LENGTH)
         suffix = "" if length == NO_LENGTH else f"/{length}"
         for column, value in row.items():

@@ -9,7 +9,7 @@ import polars as pl
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
-from ontogeny.store import RunFolder, scan_table
+from ontogeny.store import RunFolder, collected, scan_table
 from ontogeny.trajectories.curves import margin, outcome
 from ontogeny.trajectories.timeline import Floats, Windows
 
@@ -33,7 +33,7 @@ def outcomes_of(
                 whole = pairs.join(contrasts, on=["paradigm", "pair"], how="left").sort("paradigm", "pair")
                 own = pl.lit(seed, pl.Int64).alias("seed")
                 columns = ("early_margin", "early_accuracy", "late_margin", "late_accuracy")
-                found.append(whole.select(own, "paradigm", "pair", "contrast", *columns).collect())
+                found.append(collected(whole.select(own, "paradigm", "pair", "contrast", *columns)))
     return found
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from ontogeny.files import check_lines, check_parquet
 from ontogeny.records import OntogenyError
-from ontogeny.store import access, read_csv, scan_table
+from ontogeny.store import access, read_csv, read_table
 from ontogeny.suites.zorro import PHENOMENON
 from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need, seeds_alike
 
@@ -23,7 +23,7 @@ CLOSE = 0.8  # likeness of a column's name to a known one from which it is taken
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": lambda path: read_csv(path, texts=TEXTS),
     ".tsv": lambda path: read_csv(path, "\t", TEXTS),
-    ".parquet": lambda path: scan_table(path).collect(),
+    ".parquet": read_table,
 }
 BLIMP, ZORRO = 1000, 2000  # pairs of a paradigm
 KEPT = ("field", "phenomenon")
