@@ -138,10 +138,15 @@ class Evidence:
     def _scored(self, asked: SuitePairs) -> SuitePairs:
         """A suite with the pairs that the network was scored on; others are longer than its context.
 
-        Raises OntogenyError for scores on other pairs than the run's.
+        Raises OntogenyError where there are no scores, and for scores on other pairs than the run's.
         """
-        seed, step = next((seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, asked.name))
-        path = self.folder.scores(seed, asked.name, step)
+        scored = (
+            self.folder.scores(seed, asked.name, step)
+            for seed in self.folder.seeds()
+            for step in self.folder.scored(seed, asked.name)
+        )
+        if (path := next(scored, None)) is None:
+            raise OntogenyError(f"{self.folder.path} has no scores on {asked.name} yet; run: ontogeny score {self.folder.path}")
         if store.table_metadata(path).get("key") not in score_keys(self.folder, asked.name, self.recipe):
             raise OntogenyError(
                 f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {self.folder.path}, then "

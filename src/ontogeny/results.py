@@ -154,6 +154,11 @@ class Results:
         """seed, step, loss: nats a token of held-out text, at each checkpoint."""
         tables = self._tables_of(DevLoss.NAME)
         found = None if tables is None else collected(tables.frame.select("seed", "step", loss="dev").sort("seed", "step"))
+        for seed, step in () if found is None else found.filter(pl.col("loss").is_null()).select("seed", "step").iter_rows():
+            raise OntogenyError(
+                f"{self.folder.reading(DevLoss.NAME, seed, step)} has no loss in it; ontogeny read {self.folder.path} --with loss "
+                f"--again {step} reads it anew"
+            )
         return None if found is None or found.is_empty() else found
 
     def dev_losses(self) -> dict[tuple[int, int], float]:

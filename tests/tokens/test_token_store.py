@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny import store
-from ontogeny.records import OntogenyError
+from ontogeny.records import Document, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
 from ontogeny.tokens.prepare import prepare, splits
@@ -107,6 +107,13 @@ def test_blocks_cover_every_token_once_and_their_words_add_up(tmp_path_factory, 
     assert sum(words) == pytest.approx(written.words_in(indices, context))
     assert sum(words) == pytest.approx(written.words_at(np.array([blocks * context]))[0])
     assert written.words_at(np.array([0, len(written)])).tolist() == [0, sum(lengths)]
+
+
+def test_a_document_without_end_is_refused_with_its_line(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr(token_store, "LONGEST", 20)
+    documents = [Document("a b", "a.txt", 1), Document("a " * 11, "a.txt", 2)]
+    with pytest.raises(OntogenyError, match=r"a\.txt:2 has 22 characters in one line.*the longest that is taken has 20: break it"):
+        token_store.write(tmp_path, "train", documents, tokenizer, bos=True, key="k")
 
 
 def test_words_of_whole_documents_are_exact(written):

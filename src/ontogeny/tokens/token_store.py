@@ -25,6 +25,7 @@ from ontogeny.tokens.unknown import left_out, unknown_id
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+LONGEST = 2**24  # characters of one document: the library takes up to 400 bytes for each at once
 ROW = np.dtype([("start", "<u8"), ("words", "<u8"), ("source", "<u4"), ("line", "<u4")])
 Progress = Callable[[int], None]  # called with the number of documents that were just written
 
@@ -86,6 +87,15 @@ def _last_at_or_before(starts: NDArray[Any], positions: NDArray[np.int64]) -> ND
     return low - 1
 
 
+def _short_enough(document: Document) -> str:
+    if (length := len(document.text)) > LONGEST:
+        raise OntogenyError(
+            f"{document.source}:{document.line} has {length:,} characters in one line, which is one document; the longest that is "
+            f"taken has {LONGEST:,}: break it into lines, as fold -s does"
+        )
+    return document.text
+
+
 def _mapped(path: Path, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
     size = path.stat().st_size if path.exists() else 0
     if size != rows * dtype.itemsize:
@@ -108,7 +118,8 @@ def write(
 ) -> TokenStore:
     """Tokenises documents into a store.
 
-    Raises OntogenyError if there is no document, or if `bos` is wanted of a tokenizer that has no such token.
+    Raises OntogenyError if there is no document, for one that is longer than LONGEST, and if `bos` is wanted of a tokenizer that
+    has no such token.
     """
     first = bos_id(tokenizer) if bos else None
     dtype = np.dtype("<u2") if len(tokenizer) <= 2**16 else np.dtype("<u4")
@@ -119,7 +130,7 @@ def write(
         with ids_path.open("wb") as ids_file, rows_path.open("wb") as rows_file:
             for batch in _batches(documents):
                 rows = np.empty(len(batch), dtype=ROW)
-                texts = [document.text for document in batch]
+                texts = [_short_enough(document) for document in batch]
                 encoded = encode(tokenizer, texts, first)
                 lost += sum(left_out(tokenizer, texts))
                 for i, (document, ids) in enumerate(zip(batch, encoded, strict=True)):
