@@ -92,7 +92,7 @@ def _taken(path: Path, own: Mapping[str, Any], wait: bool, alone: bool, said: Ca
             _put_aside(path, now)
             seen = b""
             continue
-        name = f"process {who.get('process', 'unknown')} of {who.get('name', 'a machine without a name')}"
+        name = _named(who)
         moved = now != seen
         if not wait and (here or (seen and moved)):
             raise Held(name)
@@ -114,6 +114,18 @@ def _made(path: Path, own: Mapping[str, Any]) -> int:
         path.unlink()
         raise
     return file
+
+
+def holder(path: Path) -> str:
+    """Who holds a claim, in words; empty for nobody and for a process of this machine that has ended."""
+    with suppress(OSError):
+        who = _holder(path.read_bytes())
+        return _named(who) if who and (who.get("host") != host() or is_alive(who["process"])) else ""
+    return ""
+
+
+def _named(who: Mapping[str, Any]) -> str:
+    return f"process {who.get('process', 'unknown')} of {who.get('name', 'a machine without a name')}"
 
 
 def _holder(content: bytes) -> dict[str, Any]:

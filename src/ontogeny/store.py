@@ -482,9 +482,11 @@ def table_metadata(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[None]:
-    """What polars says of a file that is no parquet, or may not be read, as one error."""
+    """What polars says of a file that is no parquet, or may not be read, as one error; what is no file may never end."""
     import polars as pl
 
+    if path.exists() and not path.is_file():
+        raise OntogenyError(f"{path} is no file")
     try:
         yield
     except FileNotFoundError:
@@ -789,6 +791,13 @@ class RunFolder:
             yield
         with suppress(OSError):  # others have claims, or notes
             place.rmdir()
+
+    def at_work(self) -> dict[str, str]:
+        """What is being done of the run, and who does it, in words."""
+        called = {".writer": "all of it", "prepare": "text and suites"}
+        places = [self.path / ".writer", *sorted((self.path / "lineage").glob("*.claim"))]
+        held = {place.stem.replace("train-", "training of seed "): leases.holder(place) for place in places}
+        return {called.get(what, what): who for what, who in held.items() if who}
 
     def _clear(self) -> None:
         """Deletes what killed processes left half written: where this program writes and nowhere else, and through no link."""

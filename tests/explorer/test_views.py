@@ -1,16 +1,22 @@
 """Every view by its address: what it holds, what it says of what is not there, and that nobody's text is more than text."""
 
+import asyncio
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
 from html import unescape
+from urllib.parse import quote
 
 import polars as pl
 import pytest
 import tiny
 
+from ontogeny import leases
+from ontogeny.explorer import server
 from ontogeny.explorer.addresses import VIEWS, Links, address, file_of, named
 from ontogeny.explorer.errands import Errands, outcome
 from ontogeny.explorer.export import export
@@ -236,6 +242,48 @@ def test_a_run_that_is_being_written_is_seen_as_it_comes_and_goes(own_run):
     assert answer(shelf, "runs/tiny", {})[0] == 200
     shutil.rmtree(own_run)
     assert answer(shelf, "runs/tiny", {})[0] == 404
+
+
+def test_who_works_on_a_run_is_said(own_run):
+    run = RunFolder(own_run)
+    with run.claimed("train-1"):
+        text = answer(RunShelf(own_run.parent), "runs/tiny", {})[1]
+        assert f"At work: training of seed 1, process {os.getpid()} of " in text
+    (own_run / ".writer").write_text(json.dumps({"host": leases.host(), "process": 4194999}))  # more than any process has
+    assert "At work" not in answer(RunShelf(own_run.parent), "runs/tiny", {})[1]
+
+
+def test_what_is_no_file_is_said_and_not_waited_for(own_run):
+    (own_run / "curves.parquet").unlink()
+    os.mkfifo(own_run / "curves.parquet")
+    status, text, _ = answer(RunShelf(own_run.parent), "runs/tiny", {})
+    assert status == 500 and "curves.parquet is no file" in text
+
+
+@pytest.mark.parametrize("value", ["NaN", "inf", "-1", "1e999", "<script>", "0x10", ""])
+def test_thresholds_that_are_none_are_refused_as_text(client, value):
+    text = page(client, "run", "tiny", query=f"?early={quote(value)}")
+    assert "cannot be tried" in text and "<script>" not in text
+
+
+def test_news_end_with_the_run_and_are_looked_up_once_for_all(own_run, monkeypatch):
+    monkeypatch.setattr(server, "EVERY", 0.01)
+    server._news.cache_clear()
+    shelf = RunShelf(own_run.parent)
+
+    async def heard():
+        news = [server.changes(shelf, run) for run in ("tiny", "*")]
+        said = [[await anext(one) for one in news]]
+        following = [asyncio.ensure_future(anext(one)) for one in news]
+        await asyncio.sleep(0)
+        while server._news.cache_info().currsize < len(news):
+            await asyncio.sleep(0)
+        shutil.rmtree(own_run)
+        return [*said, await asyncio.gather(*following), [text async for text in news[0]]]
+
+    assert asyncio.run(heard()) == [[": here\n\n"] * 2, ["data: changed\n\n"] * 2, []]
+    client = TestClient(app(shelf, ["127.0.0.1"]), base_url=HERE)
+    assert client.get("/news?run=tiny").status_code == 404
 
 
 def test_a_run_of_another_version_is_shown_with_what_is_known(own_run):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from os.path import relpath
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -35,6 +36,9 @@ VIEWS = {
     "compare": ("compare/{runs}", "together:compare"),
     "study": ("studies/{study}", "together:study"),
 }
+
+
+_LOADING = Lock()
 
 
 class Links:
@@ -128,9 +132,18 @@ class View:
     beneath: Markup | None = None  # below such a page
 
 
+def load() -> None:
+    """Loads what all views but the first stand on.  One thread at a time: two that import one package see it half made."""
+    with _LOADING:
+        for module in ("paradigms", "checkpoints", "together"):
+            import_module(f"ontogeny.explorer.views.{module}")
+
+
 def view(shelf: RunShelf, path: str, query: Mapping[str, str] | None = None, link: Links | None = None) -> View:
     """The view at a path.  Raises Lost for what is not there, and OntogenyError for what cannot be shown."""
     name, names = named(path)
+    if name != "runs":
+        load()
     module, function = VIEWS[name][1].split(":")
     make = getattr(import_module(f"ontogeny.explorer.views.{module}"), function)
     found: View = make(Asked(shelf, names, query or {}, link or Links(path)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ontogeny.display import QUIET, Display
 from ontogeny.explorer.addresses import Links, address, file_of, view
 from ontogeny.explorer.rendering import ASSETS, asset, lost, render
-from ontogeny.explorer.seen import evenly
+from ontogeny.explorer.seen import COLUMNS, evenly
 from ontogeny.explorer.shelf import RunShelf
 from ontogeny.pages.words import count
 from ontogeny.records import OntogenyError
@@ -72,7 +72,7 @@ def _of_run(shelf: RunShelf, run: RunFolder) -> Iterator[str]:
     yield address("run", title)
     yield address("figures", title)
     for seed in run.seeds():
-        yield from (address("checkpoint", title, seed, step) for step in _steps(run, seed))
+        yield from (address("checkpoint", title, seed, step) for step in evenly(run.steps(seed), COLUMNS))
     for suite in seen.suites:
         for paradigm in seen.curves.filter(suite=suite)["paradigm"].unique(maintain_order=True):
             yield address("paradigm", title, suite, paradigm)
@@ -81,9 +81,3 @@ def _of_run(shelf: RunShelf, run: RunFolder) -> Iterator[str]:
             for seed in run.seeds():
                 there = evenly(run.scored(seed, suite), PAIRS)
                 yield from (address("pairs", title, suite, paradigm, seed, step) for step in there)
-
-
-def _steps(run: RunFolder, seed: int) -> list[int]:
-    from ontogeny.explorer.seen import COLUMNS
-
-    return evenly(run.steps(seed), COLUMNS)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from ontogeny.explorer.addresses import Links, view
+from ontogeny.explorer.addresses import Links, load, view
 from ontogeny.explorer.rendering import ASSETS, POLICY, asset, lost, render
 from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
@@ -53,9 +54,10 @@ def serve(root: Path, host: str | None = None, port: int = 8642, say: Callable[[
         say(f"port {port} is in use; this is the next that is free")
     shown = f"[{host}]" if host and ":" in host else host or LOOPBACK[0]
     say(f"explorer: http://{shown}:{at}/{f'?token={token}' if token else ''}  ({shelf.root.resolve()}; Ctrl-C ends it)")
-    application = app(shelf, [*LOOPBACK, *([host, socket.gethostname()] if host else [])], token)
-    config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run([place])
+    hosts = [*LOOPBACK, *([host, socket.gethostname()] if host else [])]
+    application = app(shelf, hosts, token, lambda: server.should_exit)
+    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
+    server.run([place])
 
 
 def bound(host: str, port: int) -> tuple[socket.socket, int]:
@@ -80,16 +82,15 @@ def bound(host: str, port: int) -> tuple[socket.socket, int]:
 def _warm() -> None:
     """Begins to load, once, while the first page is looked at, what the next ones stand on."""
 
-    def load() -> None:
-        import ontogeny.explorer.views.paradigms  # noqa: F401
-
+    def begin() -> None:
+        load()
         asset("vega.js")
 
-    Thread(target=load, daemon=True).start()
+    Thread(target=begin, daemon=True).start()
 
 
-def app(shelf: RunShelf, hosts: list[str], token: str = "") -> Starlette:
-    """The application: every address of the table, three assets, and a stream of what has changed."""
+def app(shelf: RunShelf, hosts: list[str], token: str = "", over: Callable[[], bool] = lambda: False) -> Starlette:
+    """The application: every address of the table, three assets, and a stream of what has changed until it is `over`."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, StreamingResponse
@@ -112,7 +113,10 @@ def app(shelf: RunShelf, hosts: list[str], token: str = "") -> Starlette:
         return PlainTextResponse(await run_in_threadpool(asset, name), media_type=ASSETS[name])
 
     async def news(request: Request) -> Response:
-        return StreamingResponse(changes(shelf, request.query_params.get("run", "*")), media_type="text/event-stream")
+        run = request.query_params.get("run", "*")
+        if run != "*" and run not in await run_in_threadpool(shelf.runs):
+            return PlainTextResponse("not found", 404)  # and not asked again
+        return StreamingResponse(changes(shelf, run, over), media_type="text/event-stream")
 
     routes = [
         Route("/assets/{name}", assets, methods=["GET"]),
@@ -140,22 +144,24 @@ def answer(shelf: RunShelf, path: str, query: dict[str, str]) -> tuple[int, str,
         return 500, lost("cannot be shown", f"{type(error).__name__}: {error}", link), "text/html"
 
 
-async def changes(shelf: RunShelf, run: str) -> AsyncIterator[str]:
-    """An event whenever something is written into a run, or into any (*)."""
+async def changes(shelf: RunShelf, run: str, over: Callable[[], bool] = lambda: False) -> AsyncIterator[str]:
+    """An event whenever something is written into a run, or into any (*); the last where it is gone."""
     from starlette.concurrency import run_in_threadpool
 
     before = None
-    while True:
-        now = await run_in_threadpool(_news, shelf, run)
-        if before is not None and now != before:
+    yield ": here\n\n"
+    while not over():
+        now = await run_in_threadpool(_news, shelf, run, int(time.monotonic() / EVERY))
+        if before not in (None, now):
             yield "data: changed\n\n"
-        elif before is None:
-            yield ": here\n\n"
+        if now is None:
+            return
         before = now
         await asyncio.sleep(EVERY)
 
 
-def _news(shelf: RunShelf, run: str) -> Any:
+@lru_cache(256)  # many that look on cost no more than one
+def _news(shelf: RunShelf, run: str, moment: int) -> Any:
     there = shelf.runs()
     if run != "*":
         return shelf.news(there[run]) if run in there else None

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ontogeny.explorer.seen import Seen
 
 STUDY = "study.yaml"
-MARKS = ("", "lineage.json", "recipe.yaml", "curves.parquet", "verdicts.parquet", "evidence", "report")  # that a run's news show in
+# where a run's news show
+MARKS = ("", "lineage", "lineage.json", "recipe.yaml", "curves.parquet", "verdicts.parquet", "evidence", "report")
 
 
 class Lost(OntogenyError):
@@ -106,8 +107,12 @@ class RunShelf:
     def rows(self) -> list[dict[str, Any]]:
         """A row a run for the first view, broken ones too."""
         runs = self.runs()
-        rows = self._readers.map(lambda run: self.known("row", run, lambda run: row(run, self.title(run.path))), runs.values())
-        return [{"slug": slug, **found} for slug, found in zip(runs, rows, strict=True)]
+        return [{"slug": slug, **found} for slug, found in zip(runs, self._readers.map(self.row, runs.values()), strict=True)]
+
+    def row(self, run: RunFolder) -> dict[str, Any]:
+        """The row of one."""
+        found: dict[str, Any] = self.known("row", run, lambda run: row(run, self.title(run.path)))
+        return found
 
 
 def found(name: str, there: Mapping[str, Any], what: str, where: str) -> Any:

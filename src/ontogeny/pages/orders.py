@@ -72,7 +72,7 @@ def drawn(frame: pl.DataFrame, value: str) -> list[dict[str, Any]]:
 def _y(field: str) -> Any:
     if "kl" in field:
         axis = alt.Axis(values=TICKS, format="~g", title="distance, KL (nats a token, log scale)")
-        return alt.Y(field, scale=alt.Scale(type="log", nice=False, zero=False, padding=8), axis=axis)
+        return alt.Y(field, scale=alt.Scale(type="log", nice=False, padding=8), axis=axis)
     return alt.Y(field, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5, format=".1f", title="correlation of margins"))
 
 

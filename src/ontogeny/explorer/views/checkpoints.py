@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 from ontogeny.explorer.addresses import Asked, View
@@ -28,6 +28,7 @@ def checkpoint(asked: Asked) -> View:
     weights = sealed_weights(one.folder) or (one.revision.content if one.revision else None)
     texts = _texts(asked, run, seed, step)
     facts = read_json(one.folder / "ontogeny.json") if own else {}
+    facts |= {key: round(value) for key, value in facts.items() if key in ("tokens", "words") and isinstance(value, float)}
     return View(
         title=f"step {step:,}, seed {seed}",
         template="checkpoint.html.jinja",
@@ -88,8 +89,9 @@ def _texts(asked: Asked, run: RunFolder, seed: int, step: int) -> Errand | None:
 
 def written(run: RunFolder, seed: int, step: int) -> list[str]:
     """Texts that a causal model writes after its first token, drawn from all that it predicts, the same each time."""
-    import torch
+    import numpy as np
 
+    from ontogeny.instruments import samples
     from ontogeny.records import OntogenyError
     from ontogeny.scoring import masked
     from ontogeny.scoring.reading import open_model
@@ -101,13 +103,7 @@ def written(run: RunFolder, seed: int, step: int) -> list[str]:
         raise OntogenyError("a masked model writes no texts")
     tokenizer = open_tokenizer(folder)
     first = next((one for one in (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id) if one is not None), 0)
-    generator = torch.Generator().manual_seed(0)
-    text = torch.full((SAMPLES, 1), first)
-    room = getattr(model.config, "max_position_embeddings", None) or LONGEST + 1
-    with torch.inference_mode():
-        for _ in range(min(LONGEST, room - 1)):  # some of our architectures keep no memory of the text so far
-            chances = model(input_ids=text).logits[:, -1].float().softmax(-1)
-            text = torch.cat([text, torch.multinomial(chances, 1, generator=generator)], dim=1)
-    marks = set(tokenizer.all_special_ids)  # where one document ends and the next begins
-    parts = [[list(part) for mark, part in groupby(row, marks.__contains__) if not mark] for row in text[:, 1:].tolist()]
-    return ["\n".join(map(tokenizer.decode, row)) for row in parts]
+    length = min(LONGEST, (getattr(model.config, "max_position_embeddings", None) or LONGEST + 1) - 1)
+    asked: Any = SimpleNamespace(model=model, tokenizer=tokenizer, first=first, device=model.device)
+    text, *_ = samples.written(asked, np.full((SAMPLES, 1), first), length, np.random.default_rng(0).random((SAMPLES, length)))
+    return samples.texts_of(asked, text)

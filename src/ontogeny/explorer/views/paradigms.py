@@ -89,7 +89,7 @@ def _panels(seen: Seen, suite: str, name: str, charts: Charts) -> Iterator[dict[
 
 
 def _read_of(seen: Seen, instrument: Instrument, suite: str, name: str, charts: Charts) -> Iterator[dict[str, Any]]:
-    """An instrument's columns over training, of this paradigm alone."""
+    """An instrument's columns over training, of this paradigm alone; none that stays the same."""
     if "paradigm" not in instrument.columns or any(name in instrument.columns for name in OF_PAIRS):
         return
     with seen.leaving_out(f"{instrument.name} of {name}"):
@@ -98,7 +98,7 @@ def _read_of(seen: Seen, instrument: Instrument, suite: str, name: str, charts: 
         columns = {
             key: column
             for key, column in instrument.columns.items()
-            if key not in cut and (column.index or column.dtype.is_numeric())
+            if key not in cut and (column.index or (column.dtype.is_numeric() and table[key].n_unique() > 1))
         }
         if table.is_empty():
             return

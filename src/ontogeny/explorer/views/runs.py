@@ -68,21 +68,16 @@ def run(asked: Asked) -> View:
         title=title,
         template="run.html.jinja",
         values={
+            "at_work": folder.at_work(),
             "notes": asked.shelf.known("notes", folder, lambda _: seen.notes()),
             "suites": [_suite(asked, seen, title, suite) for suite in seen.suites],
-            "row": asked.shelf.known("row", folder, lambda run: _row(run, title)),
+            "row": asked.shelf.row(folder),
             "figures": asked.link("figures", title),
             "checkpoints": _checkpoints(asked, seen, title),
         },
         trail=trail_of(asked, folder)[:1],
         run=asked.names["run"],
     )
-
-
-def _row(run: RunFolder, title: str) -> dict[str, Any]:
-    from ontogeny.explorer.shelf import row
-
-    return row(run, title)
 
 
 def _suite(asked: Asked, seen: Seen, title: str, suite: str) -> dict[str, Any]:

@@ -19,9 +19,6 @@ from ontogeny.store import RunFolder, read_table
 
 def compare(asked: Asked) -> View:
     """Two or more runs."""
-    from ontogeny.comparison import page
-    from ontogeny.comparison.gathering import gather
-
     names = asked.names["runs"].split(",")
     if len(names) < 2 or len(set(names)) < len(names):
         raise Lost("To compare takes two runs, each named once.")
@@ -29,18 +26,26 @@ def compare(asked: Asked) -> View:
     titles = [asked.shelf.title(run.path) for run in runs]
     trail = (("runs", asked.link("runs")),)
     key = ("compare", *((str(run.path), asked.shelf.news(run)) for run in runs))
-    errand = asked.shelf.errands.ask(key, f"comparing {len(runs)} runs", lambda _: gather([run.path for run in runs]), asked.wait)
+    errand = asked.shelf.errands.ask(key, f"comparing {len(runs)} runs", lambda _: _gathered(runs), asked.wait)
     if not errand.future.done():
         return waiting("comparison", trail, errand)
-    gathered = outcome(errand)
+    gathered, rendered = outcome(errand)
     links = {label: asked.link("run", title) for label, title in zip(gathered.labels, titles, strict=True)}
     beneath = _over(asked, runs, titles, gathered.suite)
     return View(
         "comparison",
         trail=trail,
-        page=lambda frame: page.render(gathered, {label: link for label, link in links.items() if link}, frame),
+        page=lambda frame: rendered(gathered, {label: link for label, link in links.items() if link}, frame),
         beneath=beneath,
     )
+
+
+def _gathered(runs: list[RunFolder]) -> tuple[Any, Any]:
+    """What a comparison is made of, and what makes the page of it, which takes long to load too."""
+    from ontogeny.comparison import page
+    from ontogeny.comparison.gathering import gather
+
+    return gather([run.path for run in runs]), page.render
 
 
 def _over(asked: Asked, runs: list[RunFolder], titles: list[str], suite: str) -> Markup:
@@ -67,20 +72,18 @@ def _alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 def study(asked: Asked) -> View:
     """A study as it stands: arms, predictions, dose and response, and its power as it was last computed."""
-    from ontogeny.studies import page
-
     folder = asked.shelf.study(asked.names["study"])
     trail = (("runs", asked.link("runs")),)
     key = ("study", str(folder), *(asked.shelf.news(RunFolder(arm)) for arm in sorted((folder / "arms").glob("*"))))
     errand = asked.shelf.errands.ask(key, f"reading the study {folder.name}", lambda _: _read(folder), asked.wait)
     if not errand.future.done():
         return waiting(folder.name, trail, errand)
-    own, *rest = outcome(errand)
+    rendered, own, *rest = outcome(errand)
     arms = {arm.name: asked.link("run", f"{folder.name}/{arm.slug}") for arm in own.study.arms}
     known = asked.shelf.runs()
     links = {name: link for name, link in arms.items() if link and any(_is_arm(run, folder, name, own) for run in known.values())}
     registration, divided, power, guarded = rest
-    return View(folder.name, trail=trail, page=lambda frame: page.render(own, registration, links, divided, power, guarded, frame))
+    return View(folder.name, trail=trail, page=lambda frame: rendered(own, registration, links, divided, power, guarded, frame))
 
 
 def _is_arm(run: RunFolder, folder: Path, name: str, own: Any) -> bool:
@@ -88,8 +91,8 @@ def _is_arm(run: RunFolder, folder: Path, name: str, own: Any) -> bool:
 
 
 def _read(folder: Path) -> tuple[Any, ...]:
-    """What a study's page is made of; nothing in its folder changes."""
-    from ontogeny.studies import guards, registration, study_file
+    """What makes a study's page, and of what; nothing in its folder changes."""
+    from ontogeny.studies import guards, page, registration, study_file
     from ontogeny.studies.analysis import analyse
     from ontogeny.studies.figures import material
     from ontogeny.studies.gathering import gather
@@ -102,4 +105,4 @@ def _read(folder: Path) -> tuple[Any, ...]:
     said = registration.read(folder) if (folder / registration.FILE).exists() else None
     made = material(own, gathered, found.claims, found.effects)
     guarded = guards.told(own, folder, Measures(own, gathered))
-    return made, said, found.divided, read_table(power) if power.exists() else None, guarded
+    return page.render, made, said, found.divided, read_table(power) if power.exists() else None, guarded
