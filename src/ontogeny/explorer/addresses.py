@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -38,6 +39,7 @@ VIEWS = {
 }
 
 
+_FORMATS = {view: re.sub(r"{\w+}", "{}", pattern) for view, (pattern, _) in VIEWS.items()}
 _LOADING = Lock()
 
 
@@ -66,9 +68,7 @@ class Links:
 
 def address(view: str, *names: Any) -> str:
     """A view's path, without the leading slash."""
-    pattern = VIEWS[view][0].split("/")
-    given = iter(names)
-    return "/".join(slug(next(given)) if part.startswith("{") else part for part in pattern)
+    return _FORMATS[view].format(*map(slug, names))
 
 
 def slug(name: Any) -> str:

@@ -16,9 +16,9 @@ from ontogeny.records import OntogenyError
 from ontogeny.scoring.options import CHANCE, wrong_sides
 from ontogeny.trajectories.bands import States, enough_pairs, states, upper_edge
 from ontogeny.trajectories.curves import (
+    arrays,
     grid,
     margin,
-    matrices,
     need,
     outcome,
     outcome_per_token,
@@ -128,9 +128,9 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
     if tuple(steps) != timeline.steps:
         differing = sorted(set(steps) ^ set(timeline.steps))
         raise OntogenyError(f"the curves' steps are not the timeline's: they differ in {', '.join(map(str, differing[:5]))}")
-    by_scoring = {"sum": matrices(curves)} | _per_token(curves)
+    by_scoring = {name: arrays(curves, column, seeds, steps, paradigms) for name, column in _scorings(curves).items()}
     lengths = _lengths(curves)
-    reads = matrices(curves, "read") if "read" in curves.columns else None
+    reads = arrays(curves, "read", seeds, steps, paradigms) if "read" in curves.columns else None
     sizes = dict(curves.select("paradigm", "n").unique().iter_rows())
     chances = dict(curves.select("paradigm", "chance").unique().iter_rows()) if "chance" in curves.columns else {}
     for paradigm in paradigms:
@@ -172,10 +172,9 @@ def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[in
     return PairScores(contrast=clusters[0], **columns)
 
 
-def _per_token(curves: pl.DataFrame) -> dict[str, dict[str, Floats]]:
-    if "accuracy_per_token" not in curves.columns or curves["accuracy_per_token"].null_count():
-        return {}
-    return {"per token": matrices(curves, "accuracy_per_token")}
+def _scorings(curves: pl.DataFrame) -> dict[str, str]:
+    known = "accuracy_per_token" in curves.columns and not curves["accuracy_per_token"].null_count()
+    return {"sum": "accuracy"} | ({"per token": "accuracy_per_token"} if known else {})
 
 
 def _lengths(curves: pl.DataFrame) -> dict[str, float]:

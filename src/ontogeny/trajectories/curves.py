@@ -156,7 +156,11 @@ def seeds_alike(steps: Mapping[int, Sequence[int]]) -> list[int]:
 
 def matrices(curves: pl.DataFrame, column: str = "accuracy") -> dict[str, Floats]:
     """`column` of each paradigm as an array of seeds x steps, both ascending.  Raises as `grid` does."""
-    seeds, steps, paradigms = grid(curves)
+    return arrays(curves, column, *grid(curves))
+
+
+def arrays(curves: pl.DataFrame, column: str, seeds: list[int], steps: list[int], paradigms: list[str]) -> dict[str, Floats]:
+    """The same of curves whose `grid` is known."""
     values = curves.sort("paradigm", "seed", "step")[column].cast(pl.Float64).to_numpy()
     return dict(zip(paradigms, values.reshape(len(paradigms), len(seeds), len(steps)), strict=True))
 
