@@ -130,6 +130,9 @@ def test_a_pair_has_its_life_and_a_paradigm_its_verdict_in_words(client, folder,
     reason = read_table(folder / "tiny" / "verdicts.parquet")["reason"][0]
     assert reason[1:] in unescape(text)
     assert "ontogeny audit" in text
+    curve = read_table(folder / "tiny" / "curves.parquet").filter(suite=suite, paradigm=paradigm, step=24).sort("seed")["accuracy"]
+    cells = "".join(f'<td class="number">{value:.3f}</td>' for value in curve)
+    assert f'<th scope="row" class="number">24</th>{cells}' in text  # for browsers that draw nothing
 
 
 def test_other_thresholds_are_judged_and_change_nothing(client, folder):

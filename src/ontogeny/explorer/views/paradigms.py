@@ -36,6 +36,7 @@ def paradigm(asked: Asked) -> View:
     order = list(sections.order_of(seen.curves.filter(suite=suite)))
     place = order.index(name) if name in order else None
     charts = Charts()
+    by_step = seen.curves.filter(suite=suite, paradigm=name).sort("step").group_by("step", maintain_order=True)
     steps = [
         (seed, [(step, asked.link("pairs", title, suite, name, seed, step)) for step in evenly(there, COLUMNS)])
         for seed, there in asked.shelf.scored(run, suite).items()
@@ -52,6 +53,7 @@ def paradigm(asked: Asked) -> View:
             "panels": list(_panels(seen, suite, name, charts)),
             "examples": examples(table.select("pair", "good", "bad").collect()),
             "steps": steps,
+            "accuracies": [(step, dict(part.select("seed", "accuracy").iter_rows())) for (step,), part in by_step],
             "why": asked.link("why", title, suite, name),
             "before": _beside(asked, title, suite, order, place, -1),
             "after": _beside(asked, title, suite, order, place, 1),
