@@ -349,3 +349,9 @@ def test_instruments_come_as_a_list_or_with_a_schedule_and_are_written_as_they_c
 def test_a_mistake_among_instruments_is_named_where_it_stands(text, said):
     with pytest.raises(OntogenyError, match=re.escape(said)):
         tiny.recipe(f"instruments={text}")
+
+
+@pytest.mark.parametrize("kind", ["blimp", "ewok", "linzen", "syntaxgym", "table"])
+def test_a_name_that_no_file_can_have_is_named_before_the_file_is_looked_for(kind):
+    with pytest.raises(OntogenyError, match=r"path has a name of 401 bytes in it; no file's is longer than 255"):
+        tiny.recipe(f"suites=[{{kind: {kind}, path: {'9' * 400}x}}]")

@@ -92,11 +92,14 @@ def _from_registry(table: str) -> Any:
 
 
 def _bounded(part: Any) -> Any:
-    """The part, if what it is asked to make comes to an end."""
+    """The part, if what it is asked to make comes to an end, and its paths are such as there can be."""
     for name, most in MOST.items():
         asked = getattr(part, name, None)
         if max((n for n in (asked if isinstance(asked, tuple) else (asked,)) if isinstance(n, int)), default=0) > most:
             raise ValueError(f"{name} is {asked}; at most {most:,}")
+    for name, path in part:
+        if isinstance(path, Path) and (longest := max((len(os.fsencode(one)) for one in path.parts), default=0)) > LONGEST_NAME:
+            raise ValueError(f"{name} has a name of {longest} bytes in it; no file's is longer than {LONGEST_NAME}")
     return part
 
 

@@ -87,7 +87,8 @@ def _last_at_or_before(starts: NDArray[Any], positions: NDArray[np.int64]) -> ND
     return low - 1
 
 
-def _short_enough(document: Document) -> str:
+def short_enough(document: Document) -> str:
+    """Its text.  Raises OntogenyError where that is longer than LONGEST."""
     if (length := len(document.text)) > LONGEST:
         raise OntogenyError(
             f"{document.source}:{document.line} has {length:,} characters in one line, which is one document; the longest that is "
@@ -130,7 +131,7 @@ def write(
         with ids_path.open("wb") as ids_file, rows_path.open("wb") as rows_file:
             for batch in _batches(documents):
                 rows = np.empty(len(batch), dtype=ROW)
-                texts = [_short_enough(document) for document in batch]
+                texts = [short_enough(document) for document in batch]
                 encoded = encode(tokenizer, texts, first)
                 lost += sum(left_out(tokenizer, texts))
                 for i, (document, ids) in enumerate(zip(batch, encoded, strict=True)):

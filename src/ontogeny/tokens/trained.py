@@ -20,6 +20,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from ontogeny.recipe import CorpusPart, Kind
 from ontogeny.records import Corpus, Document, OntogenyError
+from ontogeny.tokens.token_store import short_enough
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -237,7 +238,8 @@ def _texts(documents: Iterable[Document], longest: int | None, batch: int = 1000
     """Texts in batches: the trainer crosses from Rust to Python once a batch.  Words beyond `longest` characters are cut."""
     texts: list[str] = []
     for document in documents:
-        texts += [document.text] if longest is None or len(document.text) <= longest else _cut(document.text, longest)
+        text = short_enough(document)
+        texts += [text] if longest is None or len(text) <= longest else _cut(text, longest)
         if len(texts) >= batch:
             yield texts
             texts = []
