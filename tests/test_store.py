@@ -140,6 +140,17 @@ def test_a_full_disk_is_said_with_sizes(tmp_path, failure):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_table_whose_stream_breaks_is_a_full_disk_where_hardly_anything_is_free(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", broken)
+    for free, said in ((2**12, (OntogenyError, "the disk is full")), (2**30, (pl.exceptions.ComputeError, "transport error"))):
+        monkeypatch.setattr(store, "free_space", lambda path, free=free: free)
+        with pytest.raises(said[0], match=said[1]):
+            store.write_table(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
+
+
 def test_a_full_disk_while_a_table_is_written(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")

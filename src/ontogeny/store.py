@@ -51,6 +51,7 @@ NAMED = ("versions", "hardware", "tokens", "training", "engine", "reading", "sui
 TEMPORARY = re.compile(  # where `atomic` writes: host, process and a random part; a version before told the process alone
     r"\.(?P<target>.+?)\.(?:(?P<host>[\w-]+-[0-9a-f]{6})\.)?(?P<process>\d+)(?:\.[0-9a-f]{6})?\.tmp"
 )
+FEW = 2**20  # bytes free, with which what the writer of tables calls a broken stream is a full disk
 OLD = 86_400.0  # seconds after which what another machine left half written is of no writer any more
 PARTS = re.compile(  # what a run's or a study's folder holds of ours at its top, a study's arms aside: they are runs
     r"recipe\.yaml|lineage|lineage\.json|hub\.json|tokenizer|tokens|interventions|suites|seed-\d+|"
@@ -196,7 +197,7 @@ def atomic(target: Path, mark: str | None = None) -> Iterator[Path]:
         with access(target, "written"):
             _put(temporary, target)
     except Exception as error:
-        if says_full(error):
+        if says_full(error) or (type(error).__module__.startswith("polars") and free_space(target) < FEW):
             raise disk_full(target) from error
         raise
     finally:
@@ -486,7 +487,7 @@ def _parquet(path: Path) -> Iterator[None]:
     import polars as pl
 
     if path.exists() and not path.is_file():
-        raise OntogenyError(f"{path} is no file")
+        raise OntogenyError(f"{path} cannot be read as parquet (it is no file){shapes.remedy(path)}")
     try:
         yield
     except FileNotFoundError:

@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from ontogeny import store
+from ontogeny.commands import exporting
 from ontogeny.commands.exporting import export, tables
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
@@ -65,6 +66,18 @@ def test_again_into_its_own_folder_but_into_no_other(run, tmp_path):
     with pytest.raises(OntogenyError, match="was not made by ontogeny"):
         export(run, "csv", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("to", ["csv", "json", "r"])
+def test_what_stopped_in_the_middle_goes_on(run, tmp_path, monkeypatch, to):
+    def full(path, frame):
+        raise OntogenyError("the disk is full")
+
+    with monkeypatch.context() as patch, pytest.raises(OntogenyError, match="full"):
+        patch.setattr(exporting, "_write", full)
+        export(run, to, tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    export(run, to, tmp_path / "out")
 
 
 def test_variants_that_could_not_be_judged_are_rows_without_a_verdict(run, tmp_path):

@@ -260,7 +260,7 @@ def test_what_is_no_file_is_said_and_not_waited_for(own_run):
     (own_run / "curves.parquet").unlink()
     os.mkfifo(own_run / "curves.parquet")
     status, text, _ = answer(RunShelf(own_run.parent), "runs/tiny", {})
-    assert status == 500 and "curves.parquet is no file" in text
+    assert status == 500 and "curves.parquet cannot be read as parquet (it is no file)" in text
 
 
 @pytest.mark.parametrize("value", ["NaN", "inf", "-1", "1e999", "<script>", "0x10", ""])

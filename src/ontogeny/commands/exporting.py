@@ -97,6 +97,8 @@ def export_tables(run: Run, to: str, out: Path, display: Display) -> Path:
     Raises OntogenyError for a folder that is there and was not made by this.
     """
     store.claim(out, MARK[to], "Name another folder with --out")
+    if not (out / MARK[to]).exists():  # first, so that what stops in the middle is known for ours
+        _write_text(out / MARK[to], "")
     book, written = pl.DataFrame(schema=CODEBOOK), {}
     for name, frame, said in tables(run):
         file = store.file_name(name)
