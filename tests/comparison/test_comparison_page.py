@@ -94,7 +94,9 @@ def test_the_page_names_nothing_of_the_machine(root, page):
 
 def test_every_figure_can_be_drawn(page):
     store = charts_of(page)
-    assert set(re.findall(r'data-chart="(c\d+)"', page)) == set(store["charts"]) and len(store["charts"]) == 2
+    assert (
+        set(re.findall(r'data-chart="(c\d+)"', page)) == set(store["charts"]) and len(store["charts"]) == 3
+    )  # bits, accuracy, one by the other
 
 
 def test_links_lead_somewhere(root, page):

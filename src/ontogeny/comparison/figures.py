@@ -74,11 +74,11 @@ def accuracy_by_loss(curves: pl.DataFrame, order: Sequence[str], *, width: Width
     loss = alt.Scale(zero=False, reverse=True)
     x = alt.X("bits_per_word:Q", scale=loss, title=f"{TITLES['bits_per_word']}, falling to the right")
     y = alt.Y("accuracy:Q", scale=alt.Scale(zero=False), title=TITLES["accuracy"], axis=alt.Axis(tickCount=6))
-    hue, base = _hue(order), table("curves")
-    hue.legend = alt.Legend(title=None, orient="top", columns=6, labelLimit=140)  # lines end beside one another
+    hue, dash, base = _hue(order), _dash(order), table("curves")
+    hue.legend = dash.legend = alt.Legend(title=None, orient="top", columns=6, labelLimit=140)  # lines end beside one another
     layers = [
         dashed(0.5).encode(y=alt.Y("at:Q", title=TITLES["accuracy"])),
-        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=hue, strokeDash=_dash(order), order="step:Q"),
+        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=hue, strokeDash=dash, order="step:Q"),
         base.mark_point(size=18, filled=True).encode(x=x, y=y, color=hue, tooltip=tips("run", "step", "bits_per_word", "accuracy")),
     ]
     return filled(alt.layer(*layers).properties(width=width, height=height), {"curves": rows(means)})

@@ -197,12 +197,14 @@ def _judged(run: Results) -> list[str]:
 def _read(results: Results, label: str, suite: str) -> ComparedRun:
     recipe = recipe_of(results.folder)
     assert results.verdicts is not None
+    if (curves := results.curves.filter(suite=suite)).is_empty():
+        raise OntogenyError(f"{results.folder.path} has no curves on {suite}; run: ontogeny verdicts {results.folder.path}")
     return ComparedRun(
         label=label,
         results=results,
         recipe=recipe,
         verdicts=results.verdicts.filter(suite=suite).sort("paradigm"),
-        curves=results.curves.filter(suite=suite),
+        curves=curves,
         held_out=held_out(results.folder, recipe) if isinstance(recipe, Recipe) else None,
         pairs=_keys(results.pairs(suite)),
     )
