@@ -9,7 +9,7 @@ from made_runs import PHENOMENA, STEPS, TEXT, made
 from ontogeny.comparison.gathering import gather, speed, weights
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, write_table
+from ontogeny.store import RunFolder, read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,9 @@ def test_a_run_without_verdicts(tmp_path):
     write_table(other.scores(0, "toy", 1), pl.DataFrame({"pair": ["0"]}))
     with pytest.raises(OntogenyError, match=r"has no verdicts; run: ontogeny verdicts .*other$"):
         gather([one.path, other.path])
+    write_table(one.curves, read_table(one.curves).clear())
+    with pytest.raises(OntogenyError, match=r"one has no curves on toy; run: ontogeny verdicts .*one$"):
+        gather([one.path, made(tmp_path / "third").path])
 
 
 def test_runs_that_share_nothing(tmp_path):

@@ -201,7 +201,8 @@ def test_it_folds_one_checkpoint_or_says_by_name_that_it_cannot(name, own):
 
 
 OF_TREES = {  # masked models that induce them
-    "dependence": "dependence does not apply: a masked model's words have no surprisal after those before them, and it induces no trees of its own"
+    "dependence": "dependence does not apply: a masked model's words have no surprisal after those before them, "
+    "and it induces no trees of its own"
 }
 
 
