@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 # The documentation, its notebooks run on a finished quickstart: build/site/index.html.
 site: $(VENV)/.docs
 	test -e runs/quickstart/report/index.html || $(MAKE) quickstart
-	$(BIN)/python -m sphinx -q -W -b html docs build/site
+	$(BIN)/python -m sphinx -q -W $(SPHINX) -b html docs build/site
 	@echo "site: build/site/index.html"
 
 $(VENV)/.docs: $(VENV)/.base
