@@ -264,6 +264,13 @@ def test_a_tokenizer_of_another_size_is_named(own):
 # --- what can be lacking ------------------------------------------------------------------------------------------
 
 
+def test_without_scores_there_are_no_pairs_to_look_at(own_run):
+    for scores in own_run.glob("seed-*/scores"):
+        shutil.rmtree(scores)
+    with pytest.raises(OntogenyError, match=r"has no scores on .* yet; run: ontogeny score "):
+        Run(own_run).examine(ORDER)
+
+
 def test_without_curves_there_is_nothing_to_hold_it_against(own_run):
     (own_run / "curves.parquet").unlink()
     with pytest.raises(OntogenyError, match=r"has no curves yet; run: ontogeny verdicts .*tiny"):

@@ -198,6 +198,14 @@ def stamps(run, instrument):
 # --- each once ----------------------------------------------------------------------------------------------------
 
 
+def test_a_dev_loss_that_is_not_there_is_no_number(begin):
+    run = begin()
+    path = run.folder.reading("loss", 0, 2)
+    store.write_table(path, store.read_table(path).with_columns(dev=pl.lit(None, pl.Float64)), store.table_metadata(path))
+    with pytest.raises(OntogenyError, match=r"step-00000002.parquet has no loss in it; .*--with loss --again 2 reads"):
+        run.results.dev_losses()
+
+
 def test_an_instrument_reads_each_checkpoint_once_and_again_with_other_settings(begin, opened):
     run = begin("instruments=[{kind: ruler, value: 2}]")
     losses = run.results.dev_losses()
