@@ -3,8 +3,9 @@
     python -m benchmarks relaxation
 
 Reads docs/bigram-hypothesis/factorial.parquet (arm, seed, paradigm, step, margin, accuracy, verdict of that seed alone), prints the
-cells, what is left in the end of each early difference, and what the shams do, and draws docs/bigram-hypothesis/factorial.png.
-With `--study runs/factorial` the table is gathered anew from the study's folder first.
+cells, what is left in the end of each early difference, and what the shams do, and draws docs/bigram-hypothesis/factorial.png; with
+`--table docs/bigram-hypothesis/factorial-larger.parquet` the same of the larger network.  With `--study runs/factorial` the table
+is gathered anew from the study's folder first.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """What can be set."""
     parser.add_argument("--table", type=Path, default=DOCS / "factorial.parquet", help="the curves")
     parser.add_argument("--study", type=Path, help="a study's folder to gather them from first")
-    parser.add_argument("--figure", type=Path, default=DOCS / "factorial.png", help="where the figure goes")
+    parser.add_argument("--figure", type=Path, help="where the figure goes; left out: beside the table")
 
 
 def run(asked: argparse.Namespace) -> None:
@@ -48,7 +49,7 @@ def run(asked: argparse.Namespace) -> None:
     curves = pl.read_parquet(asked.table)
     own = curves.filter(paradigm=NAMED)
     print("\n".join([*cells(own), "", *relaxations(own), "", *shams(own)]))
-    save(figure(own), asked.figure, scale=1)
+    save(figure(own), asked.figure or asked.table.with_suffix(".png"), scale=1)
 
 
 def gathered(folder: Path) -> pl.DataFrame:
@@ -65,7 +66,7 @@ def cells(curves: pl.DataFrame) -> list[str]:
         "| early, late | seeds | margin where the early text ends | late margin | late accuracy | verdicts |",
         "|---|---|---|---|---|---|",
     ]
-    for arm in (*CELLS, *(f"{cell}, sham" for cell in CELLS)):
+    for arm in (arm for arm in (*CELLS, *(f"{cell}, sham" for cell in CELLS)) if arm in set(curves["arm"])):
         own = curves.filter(arm=arm)
         late, ends = own.filter(pl.col("step") >= LATE), own.filter(step=SWITCH)
         counts = own.unique("seed")["verdict"].value_counts(sort=True).rows()
@@ -89,7 +90,7 @@ def relaxations(curves: pl.DataFrame) -> list[str]:
 def shams(curves: pl.DataFrame) -> list[str]:
     """How far each cell's sham is from its cell in the late window."""
     lines = ["| sham of | seeds | late margin, minus the cell's | late accuracy, minus the cell's |", "|---|---|---|---|"]
-    for cell in CELLS:
+    for cell in (cell for cell in CELLS if f"{cell}, sham" in set(curves["arm"])):
         own = [late_gap(curves, f"{cell}, sham", cell, what) for what in ("margin", "accuracy")]
         lines.append(f"| {cell} | {len(own[0].seeds)} | {interval(own[0])} | {interval(own[1])} |")
     return lines

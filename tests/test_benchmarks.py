@@ -43,6 +43,7 @@ from benchmarks.pace import Enough, Pace
 from benchmarks.turns import Job, Turns
 from ontogeny import recipe as recipes
 from ontogeny import store
+from ontogeny.evidence.logistic import roc_auc
 from ontogeny.store import RunFolder
 from ontogeny.suites.blimp import PHENOMENON
 
@@ -186,6 +187,13 @@ def test_simulated_paradigms_have_the_accuracy_and_the_spread_that_is_asked_for(
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_intervals_hold_the_truth_where_seeds_vary_much(seeds):
     assert coverage.covered(seeds, 50, 0.10, 300) > 0.91  # .93 or more in the long run
+
+
+def test_areas_of_draws_are_those_of_the_room():
+    predictor, ends = coverage.endings(coverage.PHENOMENA, 3, 0.8, 0.5, np.random.default_rng(0))
+    sorted_ends = ends[np.argsort(predictor)]
+    assert coverage.areas(sorted_ends.sum(axis=1)[None], 3)[0] == pytest.approx(roc_auc(np.repeat(predictor, 3), ends.ravel()))
+    assert coverage.area_covered(1, 0.5, 0.5, 100) > 0.88  # .93 or more in the long run
 
 
 # --- marks and projections ----------------------------------------------------------------------------------------

@@ -198,6 +198,11 @@ def test_a_table_that_cannot_be_made_keeps_no_other_from_being_made(own, monkeyp
     assert not (own / "evidence" / "matched.parquet").exists() and (own / "evidence" / "tables.parquet").exists()
 
 
+def test_a_table_that_is_made_in_another_way_now_is_made_again(own, monkeypatch):
+    monkeypatch.setitem(ngram_evidence.VERSIONS, "rungs", 99)
+    assert made_anew(own) == {"rungs"}
+
+
 def test_other_weights_change_what_stands_on_scores_alone(own):
     folder = RunFolder(own).checkpoint(0, 24)
     weights = load_file(folder / store.WEIGHTS)

@@ -34,6 +34,13 @@ from ontogeny.tokens.rows import rows_of
 from ontogeny.training.order import first_seen
 from ontogeny.trajectories.timeline import windows
 
+VERSIONS = {  # of how a table is made: counted up with it, so that a run's table of an earlier way is made again
+    "cases": 2,
+    "foretold": 2,
+    "predictions": 2,
+    "contests": 2,
+    "rungs": 2,
+}
 GROWTH = 3  # highest order whose own learning curve is drawn: each order doubles the time, and the bigram is the question
 
 
@@ -98,7 +105,7 @@ class Evidence:
         self._optional("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order, scored))
         found = self._optional("ladder", read, lambda: self._each(margins, ladder, "ladder"))
         if found is not None:
-            self._optional("rungs", read, lambda: rungs(found, self.results.clock.trained))
+            self._optional("rungs", read, lambda: rungs(found, self.results.clock.trained, contrasts=self._contrasts()))
         self._foretold(margins, store.content_key(read, self.recipe.verdicts, store.file_hash(self.folder.curves)))
 
     def _foretold(self, margins: pl.DataFrame, key: str) -> None:
@@ -130,7 +137,8 @@ class Evidence:
             return None
 
     def _table(self, name: str, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-        path = self.folder.evidence(name)
+        path, version = self.folder.evidence(name), VERSIONS.get(name)
+        key = store.content_key(key, version) if version else key
         if not (path.exists() and store.table_metadata(path).get("key") == key):
             store.write_table(path, make(), {"key": key})
         return store.read_table(path)
@@ -221,9 +229,13 @@ class Evidence:
             wanted = pl.col("step").is_in(late) & pl.col("seed").is_in(curves["seed"].unique().to_list())
             wanted &= pl.col("paradigm").is_in(curves["paradigm"].unique().to_list())
             scores = collected(cast(pl.LazyFrame, self.folder.scan_scores(asked.name)).filter(wanted))
-            contrasts = store.read_table(self.folder.pairs(asked.name)).select("paradigm", "pair", "contrast")
-            frames.append(matched(scores, margins.filter(pl.col("suite") == asked.name), contrasts))
+            frames.append(matched(scores, margins.filter(suite=asked.name), self._contrasts().filter(suite=asked.name)))
         return pl.concat(frames)
+
+    def _contrasts(self) -> pl.DataFrame:
+        """suite, paradigm, pair and its critical contrast."""
+        tables = [store.read_table(self.folder.pairs(asked.name)).with_columns(suite=pl.lit(asked.name)) for asked in self.decided]
+        return pl.concat([table.select("suite", "paradigm", "pair", "contrast") for table in tables])
 
     # --- facts ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from ontogeny.comparison.agreement import Resampled, interval, kappa, overlap, pairwise, same, seeds_agree, spearman, spread
+from ontogeny.comparison.agreement import Resampled, kappa, overlap, pairwise, same, seeds_agree, spearman, spread
 
 VERDICTS = st.sampled_from(["learned", "entrenched", "undecided"])
 TWO = st.lists(st.tuples(VERDICTS, VERDICTS), min_size=2, max_size=12).map(lambda rows: list(zip(*rows, strict=True)))
@@ -113,11 +113,6 @@ def test_seeds_widen_the_interval():
     assert low < 0.1 and high > 0.95
     low, high = Resampled({"a": four, "b": four - 0.2}).difference("a", "b")
     assert (low + high) / 2 == pytest.approx(0.2) and high - low == pytest.approx(2**0.5 * 3.182 * four[:, 0].std(ddof=1), rel=0.01)
-
-
-def test_an_interval_leaves_out_what_is_no_number():
-    assert interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
-    assert interval(np.array([np.nan])) == (None, None)
 
 
 def test_every_pair_has_a_row():

@@ -2,8 +2,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
-from ontogeny.estimators.resampling import binomial_bootstrap, bootstrap_of_read, cluster_sums, multi_bootstrap, percentiles
+from ontogeny.estimators.resampling import binomial_bootstrap, bootstrap_of_read, cluster_sums, expanded, multi_bootstrap
 
 
 def test_cluster_sums_by_hand():
@@ -54,8 +55,8 @@ def test_without_pairs_seeds_and_a_binomial_error_add_up():
     accuracy = np.array([[0.5], [0.7], [0.6], [0.6]])
     got = binomial_bootstrap(accuracy, 400, 20_000, np.random.default_rng(0))[:, 0]
     assert got.var() == pytest.approx(accuracy.var() / 4 + 0.24 / 400, rel=0.05)
-    low, high = percentiles(binomial_bootstrap(np.full((1, 1), 0.5), 1000, 20_000, np.random.default_rng(0)), 0.95)
-    assert (float(low[0]), float(high[0])) == pytest.approx((0.469, 0.531), abs=0.001)
+    ends = np.quantile(binomial_bootstrap(np.full((1, 1), 0.5), 1000, 20_000, np.random.default_rng(0))[:, 0], [0.025, 0.975])
+    assert ends.tolist() == pytest.approx([0.469, 0.531], abs=0.001)
 
 
 def test_pairs_that_were_not_read_are_left_out_of_every_draw():
@@ -76,3 +77,18 @@ def test_where_all_pairs_were_read_it_is_the_multi_bootstrap():
     hole[0, 0, 0] = np.nan
     near = bootstrap_of_read(hole, clusters, 50, np.random.default_rng(1))
     assert np.allclose(near[:, 1:], whole[:, 1:], atol=1e-12)  # the same draws
+
+
+def test_an_expanded_interval_of_a_mean_is_students():
+    """A bootstrap's mean of n things has the variance s2 (n - 1) / n / n; Student's interval has s2 / n."""
+    values = np.array([3.0, 5.0, 8.0, 9.0, 13.0, 14.0, 18.0, 19.0, 23.0, 24.0])
+    drawn = values[np.random.default_rng(0).integers(0, 10, (100_000, 10))].mean(axis=1)
+    ends = t.interval(0.95, 9, values.mean(), values.std(ddof=1) / np.sqrt(10))
+    assert expanded(drawn, 10, 0.95) == pytest.approx(ends, abs=0.25)  # they are symmetric, the draws nearly
+    assert expanded(drawn, 10**9, 0.95) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.01)
+
+
+def test_an_interval_leaves_out_what_is_no_number():
+    assert expanded(np.array([np.nan, 1.0, 1.0]), 9, 0.95) == (1.0, 1.0)
+    assert expanded(np.array([np.nan, np.nan, 1.0]), 9, 0.95) == expanded(np.array([]), 9, 0.95) == (None, None)
+    assert expanded(np.array([0.0, 1.0]), 1, 0.95) == (None, None)

@@ -187,6 +187,18 @@ def test_the_whole_suite_is_followed_within_paradigms_and_its_error_is_of_all_it
     assert got["left_step"][1] is None  # .5 is inside the interval of 100 pairs
 
 
+def test_pairs_that_share_a_contrast_count_once():
+    """100 pairs of five contrasts, four as large, say as much as five: 1 / .2."""
+    frame = a_ladder({2: [0, 0.3, 0.6, 0.4, 0.3]})
+    alone = pl.DataFrame({"suite": "toy", "paradigm": "p0", "pair": range(100), "contrast": range(100)})
+    shared = alone.with_columns(contrast=pl.col("contrast") // 20)
+    assert rungs(frame, 10, contrasts=alone).equals(rungs(frame.with_columns(n=100), 10))
+    assert rungs(frame, 10, contrasts=shared)["closest_order"].null_count() == 2
+    uneven = alone.with_columns(contrast=pl.col("contrast").clip(0, 30))  # 30 of one, one of 70
+    few = a_ladder({2: [0, 0.3, 0.97, 0.4, 0.3]})
+    assert rungs(few, 10, contrasts=uneven)["closest_order"].null_count() == 2  # 10,000 / 4,930 = 2
+
+
 def test_seeds_and_levels_go_apart():
     words = a_ladder({1: [0, 0.9, 0.9, 0.9, 0.9]}, level="word")
     frame = pl.concat([a_ladder({2: [0, 0.6, 0.1, 0, 0]}), a_ladder({3: [0, 0.1, 0.6, 0, 0]}, seed=1), words])

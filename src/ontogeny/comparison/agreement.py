@@ -15,6 +15,7 @@ import polars as pl
 from scipy.stats import fisher_exact, rankdata
 
 from ontogeny.estimators import means
+from ontogeny.estimators.resampling import expanded
 from ontogeny.estimators.significance import adjusted
 
 Floats = npt.NDArray[np.float64]
@@ -86,17 +87,7 @@ class Resampled:
 
     def rho(self, first: str, second: str) -> tuple[float | None, float | None]:
         """Interval of Spearman's rho of the accuracies, means over seeds: over paradigms alone."""
-        return interval(_rho(self._ranks[first], self._ranks[second]))
-
-
-def interval(values: Floats) -> tuple[float | None, float | None]:
-    """Ends of the percentile interval, draws that are no number left out; None where none is left."""
-    kept = values[~np.isnan(values)]
-    if not len(kept):
-        return None, None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(kept, [tail, 1 - tail])
-    return float(low), float(high)
+        return expanded(_rho(self._ranks[first], self._ranks[second]), self._ranks[first].shape[1], CONFIDENCE)
 
 
 def overlap(first: Sequence[bool], second: Sequence[bool]) -> dict[str, float | int | None]:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from scipy import special
 
-from ontogeny.estimators.resampling import Floats, Ints, multi_bootstrap
+from ontogeny.estimators.resampling import Floats, Ints, known, multi_bootstrap
 
 ENDS = 0.975  # each part's own t is taken at the ends of a 95 % interval
 MANY = 1e9  # degrees of freedom of what is known without estimating it
@@ -124,6 +124,17 @@ def accuracy_of_means(by_seed: Floats, n: int) -> Accuracy:
     of_seeds = by_seed.var(axis=-1, ddof=1) / seeds if seeds > 1 else np.zeros_like(value)
     of_pairs = value * (1 - value) / n
     return _accuracy(value, of_seeds + of_pairs, mixed_df(of_seeds, seeds - 1, of_pairs, MANY), n, MANY)
+
+
+def share_of_draws(value: float, resampled: Floats, units: int) -> Accuracy | None:
+    """Of a share that was computed anew in every draw of so many `units`, such as an area under the curve over phenomena.
+
+    n things drawn out of n show (n - 1) / n of the variance (Hesterberg 2015).  None as for `expanded`.
+    """
+    kept = known(resampled, units)
+    if kept is None:
+        return None
+    return _accuracy(np.array(value), kept.var() * units / (units - 1), np.array(units - 1.0), units, units - 1)
 
 
 def _accuracy(value: Floats, variance: Floats, df: Floats, units: float, units_df: float) -> Accuracy:

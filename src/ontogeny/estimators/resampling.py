@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,11 +62,24 @@ def cluster_sums(values: Floats, clusters: Ints) -> tuple[Floats, Ints]:
     return np.add.reduceat(values[..., order], starts, axis=-1), np.diff(np.r_[starts, len(order)])
 
 
-def percentiles(resampled: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Ends of the percentile interval along the first axis."""
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-    return low, high
+def known(resampled: Floats, units: int) -> Floats | None:
+    """The draws in which the figure is a number; None where they are fewer than half, and with a single unit."""
+    kept = resampled[~np.isnan(resampled)]
+    return None if units < 2 or len(kept) < max(1, len(resampled) / 2) else kept
+
+
+def expanded(resampled: Floats, units: int, confidence: float) -> tuple[float | None, float | None]:
+    """Ends of the expanded percentile interval (Hesterberg 2015) of a figure that was computed anew in every draw.
+
+    The plain one is too narrow where few `units` are drawn (phenomena, paradigms): n things drawn out of n vary by (n - 1) / n
+    of their variance, and a normal distribution is not Student's.  None where nothing is `known`.
+    """
+    kept = known(resampled, units)
+    if kept is None:
+        return None, None
+    tail = norm.sf(np.sqrt(units / (units - 1)) * t.isf((1 - confidence) / 2, units - 1))
+    low, high = np.quantile(kept, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _counts(size: int, resamples: int, generator: np.random.Generator) -> Floats:

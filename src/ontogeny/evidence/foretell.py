@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -13,7 +14,8 @@ import polars as pl
 from scipy.stats import fisher_exact
 from scipy.stats.contingency import odds_ratio
 
-from ontogeny.estimators.resampling import percentiles
+from ontogeny.estimators.means import share_of_draws
+from ontogeny.estimators.resampling import expanded
 from ontogeny.estimators.significance import adjusted
 from ontogeny.evidence.logistic import calibration, out_of_fold, roc_auc
 from ontogeny.recipe import Thresholds
@@ -149,7 +151,7 @@ def foretell(cases: pl.DataFrame, resamples: int = 1000, seed: int = 0) -> tuple
     left out; the left-out rows of all folds are pooled.  A row is a paradigm of a seed.
 
     foretold: auc of the pooled scores (of fits in which both classes weigh the same, see `out_of_fold`) with its
-    percentile interval over resamples of phenomena and seeds, drawn together, each resample fitted anew; brier,
+    interval (`share_of_draws`) over resamples of phenomena and seeds, drawn together, each resample fitted anew; brier,
     calibration_intercept and calibration_slope of the pooled probabilities; auc_raw with raw_low and raw_high, of a
     single predictor itself, more negative meaning wrong: no fold can turn its sign.  positives and negatives count
     paradigms, positive where more than half of the seeds asked about end wrong; with fewer than FEWEST of either,
@@ -311,6 +313,10 @@ class Question:
         """Both classes are there, and a phenomenon can be left out."""
         return bool(self.outcome.any() and not self.outcome.all() and len(np.unique(self.phenomenon)) > 1)
 
+    def area(self, score: Floats, drawn: Sequence[float]) -> Area:
+        """That of the scores, with those of the resamples."""
+        return Area(roc_auc(score, self.outcome), np.array(drawn, dtype=np.float64), len(np.unique(self.phenomenon)))
+
     def weights(self, resamples: int) -> Floats:
         """(resamples, n): how often each row is in a resample of phenomena x seeds.
 
@@ -356,14 +362,15 @@ class Area:
 
     area: float
     drawn: Floats
+    units: int  # phenomena
 
     def interval(self) -> tuple[int, float | None, float | None]:
-        """Resamples with both classes, and the ends of the percentile interval; None where they are fewer than half."""
-        kept = self.drawn[~np.isnan(self.drawn)]
-        if not len(kept) or len(kept) < len(self.drawn) / 2:
-            return len(kept), None, None
-        low, high = percentiles(kept, CONFIDENCE)
-        return len(kept), float(low), float(high)
+        """Resamples with both classes, and the ends of the interval; None where they are fewer than half."""
+        kept, share = int((~np.isnan(self.drawn)).sum()), share_of_draws(self.area, self.drawn, self.units)
+        if share is None:
+            return kept, None, None
+        low, high = share.interval(CONFIDENCE)
+        return kept, float(low), float(high)
 
 
 def _areas(question: Question, columns: tuple[str, ...], resamples: int) -> Area | None:
@@ -372,7 +379,7 @@ def _areas(question: Question, columns: tuple[str, ...], resamples: int) -> Area
         return None
     score, _ = out_of_fold(values, question.outcome, question.phenomenon)
     drawn = [_refitted(values, question, weights) for weights in question.weights(resamples)]
-    return Area(roc_auc(score, question.outcome), np.array(drawn, dtype=np.float64))
+    return question.area(score, drawn)
 
 
 def _refitted(values: Floats, question: Question, weights: Floats) -> float:
@@ -390,7 +397,7 @@ def _raw_areas(question: Question, columns: tuple[str, ...], resamples: int) -> 
     if values is None or len(columns) > 1 or not question.outcome.any() or question.outcome.all():
         return None
     drawn = [roc_auc(-values[:, 0], question.outcome, weights) for weights in question.weights(resamples)]
-    return Area(roc_auc(-values[:, 0], question.outcome), np.array(drawn, dtype=np.float64))
+    return question.area(-values[:, 0], drawn)
 
 
 def _foretold(question: Question, label: str, columns: tuple[str, ...], resamples: int) -> tuple[dict[str, Any], pl.DataFrame]:
@@ -420,11 +427,10 @@ def _foretold(question: Question, label: str, columns: tuple[str, ...], resample
 def _contest(first: Area | None, second: Area | None, question: Question) -> dict[str, Any]:
     if first is None or second is None:
         return {"difference": None, "low": None, "high": None, "verdict": "undecided"}
-    between = Area(first.area - second.area, first.drawn - second.drawn)
-    _, low, high = between.interval()
+    low, high = expanded(first.drawn - second.drawn, first.units, CONFIDENCE)
     decided = low is not None and high is not None and not question.few() and not low <= 0 <= high
     verdict = ("better" if low is not None and low > 0 else "worse") if decided else "undecided"
-    return {"difference": between.area, "low": low, "high": high, "verdict": verdict}
+    return {"difference": first.area - second.area, "low": low, "high": high, "verdict": verdict}
 
 
 # ---- the tables

@@ -85,7 +85,9 @@ def ladder(tables: Tables, margins: pl.DataFrame) -> pl.DataFrame:
     return along(tables, prepared.ngrams.suite, prepared.at)
 
 
-def rungs(ladder: pl.DataFrame, trained_from: float, level: str = "token", confidence: float = 0.95) -> pl.DataFrame:
+def rungs(
+    ladder: pl.DataFrame, trained_from: float, level: str = "token", confidence: float = 0.95, contrasts: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Where each paradigm of each seed stands closest to an n-gram model, and when it leaves that rung.
 
     Columns: suite, seed, paradigm ("" = the whole suite, first), closest_order, closest_step, peak_r, end_r, left_step.
@@ -99,16 +101,18 @@ def rungs(ladder: pl.DataFrame, trained_from: float, level: str = "token", confi
     order is below the lower end of the peak's `confidence` interval, and that for two checkpoints or more; else null, as
     one alone does not show that it stays.  An undefined r is below.  `end_r` is r with that order at the last checkpoint.
 
-    Fisher's standard error is 1 / sqrt(n - 3), for "within" 1 / sqrt(n - 3 P) over its P paradigms.  It takes pairs for
-    independent.  Pairs that share a contrast are not, so a peak is surer in the interval than in truth; on the other hand
-    all checkpoints see the same pairs, so that one r below another's interval is better founded than two samples' would be.
+    Fisher's standard error is 1 / sqrt(n - 3), for "within" 1 / sqrt(n - 3 P) over its P paradigms.  Pairs that share a
+    contrast share most of their margins: with `contrasts` (suite, paradigm, pair, contrast) n is the effective number of
+    contrasts, 1 / sum of squared shares, which is careful; without, pairs are taken for independent, and a peak is surer in the
+    interval than in truth.  All checkpoints see the same pairs, so that one r below another's interval is better founded than two
+    samples' would be.
 
     Raises OntogenyError for missing columns and a level that the ladder does not have.
     """
     need(ladder, ["suite", "seed", "step", "paradigm", "by", "level", "order", "r", "n"], "the ladder")
     if level not in set(ladder["level"]):
         raise OntogenyError(f"the ladder has no level {level!r}; {nearest(level, ladder['level'].unique().to_list())}")
-    followed = _followed(ladder.filter(pl.col("level") == level)).sort("suite", "seed", "paradigm", "order", "step")
+    followed = _followed(ladder.filter(pl.col("level") == level), contrasts).sort("suite", "seed", "paradigm", "order", "step")
     groups = followed.group_by("suite", "seed", "paradigm", maintain_order=True)
     rows = [(*key, *_rung(group, trained_from, confidence)) for key, group in groups]
     return pl.DataFrame(rows, schema=RUNGS, orient="row")
@@ -176,13 +180,23 @@ def _mean_over_paradigms(r: Floats, rho: Floats, n: Ints) -> tuple[Floats, Float
     return *(mean[:, None] for mean in means), (defined * n).sum(axis=1)[:, None]
 
 
-def _followed(ladder: pl.DataFrame) -> pl.DataFrame:
+def _followed(ladder: pl.DataFrame, contrasts: pl.DataFrame | None) -> pl.DataFrame:
     """The rows that `rungs` follows, with `free`: what Fisher's standard error is one over the root of."""
     whole, moment = pl.col("paradigm") == "", ["suite", "seed", "step", "order"]
     rows = ladder.filter(pl.when(whole).then(pl.col("by") == "within").otherwise(pl.col("by") == "pairs"))
+    if contrasts is not None:
+        own = rows.filter(~whole).drop("n").join(_effective(contrasts), on=["suite", "paradigm"], how="left", validate="m:1")
+        all_of = own.filter(pl.col("r").is_not_null()).group_by(moment).agg(pl.col("n").sum())
+        rows = pl.concat([own, rows.filter(whole).drop("n").join(all_of, on=moment, how="left").select(own.columns)])
     samples = rows.filter(~whole, pl.col("r").is_not_null()).group_by(moment).agg(pl.len().cast(pl.Int64).alias("samples"))
     joined = rows.join(samples, on=moment, how="left", maintain_order="left")
     return joined.with_columns(free=pl.col("n") - 3 * pl.when(whole).then(pl.col("samples")).otherwise(1))
+
+
+def _effective(contrasts: pl.DataFrame) -> pl.DataFrame:
+    """suite, paradigm and n: 1 / the sum of the squared shares of contrasts among its pairs."""
+    sizes = contrasts.group_by("suite", "paradigm", "contrast").len()
+    return sizes.group_by("suite", "paradigm").agg(n=pl.col("len").sum() ** 2 / (pl.col("len") ** 2).sum())
 
 
 def _rung(group: pl.DataFrame, trained_from: float, confidence: float) -> tuple[Any, ...]:
