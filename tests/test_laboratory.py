@@ -276,7 +276,7 @@ def test_verdicts_do_not_depend_on_how_many_scores_are_held_at_once(own_run, mon
     kept, read = here.verdicts(), []
     monkeypatch.setattr(judging, "HELD", held)
     monkeypatch.setattr(
-        judging._Pairs, "_read", lambda self, wanted, was=judging._Pairs._read: read.append(wanted) or was(self, wanted)
+        judging.ScoredPairs, "_read", lambda self, wanted, was=judging.ScoredPairs._read: read.append(wanted) or was(self, wanted)
     )
     assert here.judge().equals(kept)
     assert all(len(wanted) == 1 for wanted in read) if held == 1 else all(wanted == sorted(kept["paradigm"]) for wanted in read)

@@ -54,7 +54,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display, keep: bo
         if found.is_empty():
             continue
         time = _results(folder).timeline(found.filter(pl.col("seed").is_in(seeds)))
-        pairs_of = _Pairs(folder, suite, seeds)
+        pairs_of = ScoredPairs(folder, suite, seeds)
         own = found.filter(pl.col("seed").is_in(seeds))
         with display.bar(f"verdicts on {suite}", own["paradigm"].n_unique(), "paradigms") as advance:
             table = judge(own, time, recipe.verdicts, pairs_of)
@@ -251,19 +251,21 @@ def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
     return alike
 
 
-class _Pairs:
-    """All scores of one paradigm with the contrast that clusters its pairs.
+class ScoredPairs:
+    """All scores of one paradigm with the contrast that clusters its pairs; at these `steps` or at every one.
 
     Whoever judges asks for one paradigm after the other, alphabetically; every table of scores is read once for as many of them as
     may be held.  A pair that was not read at a checkpoint has a row without scores there.
     """
 
-    def __init__(self, folder: RunFolder, suite: str, seeds: list[int]):
-        self.tables = [(seed, step, folder.scores(seed, suite, step)) for seed in seeds for step in folder.scored(seed, suite)]
+    def __init__(self, folder: RunFolder, suite: str, seeds: list[int], steps: list[int] | None = None):
+        at = {seed: folder.scored(seed, suite) if steps is None else steps for seed in seeds}
+        self.tables = [(seed, step, folder.scores(seed, suite, step)) for seed in seeds for step in at[seed]]
         self.contrasts = store.read_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
         self.held: dict[str, pl.DataFrame] = {}
 
     def __call__(self, paradigm: str) -> pl.DataFrame:
+        """As `PairsOf`."""
         if paradigm not in self.held:
             self.held = self._read(self._together_with(paradigm))
         return _every_pair(self.held[paradigm])

@@ -18,6 +18,7 @@ from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.gathering import gather
 from ontogeny.comparison.page import GLYPHS, compare, overview, render, where
 from ontogeny.records import OntogenyError
+from ontogeny.store import read_table, write_table
 from ontogeny.trajectories import VERDICTS
 
 
@@ -70,7 +71,7 @@ def test_page_tables_and_figures_are_there(root, written):
     folder = root / "comparison-grid"
     assert written[1] == folder / "index.html"
     assert {path.name for path in (folder / "figures").iterdir()} == {"bits-per-word.svg", "accuracy.svg", "laws.svg"}
-    names = ("runs", "cells", "pairs", "curves", "spread", "components")
+    names = ("runs", "cells", "pairs", "differences", "curves", "spread", "components")
     assert {path.name for path in (folder / "tables").iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("parquet", "csv")
     }
@@ -121,11 +122,26 @@ def test_what_is_said(text):
 
 
 def test_the_map_has_every_paradigm_and_says_where_verdicts_differ(text):
-    rows = dict(re.findall(r'<tr data-differs="(?:yes|no)" data-ends="(yes|no)"><th scope="row">(\w+)</th>', text))
-    assert set(re.findall(r'<tr data-differs="[a-z]+" data-ends="[a-z]+"><th scope="row">(\w+)</th>', text)) == set(PHENOMENA)
-    assert re.findall(r'<tr data-differs="yes" data-ends="yes"><th scope="row">(\w+)</th>', text) == ["turns_1"]
-    assert rows and text.count('class="phenomenon"') == 2
+    rows = re.findall(r'<tr data-differs="([a-z]+)" data-ends="([a-z]+)" data-seeds="no"><th scope="row">(\w+)</th>', text)
+    assert {name for *_, name in rows} == set(PHENOMENA)
+    assert [name for differs, ends, name in rows if (differs, ends) == ("yes", "yes")] == ["turns_1"]
+    assert text.count('class="phenomenon"') == 2
     assert text.count('aria-label="entrenched, ') == 7  # 2 in each run, and the one that turns
+
+
+def test_every_paradigm_has_its_difference_with_an_interval(text):
+    told = text[text.index('id="differences"') : text.index('id="wrong"')]
+    assert "one minus each other run, with a 95 % interval over seeds and pairs. 3 of 10 intervals lie on one side of 0" in told
+    assert told.count('class="interval') == 10 and "+.105" in told
+
+
+def test_seeds_that_disagree_are_shown(tmp_path):
+    one, other = made(tmp_path / "one", seeds=2), made(tmp_path / "other")
+    seeds = pl.when(pl.col("paradigm") == "turns_1").then(pl.lit(["learned", "escaped"])).otherwise("seed_verdicts")
+    write_table(one.verdicts, read_table(one.verdicts).with_columns(seed_verdicts=seeds))
+    text = render(gather([one.path, other.path])).replace("<wbr>", "")
+    assert re.findall(r'data-seeds="yes"><th scope="row">(\w+)</th>', text) == ["turns_1"] and text.count("≠") == 2
+    assert "<small>one: 1 learned, 1 escaped</small>" in text
 
 
 def test_what_ends_wrong_is_named(text):

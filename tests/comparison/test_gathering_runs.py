@@ -62,6 +62,29 @@ def test_pairs_of_runs(found):
     assert row["difference"] == pytest.approx(0.585 - 1.6 / 5)
 
 
+def scored(run, paradigm, seeds, right):
+    """Scores of one paradigm of four pairs in two contrasts at the last checkpoint: which of them are `right`, by seed."""
+    pairs = pl.DataFrame({"paradigm": paradigm, "pair": list("abcd"), "good": list("abcd"), "bad": "x", "contrast": list("ppqq")})
+    write_table(run.pairs("toy"), pairs)
+    for seed in range(seeds):
+        margins = pl.DataFrame(
+            {"logp_good": [float(one) for one in right[seed]], "logp_bad": 0.5, "tokens_good": 1, "tokens_bad": 1}
+        )
+        write_table(run.scores(seed, "toy", STEPS[-1]), pairs.select("paradigm", "pair").hstack(margins))
+
+
+def test_the_difference_of_a_paradigm_is_over_seeds_and_clusters_of_pairs(tmp_path):
+    """Two runs that are right on the same pairs differ by nothing, and less is open than where pairs are not the same."""
+    runs = [made(tmp_path / name, seeds=2, paradigms=("right_1",), pairs=4) for name in ("one", "same", "other")]
+    for run, right in zip(runs, ("1100", "1100", "0011"), strict=True):
+        scored(run, "right_1", 2, [list(map(int, right))] * 2)
+    found = gather([run.path for run in runs]).differences
+    assert found.select("first", "second").rows() == [("one", "same"), ("one", "other")]
+    assert found["difference"].to_list() == pytest.approx([0, 0])
+    widths = (found["difference_high"] - found["difference_low"]).to_list()
+    assert widths[0] < 1e-6 < widths[1]
+
+
 def test_seeds_of_one_run_are_the_yardstick(found, three):
     assert found.spread["run"].to_list() == ["one"] and found.spread["agreement"].to_list() == [1]
     named = gather([three / "grid-two", three / "grid-masked"], yardsticks=[three / "grid-one"])

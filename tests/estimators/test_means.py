@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, ttest_1samp
 from scipy.stats import t as student
 
-from ontogeny.estimators.means import accuracy, accuracy_of_means, effective, mean, mixed_df, spread
+from ontogeny.estimators.means import accuracy, accuracy_of_means, apart, effective, mean, mixed_df, shared, spread
 
 
 def test_of_independent_pairs_and_one_seed_it_is_wilsons_interval():
@@ -81,3 +81,24 @@ def test_many_tables_at_once_are_each_by_itself():
     together = accuracy(sums, np.full(6, 10))
     for index, one in enumerate(sums):
         assert accuracy(one, np.full(6, 10)).p(0.5) == pytest.approx(together.p(0.5)[index])
+
+
+def test_a_difference_of_independent_shares_is_newcombes():
+    """56 of 70 minus 48 of 80: .0524 to .3339 (Newcombe 1998, table II, method 10)."""
+    low, high = apart(accuracy_of_means(np.array([56 / 70]), 70), accuracy_of_means(np.array([48 / 80]), 80), 0.95)
+    assert (float(low), float(high)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+def test_a_difference_over_the_same_clusters_covers_what_it_says():
+    """True accuracies are one half in both runs; clusters are easier or harder in both alike, seeds are each run's own."""
+    random, tables, size = np.random.default_rng(0), 2000, np.full(20, 10)
+    clusters = random.normal(0, 0.15, (tables, 1, 20))
+    one, two = (
+        random.binomial(10, np.clip(0.5 + clusters + random.normal(0, 0.05, (tables, 4, 1)), 0, 1)).astype(float) for _ in range(2)
+    )
+    together = shared(one, two, size)
+    low, high = apart(accuracy(one, size), accuracy(two, size), 0.95, together)
+    assert 0.94 < ((low <= 0) & (high >= 0)).mean() < 0.985
+    apart_low, apart_high = apart(accuracy(one, size), accuracy(two, size), 0.95)
+    assert ((high - low).mean() < 0.9 * (apart_high - apart_low).mean()) and 0 < together.mean() < 1
+    assert shared(one[0], np.full((4, 20), 10.0), size) == 0

@@ -17,6 +17,7 @@ from scipy.stats import fisher_exact, rankdata
 from ontogeny.estimators import means
 from ontogeny.estimators.resampling import expanded
 from ontogeny.estimators.significance import adjusted
+from ontogeny.trajectories.cases import WindowMean
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 2000
@@ -146,6 +147,34 @@ def pairwise(
         )
     table = pl.DataFrame(rows, schema_overrides=PERHAPS)
     return table.with_columns(p_adjusted=pl.Series(adjusted(table["p"].to_numpy())))
+
+
+APART = {
+    **dict.fromkeys(("first", "second", "paradigm"), pl.String),
+    **dict.fromkeys(("difference", "difference_low", "difference_high"), pl.Float64),
+}
+
+
+def differences(
+    known: Mapping[str, Sequence[WindowMean]], paradigms: Sequence[str], same_pairs: Mapping[str, Sequence[str | None]]
+) -> pl.DataFrame:
+    """A row for each paradigm and each run after the first: the first's accuracy minus its, with an interval over seeds and pairs.
+
+    `known`: by run, what is known of each paradigm at the last checkpoint.  `same_pairs`: by run, the keys of their pairs, of which
+    those that are the same are taken as the same in both runs.
+    """
+    first, *others = known
+    rows = []
+    for other, place in product(others, range(len(paradigms))):
+        one, two = known[first][place], known[other][place]
+        same = same_pairs[first][place] is not None and same_pairs[first][place] == same_pairs[other][place]
+        both = one.accuracy(), two.accuracy()
+        together = 0.0
+        if same and one.sums is not None and two.sums is not None:
+            together = float(means.shared(one.sums, two.sums, np.asarray(one.sizes)))
+        low, high = means.apart(*both, CONFIDENCE, together)
+        rows.append((first, other, paradigms[place], float(both[0].value - both[1].value), float(low), float(high)))
+    return pl.DataFrame(rows, APART, orient="row")
 
 
 SPREAD = {"run": pl.String, "seeds": pl.Int64, "agreement": pl.Float64, "rho": pl.Float64, "sd": pl.Float64}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ontogeny.comparison.agreement import Floats, Resampled, pairwise, spread
+from ontogeny.comparison.agreement import Floats, Resampled, differences, pairwise, spread
 from ontogeny.comparison.bits import HeldOut, bits_per_word, has_next_token_loss, held_out
 from ontogeny.comparison.differing import Differing, differing
 from ontogeny.comparison.names import check_differ, parted
+from ontogeny.estimators.resampling import cluster_sums
 from ontogeny.evidence.laws import components
+from ontogeny.judging import ScoredPairs
 from ontogeny.pages.words import count, enumerated, listed
 from ontogeny.readers import recipe_of
 from ontogeny.recipe import Observation, Recipe
@@ -23,6 +25,7 @@ from ontogeny.registry import nearest
 from ontogeny.results import Results
 from ontogeny.scoring.options import CHANCE
 from ontogeny.store import RunFolder, content_key, table_metadata
+from ontogeny.trajectories.cases import WindowMean, arrange
 from ontogeny.trajectories.evidence import FIRM
 from ontogeny.trajectories.verdicts import VERDICTS
 
@@ -86,6 +89,7 @@ class RunComparison:
     runs: pl.DataFrame  # a row a run
     cells: pl.DataFrame  # a row a paradigm and run
     pairs: pl.DataFrame  # a row for every two runs: agreement.pairwise
+    differences: pl.DataFrame  # a row a paradigm and run after the first: agreement.differences
     curves: pl.DataFrame  # a row a run, seed and checkpoint: words, accuracy, dev_loss, bits_per_word, and each outcome
     outcomes: tuple[str, ...]  # what instruments read, as INSTRUMENT.COLUMN
     spread: pl.DataFrame  # a row a run with several seeds, yardsticks too
@@ -150,6 +154,11 @@ def gather(
         ),
         cells=pl.concat(own.values()),
         pairs=pairwise(verdicts, seeds, accuracy, wrong, resampled),
+        differences=differences(
+            {read.label: _at_last(read, suite, paradigms, accuracy[read.label]) for read in reads},
+            paradigms,
+            {read.label: [read.pairs.get(name) for name in paradigms] for read in reads},
+        ),
         curves=pl.concat(_curves(read, paradigms, suite, chosen) for read in reads),
         outcomes=chosen,
         spread=spread(seeds, accuracy),
@@ -306,6 +315,21 @@ def _cells(read: ComparedRun, paradigms: Sequence[str]) -> pl.DataFrame:
         (pl.col("late_state") == -1).fill_null(False).alias("ends_wrong"),
         pl.when(several).then("seed_verdicts").otherwise(pl.concat_list("verdict")).alias("seed_verdicts"),
     )
+
+
+def _at_last(read: ComparedRun, suite: str, paradigms: Sequence[str], accuracy: Floats) -> list[WindowMean]:
+    """What is known of each paradigm at the last checkpoint: its pairs' outcomes; accuracies alone where no scores are kept."""
+    sizes, pairs = dict(read.verdicts.select("paradigm", "n").iter_rows()), read.results.pairs(suite)
+    kept = all(read.folder.scores(seed, suite, read.last).exists() for seed in read.seeds)
+    found = {name: WindowMean(accuracy[:, place], None, int(sizes[name]), CHANCE) for place, name in enumerate(paradigms)}
+    if kept and pairs is not None and "contrast" in pairs.columns:
+        pairs_of = ScoredPairs(read.folder, suite, read.seeds, [read.last])
+        for name in sorted(paradigms):
+            own = arrange(pairs_of(name), name, read.seeds, [read.last], read.recipe.verdicts)
+            sums, clusters = cluster_sums(own.outcome[:, 0], own.units)
+            if not np.isnan(sums).any():
+                found[name] = replace(found[name], sums=sums, sizes=clusters)
+    return [found[name] for name in paradigms]
 
 
 def _curves(read: ComparedRun, paradigms: Sequence[str], suite: str, outcomes: Sequence[str]) -> pl.DataFrame:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import polars as pl
+from markupsafe import Markup
 
 from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.differing import text
@@ -70,7 +72,15 @@ def where(paths: Sequence[Path], root: Path) -> Path:
 def write_comparison(gathered: RunComparison, folder: Path) -> Path:
     """Writes index.html, and beside it `tables` (parquet and CSV) and `figures` (SVG).  Returns the page's path."""
     _claim(folder)
-    names = ("runs", "cells", "pairs", "curves", "spread", *(() if gathered.components.is_empty() else ("components",)))
+    names = (
+        "runs",
+        "cells",
+        "pairs",
+        "differences",
+        "curves",
+        "spread",
+        *(() if gathered.components.is_empty() else ("components",)),
+    )
     for name in names:
         table: pl.DataFrame = getattr(gathered, name)
         write_table(folder / "tables" / f"{name}.parquet", table)
@@ -122,8 +132,17 @@ def panels_of(gathered: RunComparison) -> list[Panel]:
     return found
 
 
-def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: PageFrame = STANDALONE) -> str:
-    """The page as HTML; the same runs give the same page.  `links`: by run, where its own page is, seen from this one."""
+def render(
+    gathered: RunComparison,
+    links: dict[str, str] | None = None,
+    frame: PageFrame = STANDALONE,
+    of_paradigm: Callable[[str, str], str] = lambda run, paradigm: "",
+    maps: Markup | None = None,
+) -> str:
+    """The page as HTML; the same runs give the same page.  `links`: by run, where its own page is, seen from this one.
+
+    `of_paradigm`: the same of a run's paradigm.  `maps`: what shows the runs' maps over one another, where something can.
+    """
     charts, labels = Charts(), gathered.labels
     by_paradigm = {str(name): part.to_dicts() for (name,), part in gathered.cells.group_by("paradigm", maintain_order=True)}
     wrong = {name: [row["run"] for row in rows if row["ends_wrong"]] for name, rows in by_paradigm.items()}
@@ -141,6 +160,9 @@ def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: 
         suite=gathered.suite,
         labels=labels,
         links=links or {},
+        of_paradigm=of_paradigm,
+        maps=maps,
+        alone=frame is STANDALONE,
         lead=sentences.lead(gathered.suite, wrong, alike, labels),
         findings=sentences.findings(gathered.runs, gathered.pairs, same_text=gathered.same_text),
         caveat=sentences.caveat(gathered.runs, gathered.pairs, gathered.spread),
@@ -156,6 +178,8 @@ def render(gathered: RunComparison, links: dict[str, str] | None = None, frame: 
         agreement=_alike(gathered, "agreement", lambda row: (decimals(row["kappa"], 2), row["kappa"], "")),
         order=_alike(gathered, "rho", lambda row: ("", None, f"{decimals(row['rho_low'], 2)} to {decimals(row['rho_high'], 2)}")),
         pairs=gathered.pairs.to_dicts(),
+        differences=_differences(gathered),
+        telling=sentences.telling(gathered.differences),
         spread=gathered.spread.to_dicts(),
         meanings=MEANINGS,
         glyphs=GLYPHS,
@@ -231,6 +255,20 @@ def _alike(gathered: RunComparison, column: str, above: Callable[[Row], Cell]) -
 
 def _ends(row: Row) -> Cell:
     return "", None, f"{decimals(row['rho_low'], 2)} to {decimals(row['rho_high'], 2)}"
+
+
+def _differences(gathered: RunComparison) -> dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]]:
+    """By paradigm, the first run minus each other, and where that and its interval lie between the widest and none, in percent;
+    and the runs whose seeds disagree, with what each says."""
+    table = gathered.differences
+    ends = {"left": "difference_low", "at": "difference", "right": "difference_high"}
+    widest = table.select(pl.max_horizontal(pl.col(*ends.values()).abs().max())).item() or 1.0
+    rows = table.with_columns(**{place: 50 + 50 * pl.col(name) / widest for place, name in ends.items()})
+    split: dict[str, list[tuple[str, str]]] = {name: [] for name in gathered.paradigms}
+    for run, name, seeds in gathered.cells.select("run", "paradigm", "seed_verdicts").iter_rows():
+        if len(set(seeds)) > 1:
+            split[name].append((run, ", ".join(f"{number} {verdict}" for verdict, number in Counter(seeds).most_common())))
+    return {name: (rows.filter(paradigm=name).to_dicts(), own) for name, own in split.items()}
 
 
 def _sets(gathered: RunComparison) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.comparison.agreement import CONFIDENCE
 from ontogeny.pages.words import count, decimals, difference, enumerated, listed, probability
 
 ALPHA = 0.05
@@ -40,6 +41,15 @@ def accuracies(runs: pl.DataFrame, pairs: pl.DataFrame) -> str:
     apart = len(pairs.filter((pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)))
     few = f"{apart or 'none'} {'has' if apart < 2 else 'have'}"
     return f"{said}; of the differences between {len(pairs)} pairs of runs, {few} a 95 % interval without 0."
+
+
+def telling(differences: pl.DataFrame) -> str:
+    """How many paradigms' differences can be told from none, and how many would by chance."""
+    apart = len(differences.filter((pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)))
+    return (
+        f"{apart or 'None'} of {count(len(differences), 'interval')} {'lies' if apart < 2 else 'lie'} on one side of 0, where "
+        f"{len(differences) * (1 - CONFIDENCE):.2g} would if nothing differed"
+    )
 
 
 def losses(runs: pl.DataFrame) -> str:

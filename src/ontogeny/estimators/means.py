@@ -111,6 +111,37 @@ def accuracy(sums: Floats, sizes: Floats | Ints) -> Accuracy:
     return _accuracy(value, found.error**2, found.df, 1 + few, max(few, 1))
 
 
+def apart(first: Accuracy, second: Accuracy, confidence: float, together: Floats | float = 0.0) -> tuple[Floats, Floats]:
+    """Ends of an interval of the first minus the second, of which those of either are known (MOVER: Newcombe 1998, method 10).
+
+    `together`: the correlation of the two, where they are of the same clusters (Zou & Donner 2008, equation 3).
+    """
+    (low, high), (least, most) = first.interval(confidence), second.interval(confidence)
+
+    def reach(one: Floats, other: Floats) -> Floats:
+        return np.sqrt(np.maximum(one**2 + other**2 - 2 * together * one * other, 0.0))
+
+    value = first.value - second.value
+    return value - reach(first.value - low, most - second.value), value + reach(high - first.value, second.value - least)
+
+
+def shared(first: Floats, second: Floats, sizes: Floats | Ints) -> Floats:
+    """The correlation of two `accuracy`s of the same clusters, (..., seeds, clusters) each, by seeds of their own.
+
+    Of the errors of the two only what comes of the clusters is the same; 0 where an error is not known, or is none.
+    """
+    columns, errors = [], []
+    for sums in (first, second):
+        value, found = ratio(sums, sizes)
+        columns.append(sums.mean(axis=-2) - np.asarray(value)[..., None] * sizes)
+        errors.append(found.error)
+    share = effective(sizes)[0]
+    both = (columns[0] * columns[1]).mean(axis=-1) / np.mean(sizes) ** 2 / np.shape(sizes)[0]
+    scale = np.asarray(errors[0] * errors[1] * share)
+    known = np.isfinite(scale) & (scale > 1e-15)
+    return np.clip(np.where(known, both / np.where(known, scale, 1.0), 0.0), -1.0, 1.0)
+
+
 def mean(sums: Floats, sizes: Floats | Ints) -> Mean:
     """The same of what has no bounds, such as margins: `sums` (seeds, clusters)."""
     value, found = ratio(sums, sizes)

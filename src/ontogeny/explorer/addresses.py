@@ -18,7 +18,6 @@ from ontogeny.store import file_name
 
 if TYPE_CHECKING:
     import polars as pl
-    from markupsafe import Markup
 
     from ontogeny.explorer.errands import Errand
     from ontogeny.pages.embed import Charts
@@ -129,7 +128,6 @@ class View:
     waits: Errand | None = None  # what it is being made by, if it is not there yet
     table: pl.DataFrame | None = None  # the same numbers as CSV
     page: Callable[[PageFrame], str] | None = None  # in place of a template: a page that is also one by itself
-    beneath: Markup | None = None  # below such a page
 
 
 def load() -> None:

@@ -30,14 +30,14 @@ def compare(asked: Asked) -> View:
     if not errand.future.done():
         return waiting("comparison", trail, errand)
     gathered, rendered = outcome(errand)
-    links = {label: asked.link("run", title) for label, title in zip(gathered.labels, titles, strict=True)}
-    beneath = _over(asked, runs, titles, gathered.suite)
-    return View(
-        "comparison",
-        trail=trail,
-        page=lambda frame: rendered(gathered, {label: link for label, link in links.items() if link}, frame),
-        beneath=beneath,
-    )
+    by_label = dict(zip(gathered.labels, titles, strict=True))
+    links = {label: link for label, title in by_label.items() if (link := asked.link("run", title))}
+
+    def of_paradigm(label: str, paradigm: str) -> str:
+        return asked.link("paradigm", by_label[label], gathered.suite, paradigm)
+
+    maps = _over(asked, runs[:2], titles, gathered.suite)
+    return View("comparison", trail=trail, page=lambda frame: rendered(gathered, links, frame, of_paradigm, maps))
 
 
 def _gathered(runs: list[RunFolder]) -> tuple[Any, Any]:
@@ -49,10 +49,9 @@ def _gathered(runs: list[RunFolder]) -> tuple[Any, Any]:
 
 
 def _over(asked: Asked, runs: list[RunFolder], titles: list[str], suite: str) -> Markup:
-    """The maps of the first two runs, one over the other."""
-
+    """The maps of two runs, one over the other."""
     maps = []
-    for run, title in list(zip(runs, titles, strict=True))[:2]:
+    for run, title in zip(runs, titles, strict=False):
         seen = asked.shelf.seen(run)
         judged = (
             dict(seen.verdicts.filter(suite=suite).select("paradigm", "verdict").iter_rows()) if seen.verdicts is not None else {}
