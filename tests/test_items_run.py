@@ -1,4 +1,5 @@
-"""A run on pairs, on items of five options after a context, and on graded ones, from text to page; and what cannot use them."""
+"""A run on pairs, on items of five options after a context, on predictions of regions, on texts that are to be written, and on
+graded ones, from text to page; and what cannot use them."""
 
 import json
 import random
@@ -15,7 +16,8 @@ from ontogeny.comparison.page import compare
 from ontogeny.corpora.micro_english import MicroEnglish
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
-from ontogeny.records import OntogenyError
+from ontogeny.records import OntogenyError, Pair
+from ontogeny.suites import harness
 from ontogeny.suites.micro_english import MicroEnglishPairs
 
 QUIET = Display(quiet=True)
@@ -36,11 +38,29 @@ def suites(tmp_path_factory):
     plain = [{"paradigm": "plain", "good": pair.good, "bad": pair.bad} for pair in pairs]
     for name, rows in (("five", five), ("graded", alone), ("mixed", preferred + plain)):
         (place / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (place / "regions").mkdir()
+    (place / "regions" / "least.json").write_text(json.dumps(predicted(pairs[:8])))
     return place
 
 
+def predicted(pairs):
+    """A suite of SyntaxGym's whose good sentences are to be likelier than two others."""
+
+    def conditions(*texts):
+        regions = [[{"region_number": 1, "content": text}] for text in texts]
+        return [{"condition_name": name, "regions": own} for name, own in zip("abc", regions, strict=True)]
+
+    items = [
+        {"item_number": number, "conditions": conditions(pair.good, pair.bad, other.bad)}
+        for number, (pair, other) in enumerate(zip(pairs, pairs[::-1], strict=True), 1)
+    ]
+    formulas = [{"type": "formula", "formula": f"(1;%{other}%) > (1;%a%)"} for other in "bc"]
+    return {"meta": {"name": "least", "metric": "sum"}, "region_meta": {}, "predictions": formulas, "items": items}
+
+
 def recipe_of(suites, *names, settings=()):
-    tables = "".join(f"  - {{kind: table, path: {suites / name}.jsonl}}\n" for name in names)
+    kinds = {"regions": f"kind: syntaxgym, path: {suites}/regions", "written": "kind: harness, task: written"}
+    tables = "".join(f"  - {{{kinds.get(name, f'kind: table, path: {suites / name}.jsonl')}}}\n" for name in names)
     own = "  - {kind: micro-english, pairs_per_paradigm: 10}\n"
     assert own in tiny.RECIPE
     said = ["seeds=[0]", "training.context=64", "checkpoints.steps=[1, 2, 8]", "training.steps=12", *settings]
@@ -57,13 +77,18 @@ def without_page(recipe, root, display=QUIET):
 
 @pytest.fixture(scope="module")
 def run(suites, tmp_path_factory):
-    return without_page(recipe_of(suites, "five", "graded", "mixed"), tmp_path_factory.mktemp("runs"), tiny.Heard())
+    asked = recipe_of(suites, "five", "graded", "mixed", "regions", "written")
+    words = enumerate(("is", ".", "of"))
+    ends = [Pair("written", str(number), f" {word}", "", context="the dog", written=True) for number, word in words]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness, "_questions", lambda *settings: (ends, []))
+        yield without_page(asked, tmp_path_factory.mktemp("runs"), tiny.Heard())
 
 
 def test_items_of_five_options_are_judged_against_their_chance(run):
     curves, verdicts = run.curves(), run.verdicts()
     others = curves.select("paradigm", "chance").unique().filter(pl.col("chance") != 0.5)
-    assert others.rows() == [("five", pytest.approx(0.2))]
+    assert others.sort("paradigm").rows() == [("five", pytest.approx(0.2)), ("least", pytest.approx(1 / 3)), ("written", 0.0)]
     row = verdicts.filter(paradigm="five").row(0, named=True)
     assert (row["chance"], row["n"]) == (pytest.approx(0.2), 24)
     assert 0.2 < row["hi"] < 0.5
@@ -82,6 +107,18 @@ def test_graded_items_have_a_correlation_and_no_verdict(run):
     said = [text for text in run.display.said if "correlation with people" in text]
     assert [text.split(":")[0] for text in said] == ["graded", "mixed"]
     assert any("1 graded paradigms have a correlation with people" in note for note in run.results.notes())
+
+
+def test_texts_that_are_to_be_written_have_a_curve_and_no_verdict(run):
+    found = run.curves().filter(suite="harness-written")
+    assert set(found["accuracy"]) <= {0, 1 / 3, 2 / 3, 1} and (found["logp_good"] < 0).all()
+    row = run.verdicts().filter(suite="harness-written").row(0, named=True)
+    assert (row["verdict"], row["reason"]) == ("unobserved", "no chance level: not judged")
+    assert row["hi"] is row["late_state"] is row["p"] is None
+    with pytest.raises(
+        OntogenyError, match="why n-grams decide as they do is of a right answer, and item 0 of written has no wrong one"
+    ):
+        run.why("written")
 
 
 def test_what_was_scored_is_not_scored_again(run):
@@ -126,7 +163,7 @@ def test_reading_until_settled_finds_the_states_of_all_items(suites, run, tmp_pa
 
 def test_n_gram_evidence_leaves_them_out_and_says_so(run):
     run.ngram_evidence.examine(2)
-    assert "n-gram evidence is of right answers, and leaves out: preferred, rated" in run.display.said
+    assert "n-gram evidence is of right answers, and leaves out: preferred, rated, written" in run.display.said
     left = run.evidence("margins").select("suite", "paradigm").unique()
     assert left.filter(suite="mixed")["paradigm"].to_list() == ["plain"]
     assert set(left.filter(pl.col("suite").is_in(["mixed", "graded", "five"]))["paradigm"]) == {

@@ -17,7 +17,8 @@ from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
 from ontogeny.results import Results, score_keys
 from ontogeny.scoring import settled
-from ontogeny.scoring.options import CHANCE, wrong_sides
+from ontogeny.scoring.options import CHANCE, chances, wrong_sides
+from ontogeny.scoring.reading import kept_pairs
 from ontogeny.store import RunFolder
 from ontogeny.trajectories import (
     Timeline,
@@ -118,7 +119,7 @@ def judged(folder: RunFolder, recipe: Observation) -> bool:
 def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:
     """The null of a suite for the lineage, or why it has none: a swap of pairs that were not read would have read others."""
     if "chance" in curves.columns and (curves["chance"] != CHANCE).any():
-        return {"none": "the null exchanges the two sentences of a pair, and some of these items have more options"}
+        return {"none": "the null exchanges the two sentences of a pair, and some of these items are no pairs of sentences"}
     if (curves["read"] < curves["n"]).any():
         return {"none": "the null needs all pairs at every checkpoint, and these were read until settled"}
     return asdict(null(curves, time, thresholds, pairs_of))
@@ -194,12 +195,12 @@ def _ungraded(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _about(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Phenomenon and field of each paradigm; and chance, where some items have more options than two."""
+    """Phenomenon and field of each paradigm; and chance, where it is not one half for all."""
     about = pairs.select("paradigm", "phenomenon", "field").unique("paradigm")
-    if "more" not in pairs.columns:
+    if not {"more", "predictions", "written"} & set(pairs.columns):
         return about
-    options = pl.col("more").list.len() + 2
-    return about.join(pairs.group_by("paradigm").agg(chance=(1 / options).mean()), on="paradigm")
+    chance = pl.col("paradigm").replace_strict(chances(kept_pairs(pairs)), return_dtype=pl.Float64)
+    return about.with_columns(chance=chance) if about.select((chance != CHANCE).any()).item() else about
 
 
 def _scored(folder: RunFolder, suite: str, recipe: Observation) -> Iterator[Scored]:

@@ -54,14 +54,14 @@ class Pair:
     """A minimal pair: a grammatical and an ungrammatical sentence of one paradigm (Warstadt et al. 2020).
 
     Or an item of more options, of which the first is right; or of options that stand for regions of sentences, right if what
-    is predicted of their sums holds; or one that people have graded, which is its sentence, or the preference for the good one
-    over the bad one.
+    is predicted of their sums holds; or a text alone that is right if the model would write it; or one that people have graded,
+    which is its sentence, or the preference for the good one over the bad one.
     """
 
     paradigm: str
     pair: str  # id, unique within its paradigm
     good: str
-    bad: str  # "": a graded sentence alone
+    bad: str  # "": a sentence alone, graded or to be written
     phenomenon: str = ""
     field: str = ""
     one_prefix: bool = False  # BLiMP's one-prefix method is possible: one prefix, two critical words
@@ -73,6 +73,7 @@ class Pair:
     predictions: tuple[tuple[int, ...], ...] = later(())
     """Right if, for each row, the options' log-probabilities times its numbers sum to more than 0.  Empty: if the first option is
     likelier than any other."""
+    written: bool = later(False)  # right if each token of the one text is the likeliest after those before it; there is no chance
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -87,7 +88,7 @@ class Pair:
 
     @property
     def comparisons(self) -> tuple[tuple[int, ...], ...]:
-        """What has to hold for the item to be right, as `predictions` has it; nothing for one that people have graded alone."""
+        """What has to hold for the item to be right, as `predictions` has it; nothing for a sentence alone."""
         if self.predictions:
             return self.predictions
         many = len(self.options)

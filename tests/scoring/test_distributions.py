@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny.scoring import distributions
-from ontogeny.scoring.distributions import ROWS, TILE, Tiles, Whole, of_head, rounded
+from ontogeny.scoring.distributions import ROWS, TILE, Tiles, Whole, leading, of_head, rounded
 
 
 def by_log_softmax(head, states, state, token):
@@ -51,6 +51,20 @@ def test_tiles_are_a_log_softmax(states, vocabulary, bias, seed):
         expected = by_log_softmax(head, hidden, state, token).tolist()
         assert Tiles(head.weight, head.bias)(hidden, state, token).tolist() == pytest.approx(expected, abs=2e-6)
         assert Whole(head)(hidden, state, token).tolist() == pytest.approx(expected, abs=2e-6)
+
+
+@torch.inference_mode()
+def test_what_leads_is_told_from_the_likeliest_other_token():
+    head, hidden = made(40, 30)
+    state, token = asked(40, 30)
+    token[::4] = head(hidden).argmax(-1)[state[::4]]
+    logits = head(hidden)
+    others = [torch.cat([row[:own], row[own + 1 :]]).max() for row, own in zip(logits[state], token, strict=True)]
+    expected = (logits[state, token] - torch.stack(others)).tolist()
+    for reader in (Tiles(head.weight, head.bias), Whole(head)):
+        found = leading(reader)(hidden, state, token)
+        assert found.tolist() == pytest.approx(expected, abs=1e-5)
+        assert ((found > 0) == (logits.argmax(-1)[state] == token)).all() and (found > 0).any() and (found < 0).any()
 
 
 @torch.inference_mode()

@@ -288,6 +288,29 @@ def test_a_uniform_model_gets_chance_from_options_of_one_length(tokenizer):
     assert curve(of_pairs.score(uniform, plan.make(items, tokenizer, 2, 16), CPU))["accuracy"].to_list() == [pytest.approx(0.2)]
 
 
+@torch.inference_mode()
+def test_a_text_that_is_to_be_written_is_asked_of_causal_models_alone(model, tokenizer, letters):  # noqa: F811
+    ends = [Pair("w", str(i), text, "", context="c d", written=True) for i, text in enumerate(("a b", "b", "d d a"))]
+    options.check(ends)
+    assert options.chances(ends) == {"w": 0} and not options.of_two(ends) and not options.decided(ends)
+    found = of_pairs.score(model, plan.make(ends, tokenizer, 2, 16), CPU)
+    for pair, row in zip(ends, found.iter_rows(named=True), strict=True):
+        ids = [2, *tokenizer(f"c d {pair.good}", add_special_tokens=False)["input_ids"]]
+        logps = model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+        own = [
+            (logps[at - 1, ids[at]], logps[at - 1].clone().index_fill_(0, torch.tensor(ids[at]), -9e9).max())
+            for at in range(3, len(ids))
+        ]
+        assert row["logp_good"] == pytest.approx(float(sum(mine for mine, _ in own)), abs=1e-4)
+        assert row["logp_good"] - row["logp_bad"] == pytest.approx(min(float(mine - best) for mine, best in own), abs=1e-4)
+        assert row["tokens_bad"] == row["tokens_good"] == len(own)
+    first, room = masked_frame(letters)
+    with pytest.raises(
+        OntogenyError, match="item 0 of w is right if the model would write its text, and BertForMaskedLM is a masked"
+    ):
+        of_pairs.read_masked(masked_model(), plan.make(ends, letters, first, room), letters, CPU)
+
+
 # --- contexts that differ, and predictions of sums
 
 REGIONS = [

@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness have its own command's numbers, on local files; what needs generation is refused by name."""
 
 import json
+import math
 
 import polars as pl
 import pytest
@@ -27,7 +28,7 @@ doc_to_target: {target}
 metric_list: [{{metric: {metric}}}{more}]
 """
 DOCS = [
-    {"question": f"which of these is {a}", "choices": choices, "label": label}
+    {"question": f"which of these is {a}", "choices": choices, "label": label, "says": " :" if label else " a b"}  # it writes :
     for a, choices, label in (
         ("a b", ["c", "d e", "f"], 0),
         ("b", ["a", "g"], 1),
@@ -44,36 +45,45 @@ def tasks(tmp_path_factory):
     (folder / "docs.jsonl").write_text("\n".join(map(json.dumps, DOCS)))
 
     def task(name, kind, target, metric, further=""):
-        more = ", {metric: acc_norm}" if kind == "multiple_choice" else ""
+        more = {"multiple_choice": ", {metric: acc_norm}", "loglikelihood": ", {metric: perplexity}"}.get(kind, "")
         text = TASK.format(name=name, data=folder / "docs.jsonl", kind=kind, target=target, metric=metric, more=more)
         (folder / f"{name}.yaml").write_text(text + further)
 
     task("little_choice", "multiple_choice", "label", "acc", "doc_to_choice: choices\n")
     task("little_writing", "generate_until", "question", "exact_match")
-    task("little_greedy", "loglikelihood", "question", "acc")
+    task("little_greedy", "loglikelihood", "says", "acc")
+    task("little_rolling", "loglikelihood_rolling", "question", "word_perplexity")
     return folder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     tokenizer = tiny.words(WORDS)
-    return tiny.save(tiny.opt(len(tokenizer), 32), tokenizer, tmp_path_factory.mktemp("model"))
+    return tiny.save(tiny.opt(len(tokenizer), 32, seed=7), tokenizer, tmp_path_factory.mktemp("model"))
 
 
-def test_scores_are_those_of_its_own_command(tasks, folder):
+@pytest.fixture(scope="module")
+def theirs(tasks, folder):
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    theirs = simple_evaluate(
+    return simple_evaluate(
         HFLM(pretrained=str(folder), device="cpu", batch_size=1),
-        tasks=["little_choice"],
+        tasks=["little_choice", "little_greedy"],
         task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
         log_samples=True,
         bootstrap_iters=0,
     )
-    asked = asked_of(f"harness:task=little_choice,include={tasks}", None)
-    ours = score_folder(folder, asked, torch.device("cpu"), 2048, True, lambda sentences: None)[0]
+
+
+def scored(task, tasks, folder):
+    asked = asked_of(f"harness:task={task},include={tasks}", None)
+    return score_folder(folder, asked, torch.device("cpu"), 2048, True, lambda sentences: None)[0]
+
+
+def test_scores_are_those_of_its_own_command(theirs, tasks, folder):
+    ours = scored("little_choice", tasks, folder)
     assert ours["pair"].to_list() == [str(number) for number in range(len(DOCS))] * 2
     by_sum = ours.filter(paradigm="little_choice")
     for sample, row, doc in zip(theirs["samples"]["little_choice"], by_sum.iter_rows(named=True), DOCS, strict=True):
@@ -86,6 +96,20 @@ def test_scores_are_those_of_its_own_command(tasks, folder):
     of_each = ours.select(right=(pl.col("logp_good") > pl.max_horizontal("logp_bad", "logp_bad_2")).cast(float))["right"].to_list()
     told = [[sample[metric] for sample in theirs["samples"]["little_choice"]] for metric in ("acc", "acc_norm")]
     assert of_each == told[0] + told[1] and told[0] != told[1]
+
+
+def test_texts_are_right_where_its_own_command_would_write_them(theirs, tasks, folder):
+    ours, samples, told = (
+        scored("little_greedy", tasks, folder),
+        theirs["samples"]["little_greedy"],
+        theirs["results"]["little_greedy"],
+    )
+    sums, written = zip(*[sample["filtered_resps"][0] for sample in samples], strict=True)
+    assert ours["logp_good"].to_list() == pytest.approx(list(sums), abs=1e-4)
+    assert (ours["logp_good"] > ours["logp_bad"]).to_list() == list(written) and {*written} == {True, False}
+    found = curve(ours).row(0, named=True)
+    assert found["accuracy"] == pytest.approx(told["acc,none"])
+    assert math.exp(-found["logp_good"]) == pytest.approx(told["perplexity,none"], rel=1e-5)
 
 
 def test_a_task_is_a_paradigm_of_its_choices(tasks):
@@ -102,8 +126,11 @@ def test_a_task_is_a_paradigm_of_its_choices(tasks):
 @pytest.mark.parametrize(
     ("task", "told"),
     [
-        ("little_writing", "the task little_writing of lm-eval has the model generate text; tasks of several choices are taken"),
-        ("little_greedy", "the task little_greedy of lm-eval is right if the model would generate a text"),
+        ("little_writing", "the task little_writing of lm-eval has the model generate text; tasks of several choices and of log-"),
+        (
+            "little_rolling",
+            "the task little_rolling of lm-eval is the perplexity of whole texts, and has no right answer; tasks of",
+        ),
     ],
 )
 def test_other_tasks_are_refused_by_name(tasks, task, told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -152,7 +153,9 @@ def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
     found = curve(frame.filter(pl.col("paradigm").is_in(list(phenomena)))).with_columns(seed=0, step=0)
     total = overall(found, phenomena if all(phenomena.values()) else None).row(0, named=True)
     by_phenomenon = f", mean of phenomena {total['accuracy_phenomena']:.4f}" if total["accuracy_phenomena"] is not None else ""
-    return [f"mean of {count(len(found), 'paradigm')} {total['accuracy']:.4f}{by_phenomenon}"]
+    written = found.filter(pl.col("paradigm").is_in([pair.paradigm for pair in asked.pairs if pair.written]))
+    perplexity = [f"{name}: perplexity {math.exp(-logp):.4g}" for name, logp in written.select("paradigm", "logp_good").iter_rows()]
+    return [f"mean of {count(len(found), 'paradigm')} {total['accuracy']:.4f}{by_phenomenon}", *perplexity]
 
 
 def _correlations(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:

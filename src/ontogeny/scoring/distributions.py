@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch.nn.functional import linear
@@ -46,6 +47,31 @@ def rounded(reader: Reader) -> Reader:
         return reader
     mean = reader.weight.mean(0)
     return replace(reader, rounded=(reader.weight - mean).bfloat16(), mean=mean)
+
+
+def leading(reader: Reader) -> Reader:
+    """The same head, read for how far each token asked for leads the likeliest other one, in nats: above 0 where greedy decoding
+    writes it."""
+    if isinstance(reader, Tiles):
+        return Leads(partial(linear, weight=reader.weight, bias=reader.bias))
+    assert isinstance(reader, Whole)
+    return Leads(reader.head)
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """By all logits."""
+
+    head: Callable[[torch.Tensor], torch.Tensor]  # [., width] to logits [., vocabulary]
+
+    def __call__(self, states: torch.Tensor, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """As a `Reader` does, of log p less that of the likeliest other token."""
+        found = torch.empty(len(token), device=states.device)
+        for rows, edges in _parts(len(states), state, WHOLE):
+            logits, own, at = self.head(states[rows]).float(), token[edges], state[edges] - rows.start
+            (best, second), which = (part.T[:, at] for part in logits.topk(2))  # [2, edges] each
+            found[edges] = logits[at, own] - torch.where(which[0] == own, second, best)
+        return found.double()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ def chances(pairs: Iterable[Pair]) -> dict[str, float]:
 
 def chance(pair: Pair) -> float:
     """What a guesser gets of an item: 1 / n of n options, however they are weighed against the first; of other predictions, what
-    holds of independent sums that are alike."""
+    holds of independent sums that are alike; of a text that is to be written, 0."""
+    if pair.written:
+        return 0.0
     others = [np.flatnonzero(row).tolist() for row in pair.predictions]
     first_best = others == [[0, wrong] for wrong in range(1, len(pair.options))] and all(row[0] > 0 for row in pair.predictions)
     return all_hold(pair.predictions) if pair.predictions and not first_best else 1 / len(pair.options)
@@ -64,6 +66,11 @@ def graded(pairs: Iterable[Pair]) -> set[str]:
     return {pair.paradigm for pair in pairs if pair.human is not None}
 
 
+def unsettled(pairs: Iterable[Pair]) -> bool:
+    """True where some items have no state: people have graded them, or there is no chance level."""
+    return any(pair.human is not None or pair.written for pair in pairs)
+
+
 def check(pairs: Sequence[Pair]) -> None:
     """Raises OntogenyError for an item that cannot be asked: one option and no grade, more than two and graded, or graded among
     others that are not."""
@@ -78,7 +85,7 @@ def check(pairs: Sequence[Pair]) -> None:
             )
         if any(len(row) != len(pair.options) or min(row) >= 0 or max(row) <= 0 for row in pair.predictions):
             raise OntogenyError(f"{name} has a prediction that does not weigh options of its own against one another")
-        if pair.human is None and not pair.bad:
+        if pair.human is None and not pair.bad and not pair.written:
             raise OntogenyError(f"{name} has one sentence and no graded judgement (`human`): there is nothing to compare it with")
         if pair.human is not None and pair.more:
             raise OntogenyError(f"{name} is graded and has {len(pair.options)} options; a sentence alone or two can be graded")
@@ -86,14 +93,16 @@ def check(pairs: Sequence[Pair]) -> None:
 
 def of_two(pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs of paradigms all of whose items are one right and one wrong sentence."""
-    others = {pair.paradigm for pair in pairs if pair.human is not None or pair.more or pair.contexts or pair.predictions}
+    others = {
+        pair.paradigm for pair in pairs if not pair.bad or pair.human is not None or pair.more or pair.contexts or pair.predictions
+    }
     return [pair for pair in pairs if pair.paradigm not in others]
 
 
 def decided(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs of paradigms whose items have a right answer."""
-    of_people = graded(pairs)
-    return [pair for pair in pairs if pair.paradigm not in of_people]
+    """The pairs of paradigms whose items have a right answer and a wrong one."""
+    others = {pair.paradigm for pair in pairs if pair.human is not None or pair.written}
+    return [pair for pair in pairs if pair.paradigm not in others]
 
 
 def need_two(pairs: Sequence[Pair], what: str) -> None:
@@ -105,7 +114,9 @@ def need_two(pairs: Sequence[Pair], what: str) -> None:
 
 
 def need_right(pairs: Iterable[Pair], what: str) -> None:
-    """Raises OntogenyError that names an item which people have graded: `what` (as in "an audit") needs a right answer."""
+    """Raises OntogenyError that names an item which people have graded, or which has no wrong option: `what` (as in "an audit")
+    needs a right answer and a wrong one."""
     for pair in pairs:
-        if pair.human is not None:
-            raise OntogenyError(f"{what} is of a right answer, and item {pair.pair} of {pair.paradigm} is graded by people")
+        if pair.human is not None or pair.written:
+            said = "has no wrong one" if pair.written else "is graded by people"
+            raise OntogenyError(f"{what} is of a right answer, and item {pair.pair} of {pair.paradigm} {said}")

@@ -111,11 +111,22 @@ def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
     store.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key} | other)
 
 
+def kept_pairs(table: pl.DataFrame) -> Iterator[Pair]:
+    """The pairs of such a table."""
+    names = [name for name in table.columns if name in Pair.__slots__]
+    for row in table.select(names).iter_rows(named=True):
+        yield Pair(**{name: _frozen(value) for name, value in row.items()})
+
+
 LISTS = {"more": pl.List(pl.String), "contexts": pl.List(pl.String), "predictions": pl.List(pl.List(pl.Int64))}
 
 
 def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 class OpenedCheckpoint:
@@ -196,8 +207,8 @@ class CheckpointReader:
         return store.score_key(asked.key, self.observation.bos, *self.folder.scored_how(self.observation.scoring))
 
     def _until_settled(self, seed: int, checkpoint: Checkpoint, asked: SuitePairs) -> bool:
-        """Graded items have no state that could be settled."""
-        wanted = self.observation.scoring.until == "settled" and not options.graded(asked.pairs)
+        """Graded items, and such as have no chance level, have no state that could be settled."""
+        wanted = self.observation.scoring.until == "settled" and not options.unsettled(asked.pairs)
         return wanted and checkpoint.step < settled.last_step(self.folder, seed)
 
     def read(self, seed: int, checkpoint: Checkpoint, opened: OpenedCheckpoint, suites: list[SuitePairs], bar: Bar) -> None:

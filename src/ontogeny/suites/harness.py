@@ -19,17 +19,18 @@ from ontogeny.store import content_key
 FEWSHOT_SEED = 1234  # simple_evaluate's own
 NOT_TAKEN = {
     "generate_until": "has the model generate text",
-    "loglikelihood": "is right if the model would generate a text, and has no choices",
-    "loglikelihood_rolling": "is the perplexity of texts, and has no right answer",
+    "loglikelihood_rolling": "is the perplexity of whole texts, and has no right answer",
 }
 
 
 class Harness(Kind):
-    """A multiple-choice task of lm-evaluation-harness, or a group of them; each task is a paradigm, with chance 1 / choices.
+    """A task of lm-evaluation-harness of several choices or of log-likelihoods, or a group of them; each task is a paradigm.
 
     Context and choice are tokenised as one text, without a BOS but the tokenizer's own, as its command does; accuracies are its
-    `acc` with `verdicts.tie_counts: 1`, and without ties in any case.  A task that asks for `acc_norm` has a second paradigm,
-    TASK-acc_norm, of the same choices by log-probability a character.  Extra: harness.
+    `acc` with `verdicts.tie_counts: 1`, and without ties in any case.  Chance is 1 / choices.  A task that asks for `acc_norm` has
+    a second paradigm, TASK-acc_norm, of the same choices by log-probability a character.  One of log-likelihoods (lambada_openai)
+    is right where greedy decoding would write its text: it has no chance level and no verdict, and its perplexity is
+    exp(-`logp_good`) of the curves.  Extra: harness.
     """
 
     kind: Literal["harness"] = "harness"
@@ -97,7 +98,7 @@ def _questions(name: str, include: Path | None, fewshot: int | None, limit: int 
 
 
 def _loaded(name: str, include: Path | None) -> dict[str, Any]:
-    """Tasks by name, all of them of choices."""
+    """Tasks by name, all of them of choices or of log-likelihoods."""
     try:
         from lm_eval.tasks import TaskManager
     except ImportError:
@@ -112,16 +113,19 @@ def _loaded(name: str, include: Path | None) -> dict[str, Any]:
     except Exception as error:  # data sets that cannot be fetched, templates that are none
         raise OntogenyError(f"the task {name} of lm-eval cannot be loaded ({type(error).__name__}: {error})") from error
     for task_name, task in found.items():
-        if task.OUTPUT_TYPE != "multiple_choice":
+        if task.OUTPUT_TYPE not in ("multiple_choice", "loglikelihood"):
             raise OntogenyError(
                 f"the task {task_name} of lm-eval {NOT_TAKEN.get(task.OUTPUT_TYPE, f'is of {task.OUTPUT_TYPE}')}; tasks of several "
-                "choices are taken"
+                "choices and of log-likelihoods are taken"
             )
     return found
 
 
 def _pair(task: Any, name: str, number: int, asked: list[Any]) -> Pair | None:
-    """A question, the right choice first; None where not exactly one is right."""
+    """A question, the right choice first, or the text that is to be written; None where not exactly one choice is right."""
+    if task.OUTPUT_TYPE == "loglikelihood":
+        context, text = asked[0].args[:2]
+        return Pair(name, str(number), text, "", context=context, written=True)
     doc = asked[0].doc
     choices = task.doc_to_choice(doc)
     right = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)

@@ -36,6 +36,7 @@ REASONS = {
     "undecided": "{late_mean:.2f} late: neither right nor wrong for long enough, nor shown to be chance",
 }
 
+NO_CHANCE = "no chance level: not judged"
 
 RESTS_ON = {  # the sides, early and late, that a verdict rests on; 0: none
     "entrenched": (-1, -1),
@@ -49,6 +50,8 @@ Interval = tuple[float | None, float | None]
 
 def reason(name: str, facts: Mapping[str, Any]) -> str:
     """One plain line that says why the verdict `name` was given, and what seeds say that do not all give it alone."""
+    if not facts["chance"]:
+        return NO_CHANCE
     alone = Counter(facts["seed_verdicts"] or [name])
     apart = set(alone) != {name}
     said = REASONS[name].format(unbroken="" if apart else ", without a run wrong before", **facts)

@@ -61,6 +61,11 @@ SCHEMA: dict[str, Any] = {
     "changes_with": pl.List(pl.String),
 }
 
+OF_CHANCE = (  # what is told from chance, and so is not known of a paradigm that has no chance level
+    *("early_state", "late_state", "states", "hi", "p", "equivalence_p", "aoa_lasting", "breakthrough"),
+    *("sustained_share", "separation", "length_accuracy", "length_state"),
+)
+
 
 def judge(
     curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds | None = None, pairs_of: PairsOf | None = None
@@ -136,7 +141,8 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
     row |= _summarised(case, accuracy, view, thresholds)
     row |= stability(list(variants(case, by_early, thresholds)), name, thresholds)
     counts = {"early_checkpoints": int(view.early.sum()), "late_checkpoints": int(view.late.sum())}
-    return row | {"reason": evidence.reason(name, row | counts)}
+    row |= dict.fromkeys(() if case.chance else OF_CHANCE)
+    return row | {"reason": evidence.reason(name, row | counts | {"chance": case.chance})}
 
 
 def _told(case: Case, accuracy: Floats, p: float | None, view: Windows, thresholds: Thresholds) -> History:
