@@ -35,6 +35,7 @@ OWN = {
     "relaxation": "what is left of an early error: a study's tables and figure from its committed curves",
     "stream": "a run's checkpoints served as Pythia, OLMo 2 and BabyLM, opened in a stream: the disk's high-water mark",
     "instruments": "seconds and memory of each instrument at one checkpoint",
+    "reading": "the known marks of reading times under n-grams of words",
     "scheduling": "what engines add to pieces of work: local, Ray with two nodes, submitit's executor",
     "kills": "workers and coordinators killed at random: pieces of work lost or done twice",
     "explorer": "how fast the explorer starts on 200 runs and answers a click at 67 paradigms x 10,000 checkpoints",

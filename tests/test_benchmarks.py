@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,7 @@ from benchmarks import (
     inputs,
     mutants,
     projection,
+    reading,
     relaxation,
     results,
     scoring,
@@ -487,3 +489,11 @@ def test_the_tables_of_early_by_late_are_those_of_its_committed_curves():
     for table in (relaxation.cells, relaxation.relaxations, relaxation.shams):
         assert all(line in page for line in table(curves)), "copy what it prints: python -m benchmarks relaxation"
     assert relaxation.figure(curves).to_dict()["hconcat"]
+
+
+def test_words_of_the_known_marks_are_in_small_letters_and_their_punctuation_stands_in_what_came_before():
+    vocabulary = {"": 0, "<unk>": 1}
+    assert reading.begun("A dog's b, a!", vocabulary) == [0, 2, 3, 4, 5, 2, 6]
+    model = SimpleNamespace(logp=lambda history, token: -(10.0 * len(history) + token))
+    found = reading.surprisals(SimpleNamespace(sentences=["A b, c", "b"]), vocabulary, model)
+    assert list(found) == [12.0, 24.0, 41.0, 14.0]
