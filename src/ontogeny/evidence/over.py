@@ -49,7 +49,7 @@ def _index(says: str) -> Column:
 def _leads(run: WholeRun) -> pl.DataFrame:
     if run.verdicts is None:
         return pl.DataFrame(schema=precedence.LEADS)
-    hi = dict(run.verdicts.group_by("suite").agg(pl.col("hi").cast(pl.Float64).max()).iter_rows())
+    hi = dict(run.verdicts.drop_nulls("hi").group_by("suite").agg(pl.col("hi").cast(pl.Float64).max()).iter_rows())
     return precedence.leads(run.numbers, run.curves.filter(pl.col("suite").is_in(list(hi))), hi)
 
 

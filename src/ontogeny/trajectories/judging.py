@@ -127,7 +127,7 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
         "hi": case.hi,
         "onset_step": None if start is None else int(view.steps[start]),
         "covers": case.covers,
-        "p": None if late is None else float(late.accuracy().p(case.chance)),
+        "p": float(late.accuracy().p(case.chance)) if late and case.chance else None,
         "equivalence_p": equivalence,
         "length_accuracy": case.length,
         "length_state": None if case.length is None else int(case.states(np.array(case.length))),
