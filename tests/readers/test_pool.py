@@ -102,6 +102,13 @@ def test_a_trouble_is_said_and_all_others_are_read(own_run, stand_in):
     assert {"said at 2", "said at 8"} <= set(display.said)
 
 
+def test_what_goes_wrong_at_every_checkpoint_is_said_once():
+    found = pool.together(
+        ["a/step-0: t.csv:3: no number\na/step-0: cut", "a/step-1: t.csv:3: no number", "it ended", "a/step-2: cut short"]
+    )
+    assert found == ["a/step-0 and 1 more: t.csv:3: no number", "a/step-0: cut", "it ended", "a/step-2: cut short"]
+
+
 def test_a_short_rest_is_read_here(own_run, monkeypatch):
     monkeypatch.setattr(pool, "with_others", None)  # would raise
     for step in (1, 2, 8):

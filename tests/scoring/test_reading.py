@@ -169,7 +169,7 @@ def test_a_run_says_which_way_it_was_read(finished_run):
 def test_what_a_person_should_hear_of_pairs_is_told_and_kept(asked):
     suite = asked(("a b", "b a"), (" a b", "b a c"), ("a a", "a a"))
     assert suite.told == [
-        "1 pairs with identical sentences are left out (p)",
+        "1 pairs with identical sentences are left out (p); the first is pair 3 of p",
         "1 pairs have sentences that begin or end with a space, which is scored with them",
     ]
     assert suite.facts()["outer_spaces"] == 1 and "without_words" not in suite.facts()

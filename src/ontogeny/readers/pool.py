@@ -74,10 +74,23 @@ def _read(
                 return trouble or answered(lambda: read(readings, seed, known[seed, step], piece.inputs))
 
         found = spread(pieces, here, readings.display, readings.device, 1 if streams else jobs)
-    troubles: list[str] = [one["trouble"] for one in found if one["trouble"]]
+    troubles = together([one["trouble"] for one in found if one["trouble"]])
     for trouble in troubles:
         readings.display.warn(trouble)
     return troubles
+
+
+def together(troubles: Sequence[str]) -> list[str]:
+    """What went wrong in the same way at many checkpoints, such as with a file that all of them are asked about, is said once.
+
+    >>> together(["step-0: no table", "step-2: no table", "step-1: damaged"])
+    ['step-0 and 1 more: no table', 'step-1: damaged']
+    """
+    alike: dict[str, list[str]] = {}
+    for line in "\n".join(troubles).splitlines():
+        alike.setdefault(line.partition(": ")[2] or line, []).append(line)
+    more = {what: f"{lines[0].partition(': ')[0]} and {len(lines) - 1} more: {what}" for what, lines in alike.items()}
+    return [lines[0] if len(lines) == 1 else more[what] for what, lines in alike.items()]
 
 
 @contextmanager

@@ -73,7 +73,8 @@ class SuitePairs:
         found = list(self.left_out)
         if self.identical:
             where = sorted({pair.paradigm for pair in self.identical})
-            found.append(f"{len(self.identical)} pairs with identical sentences are left out ({', '.join(where)})")
+            first = f"the first is pair {self.identical[0].pair} of {self.identical[0].paradigm}"
+            found.append(f"{len(self.identical)} pairs with identical sentences are left out ({', '.join(where)}); {first}")
         if self.outer_spaces:
             found.append(f"{self.outer_spaces} pairs have sentences that begin or end with a space, which is scored with them")
         return found
