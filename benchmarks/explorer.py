@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -108,8 +110,13 @@ def _clicked(root: Path, checkpoints: int) -> bool:
     return missed
 
 
-def made_run(path: Path, checkpoints: int, pairs: int = PAIRS, paradigms: int = PARADIGMS, seeds: int = 1) -> Path:
-    """A run as training, scoring and judging leave it; its tables of scores are one file under many names."""
+def made_run(
+    path: Path, checkpoints: int, pairs: int = PAIRS, paradigms: int = PARADIGMS, seeds: int = 1, read: bool = False
+) -> Path:
+    """A run as training, scoring and judging leave it; its tables of scores are one file under many names.
+
+    `read`: instruments have read it too, one of a number a checkpoint and one of seven a paradigm.
+    """
     import numpy as np
     import polars as pl
 
@@ -120,7 +127,9 @@ def made_run(path: Path, checkpoints: int, pairs: int = PAIRS, paradigms: int = 
 
     run, steps = RunFolder(path), list(range(checkpoints))
     names, random = [f"paradigm_{number:02d}" for number in range(paradigms)], np.random.default_rng(0)
-    write_json(path / "lineage.json", {"kind": "trained", "training": {"steps": checkpoints, "checkpoints": checkpoints}})
+    write_json(
+        path / "lineage.json", {"kind": "trained", "training": {"parameters": 0, "steps": checkpoints, "checkpoints": checkpoints}}
+    )
     path.joinpath("recipe.yaml").write_text(RECIPE.format(seeds=list(range(seeds)), pairs=path / "toy.csv"))
     path.joinpath("toy.csv").write_text("paradigm,good,bad\n")
     rows = {"suite": "toy", "phenomenon": "any", "field": "any", "n": pairs, "read": pairs, "words": 1.0, "tokens": 1}
@@ -132,7 +141,15 @@ def made_run(path: Path, checkpoints: int, pairs: int = PAIRS, paradigms: int = 
     time_ = Timeline(tuple(steps[:: max(1, checkpoints // 40)]), checkpoints, None, None, 1.0, 1.0)
     judged = judge(curves.filter(pl.col("step").is_in(list(time_.steps))), time_)
     write_table(run.verdicts, judged.with_columns(human=pl.lit(None, pl.Float64)))
-    losses = pl.DataFrame({"step": steps, "loss": [2.0] * checkpoints, "tokens": steps, "seconds": [0.1] * checkpoints})
+    losses = pl.DataFrame(
+        {
+            "step": steps,
+            "loss": [2.0] * checkpoints,
+            "learning_rate": [1e-3] * checkpoints,
+            "tokens": steps,
+            "seconds": [0.1] * checkpoints,
+        }
+    )
     asked = pl.DataFrame({"paradigm": np.repeat(names, pairs)})
     asked = asked.with_columns(pair=pl.int_range(pl.len()).over("paradigm").cast(pl.String))
     about = {"good": "the dogs run here", "bad": "the dogs runs here", "phenomenon": "any", "field": "any", "contrast": "a|b"}
@@ -141,22 +158,43 @@ def made_run(path: Path, checkpoints: int, pairs: int = PAIRS, paradigms: int = 
     scores = asked.with_columns(logp_good=good, logp_bad=good + random.normal(0, 2, len(asked)), tokens_good=4, tokens_bad=4)
     scores = scores.with_columns(pl.col("tokens_good", "tokens_bad").cast(pl.Int32))
     key = score_keys(run, "toy", Run(path).recipe).pop()
+    readings = _readings(names) if read else {}
     for seed in range(seeds):
         write_table(run.losses(seed), losses)
-        _finished(run, seed, steps, scores, key)
+        _finished(run, seed, steps)
+        _linked(partial(run.scores, seed, "toy"), steps, scores, key)
+        for kind, reading in readings.items():
+            _linked(partial(run.reading, kind, seed), steps, reading, kind, settings=f'{{"kind": "{kind}"}}', **{"not": ""})
     return path
 
 
-def _finished(run: RunFolder, seed: int, steps: list[int], scores: pl.DataFrame, key: str) -> None:
-    """A seed's checkpoints, without weights, and the same scores at each."""
+def _readings(names: list[str]) -> dict[str, pl.DataFrame]:
+    """What two instruments would leave of a checkpoint."""
+    import polars as pl
+
+    numbers = {"accuracy": 0.7, "confidence": 0.8, "brier": 0.2, "slope": 0.9, "wrong": 1.0, "frequency_gap": 0.1}
+    rows = pl.DataFrame({"suite": "toy", "paradigm": ["", *names]})
+    calibration = rows.with_columns(n=pl.lit(50, pl.Int64), **{name: pl.lit(value) for name, value in numbers.items()})
+    return {"loss": pl.DataFrame({"dev": [2.0]}), "calibration": calibration.select("suite", "paradigm", *numbers, "n")}
+
+
+def _linked(place: Callable[[int], Path], steps: list[int], table: pl.DataFrame, key: str, **facts: str) -> None:
+    """One table at every step."""
     from ontogeny.store import write_table
 
-    first = run.scores(seed, "toy", 0)
-    write_table(first, scores, {"key": key, "weights": "made"})
+    write_table(place(0), table, {"key": key, "weights": "made", **facts})
+    for step in steps[1:]:
+        os.link(place(0), place(step))
+
+
+def _finished(run: RunFolder, seed: int, steps: list[int]) -> None:
+    """A seed's checkpoints, without anything in their weights."""
+    weights = run.seed(seed) / "empty"
+    weights.touch()
+    done = json.dumps({"weights": "made", "sizes": {"model.safetensors": 0}, "hashes": {}})
     for step in steps:
         folder = run.checkpoint(seed, step)
         folder.mkdir(parents=True)
         folder.joinpath("ontogeny.json").write_text(json.dumps({"step": step}))
-        folder.joinpath("DONE").write_text("{}")
-        if step:
-            os.link(first, run.scores(seed, "toy", step))
+        folder.joinpath("DONE").write_text(done)
+        os.link(weights, folder / "model.safetensors")

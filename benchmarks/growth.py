@@ -2,7 +2,8 @@
 
     python -m benchmarks growth [--part long many pairs tokens]
 
-- `long`: a made run of 67 paradigms and three seeds: `show`, `list`, `verdicts` from its tables of pairs' scores, the page.
+- `long`: a made run of 67 paradigms and three seeds, read by two instruments: `show`, `list`, `verdicts` from its tables of pairs'
+  scores, the page.
 - `many`: `list` over 1,000 runs.
 - `pairs`: a suite of a million pairs (`--suite`, BLiMP's, each with another word in its place) read, tokenised and planned for one
   pass of a model whose tokenizer is at `--model`.
@@ -18,6 +19,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,7 +81,7 @@ def measured(what: str, seconds: float, memory: float, work: list[str] | Callabl
 
 def long(asked: argparse.Namespace, folder: Path) -> bool:
     """One run of many checkpoints."""
-    path = made_run(folder / "long" / "long", asked.checkpoints, pairs=asked.pairs_each, seeds=3)
+    path = made_run(folder / "long" / "long", asked.checkpoints, pairs=asked.pairs_each, seeds=3, read=True)
     say(f"made: {sum(1 for _ in path.rglob('*')):,} files")
     missed = measured(f"show, {asked.checkpoints:,} checkpoints", 1, GB, ["show", str(path)])
     missed |= measured("list", 1, GB, ["list", "--runs", str(path.parent)])
@@ -94,8 +96,9 @@ def long(asked: argparse.Namespace, folder: Path) -> bool:
 
 def many(asked: argparse.Namespace, folder: Path) -> bool:
     """Many runs."""
-    for number in range(asked.runs):
-        made_run(folder / "many" / f"run-{number:04d}", 30, pairs=5, paradigms=5)
+    first = made_run(folder / "many" / "run-0000", 30, pairs=5, paradigms=5)
+    for number in range(1, asked.runs):
+        shutil.copytree(first, first.with_name(f"run-{number:04d}"), copy_function=os.link)
     return measured(f"list, {asked.runs:,} runs", 2, GB, ["list", "--runs", str(folder / "many")])
 
 

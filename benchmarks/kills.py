@@ -1,7 +1,11 @@
 """Kills workers and coordinators at random while pieces of work are done, and counts what was lost or done twice.
 
-A coordinator hands naps to processes of this machine; another process kills one of them, or at times the coordinator, which is then
-started again as a person would.  At the end every piece must be there, and none that was whole done again.
+    python -m benchmarks kills [--trainings] [--kills 100 --coordinators 5]
+
+A coordinator hands pieces to processes of this machine; this process kills one of them, or at times the coordinator, which is then
+started again as a person would.  Of naps every one must be there at the end, and none that was whole done again.  With
+`--trainings` the pieces are those of a run of tiny trainings, whose weights, scores and verdicts must be those of one that nobody
+disturbed.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +28,22 @@ from ontogeny.work.piece import Piece, do
 
 AT_ONCE = 2
 NAP = 0.3  # seconds of a piece
+TRAININGS = """\
+name: killed
+seeds: {seeds}
+corpus: {{kind: micro-english, words: 2000}}
+dev: {{kind: micro-english, words: 300, seed: 9}}
+tokenizer: word
+model:
+  kind: opt
+  size: opt-1m
+  options: {{hidden_size: 16, word_embed_proj_dim: 16, num_hidden_layers: 1, num_attention_heads: 2, ffn_dim: 32, dropout: 0.1}}
+training:
+  {{context: 16, batch: 4, steps: 4000, learning_rate: 1e-2, threads: 1, compile: "off", precision: float32, save_minutes: 0.02}}
+checkpoints: {{kind: steps, steps: [1, 10, 100, 500, 1000, 2000, 3000]}}
+suites: [{{kind: micro-english, pairs_per_paradigm: 10}}]
+verdicts: {{resamples: 20, swaps: 20}}
+"""
 
 
 def coordinate(folder: Path, count: int) -> None:
@@ -31,6 +52,14 @@ def coordinate(folder: Path, count: int) -> None:
     todo = [piece for piece in pieces if not (folder / piece.inputs["out"]).exists()]
     with Local().opened([(1, None)] * AT_ONCE, QUIET) as submit:
         do(todo, submit, QUIET, "naps")
+
+
+def fill(recipe: Path, root: Path) -> None:
+    """Has a run's pieces done that are missing."""
+    from ontogeny import recipe as recipes
+    from ontogeny.laboratory import Run
+
+    Run.begin(recipes.load(recipe), root).fill_on(Local(), AT_ONCE)
 
 
 def children(process: int) -> list[int]:
@@ -43,41 +72,78 @@ def children(process: int) -> list[int]:
     return own
 
 
-def campaign(folder: Path, count: int, kills: int, coordinators: int, seed: int = 0) -> dict[str, Any]:
-    """Does the pieces under so many kills, of which some are the coordinator's."""
-    rng, killed = random.Random(seed), Counter[str]()
+def campaign(
+    call: str, there: Callable[[], bool], kills: int, coordinators: int, longest: float, seed: int = 0
+) -> tuple[Counter[str], int]:
+    """Makes this call again and again until all is there, under so many kills: whose they were, and how often it was begun.
+
+    `longest`: seconds from one kill to the next at most.
+    """
+    rng, killed, begun = random.Random(seed), Counter[str](), 0
     turns = ["coordinator"] * coordinators + ["worker"] * (kills - coordinators)
     rng.shuffle(turns)
-    while len(list(folder.glob("*.txt"))) < count or turns:
-        command = [
-            sys.executable,
-            "-c",
-            f"from benchmarks.kills import coordinate, Path; coordinate(Path({str(folder)!r}), {count})",
-        ]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as coordinator:
+    command = [sys.executable, "-c", f"from pathlib import Path; from benchmarks import kills; kills.{call}"]
+    while not there():
+        begun += 1
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as coordinator:
             while coordinator.poll() is None:
-                time.sleep(rng.uniform(0.2, 4 * NAP))
+                time.sleep(rng.uniform(0.2, longest))
                 workers = children(coordinator.pid)
                 if turns and workers:
                     whom = turns.pop()
                     os.kill(coordinator.pid if whom == "coordinator" else rng.choice(workers), signal.SIGKILL)
                     killed[whom] += 1
-        if len(list(folder.glob("*.txt"))) == count:
-            break
+    return killed, begun
+
+
+def naps(folder: Path, asked: Any) -> dict[str, Any]:
+    """Pieces that take a moment."""
+    count = asked.count
+
+    def there() -> bool:
+        return len(list(folder.glob("*.txt"))) == count
+
+    killed, begun = campaign(f"coordinate(Path({str(folder)!r}), {count})", there, asked.kills, asked.coordinators, 4 * NAP)
     lines = [len(file.read_text().splitlines()) for file in folder.glob("*.txt")]
-    return {"pieces": count, "kills": dict(killed), "there": len(lines), "done twice": sum(number > 1 for number in lines)}
+    wrong = {"lost": count - len(lines), "done twice": sum(number > 1 for number in lines)}
+    return {"pieces": count, "kills": dict(killed), "begun": begun, **wrong}
+
+
+def trainings(folder: Path, asked: Any) -> dict[str, Any]:
+    """A run of tiny trainings, beside one that nobody disturbs."""
+    recipe, ours, theirs = folder / "killed.yaml", folder / "killed", folder / "quiet"
+    recipe.write_text(TRAININGS.format(seeds=list(range(asked.seeds))))
+    fill(recipe, theirs)
+    call = f"fill(Path({str(recipe)!r}), Path({str(ours)!r}))"
+    page = ours / "killed" / "report" / "index.html"
+    killed, begun = campaign(call, page.exists, asked.kills, asked.coordinators, asked.longest)
+    found, wanted = (results(root / "killed") for root in (ours, theirs))
+    wrong = {"lost": len(wanted.keys() - found.keys()), "other": sum(found.get(name) != was for name, was in wanted.items())}
+    return {"seeds": asked.seeds, "kills": dict(killed), "begun": begun, "results": len(wanted), **wrong}
+
+
+def results(run: Path) -> dict[str, str]:
+    """Hashes of what a run has found: of each checkpoint's weights, and of the values of each table."""
+    from ontogeny import store
+
+    tables = [path for place in ("*", "seed-*/scores/*/*", "seed-*/readings/*/*") for path in run.glob(f"{place}.parquet")]
+    found = {str(path.relative_to(run)): store.content_key(store.read_table(path).write_json()) for path in tables}
+    return found | {str(done.relative_to(run)): store.weights_hash(done.parent) for done in run.rglob("DONE")}
 
 
 def options(parser: Any) -> None:
     """Of the command line."""
-    parser.add_argument("--count", type=int, default=400, help="pieces [400]")
+    parser.add_argument("--trainings", action="store_true", help="of a run, in place of naps")
+    parser.add_argument("--count", type=int, default=400, help="naps [400]")
+    parser.add_argument("--seeds", type=int, default=4, help="trainings [4]")
+    parser.add_argument("--longest", type=float, default=20.0, help="seconds from one kill of trainings to the next at most [20]")
     parser.add_argument("--kills", type=int, default=100, help="in all [100]")
     parser.add_argument("--coordinators", type=int, default=5, help="of them, of the coordinator [5]")
 
 
 def run(asked: Any) -> int:
-    """Prints what was found; 1 if a piece was lost or done twice."""
+    """Prints what was found; 1 if a piece was lost, done twice, or came out otherwise."""
     with TemporaryDirectory() as folder:
-        found = campaign(Path(folder), asked.count, asked.kills, asked.coordinators)
+        found = (trainings if asked.trainings else naps)(Path(folder), asked)
     print(found)
-    return int(found["there"] != found["pieces"] or found["done twice"] > 0)
+    return int(any(found.get(name) for name in ("lost", "done twice", "other")))

@@ -194,6 +194,7 @@ def score(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")] = "auto",
     tokenizer: TokenizerOf = None,
     jobs: Jobs = None,
+    on: On = None,
     overwrite: Overwrite = False,
     good: Good = None,
     bad: Bad = None,
@@ -204,6 +205,7 @@ def score(
 
     Of many, only what is missing: a command that was stopped goes on.  A single folder is scored each time.
     """
+    from ontogeny import recipe as recipes
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
     from ontogeny.readers import score_folders, score_one
@@ -218,13 +220,16 @@ def score(
                 "--suite, --suite-path, --out, --overwrite, --no-bos, --device and --tokenizer are for a single folder; a run has "
                 "them in its recipe"
             )
-        return Run(folder, Display()).score(again, jobs)
+        here = Run(folder, Display())
+        return here.score(again, jobs, recipes.engine(here.recipe.engine, on))
     if run := next((folder for folder in folders if (folder / "lineage.json").exists()), None):
         raise OntogenyError(f"{run} is a run; its checkpoints are scored by a command of its own: ontogeny score {run}")
     if not suite:
         raise OntogenyError(f"{folder} is no run's folder; to score it as a single model say --suite, for example --suite blimp")
-    if again or (single and jobs):
-        raise OntogenyError("--again is for a run, and --jobs for a run or several folders; a single folder is scored each time")
+    if again or (single and (jobs or on)):
+        raise OntogenyError(
+            "--again is for a run, --jobs and --on for a run or several folders; a single folder is scored each time"
+        )
     todo = each_suite(suite, suite_path, out, "scores", ".parquet" if single else "")
     for one, path, place in todo:  # all are looked at before the first is scored
         if single:
@@ -234,7 +239,8 @@ def score(
         if single:
             print(score_one(folder, one, path, place, bos, device, Display(), overwrite, tokenizer))
         else:
-            score_folders(folders, one, path, place, bos, device, Display(), jobs, overwrite, tokenizer, print)
+            engine = recipes.engine(None, on)
+            score_folders(folders, one, path, place, bos, device, Display(), jobs, overwrite, tokenizer, print, engine)
 
 
 @app.command()
@@ -246,6 +252,7 @@ def read(
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Of the one instrument: its settings.")] = [],  # noqa: B006
     again: Annotated[list[int], typer.Option(help="Read the checkpoint at this step once more.")] = [],  # noqa: B006
     jobs: Jobs = None,
+    on: On = None,
 ) -> None:
     """Read every checkpoint of a run with instruments that have not read it yet, and nothing else; joins the report.
 
@@ -264,7 +271,7 @@ def read(
             recipes.override(raw, setting)
         asked = [raw]
     here = Run(run, Display())
-    here.read(asked, again, jobs)
+    here.read(asked, again, jobs, recipes.engine(here.recipe.engine, on))
     print(f"report: {here.write_report()}")
 
 
@@ -341,6 +348,7 @@ def open_(
     settings: Settings = [],  # noqa: B006
     root: Root = Path("runs"),
     jobs: Jobs = None,
+    on: On = None,
     good: Good = None,
     bad: Bad = None,
     paradigm: ParadigmColumn = None,
@@ -351,6 +359,7 @@ def open_(
     Revisions of the hub come one after another while they are read, and what was read goes.  With the text that they were trained
     on, the page has the n-gram evidence too, and `why`, `audit --run` and every instrument work as for a training of ours.
     """
+    from ontogeny import recipe as recipes
     from ontogeny.commands.adoption import FromHub, adopt, preview
     from ontogeny.display import Display
     from ontogeny.readers.folders import suite_parts, with_columns
@@ -364,7 +373,7 @@ def open_(
     told = {"scoring.dtype": dtype, "scoring.device_map": device_map}
     settings = [*(f"{key}={value}" for key, value in told.items() if value), *settings]
     here = adopt(source, suite, suite_path, name, settings, root, Display(), names, tokenizer, hub, corpus, dev, infinigram)
-    here.score(jobs=jobs)
+    here.score(jobs=jobs, engine=recipes.engine(here.recipe.engine, on))
     _conclude(here, evidence=here.recipe.corpus is not None)
 
 

@@ -19,7 +19,7 @@ from ontogeny.readers import live, plan, read_all
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
-from ontogeny.work.local import Local, shares
+from ontogeny.work.local import HERE, shares
 from ontogeny.work.piece import Piece, WorkEngine, do_all
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Run(OpenedRun):
                 self.track(recipe.seeds)
             if jobs > 1 and len(todo) > 1:
                 pieces = [Piece("train", str(self.folder.path.absolute()), {"seed": seed}, label=f"seed {seed}") for seed in todo]
-                with Local().opened(shares(jobs), self.display) as submit:
+                with HERE.opened(shares(jobs), self.display) as submit:
                     do_all(pieces, submit, self.display, "seeds", unit="seeds", lines=self.display, done=self.tell)
             else:
                 self.train_seeds(todo)
@@ -196,11 +196,11 @@ class Run(OpenedRun):
                 "schedule is a new one; to make them, train under another name"
             )
 
-    def score(self, again: Sequence[int] = (), jobs: int | None = None) -> None:
+    def score(self, again: Sequence[int] = (), jobs: int | None = None, engine: WorkEngine = HERE) -> None:
         """Reads every checkpoint that has not been read, those at the steps in `again` once more.
 
-        `jobs` processes share the work; None: as many as pay.  Raises OntogenyError that names the checkpoints that could not be
-        read, after reading all others.
+        `jobs` processes share the work; None: as many as pay.  `engine`: whose.  Raises OntogenyError that names the checkpoints
+        that could not be read, after reading all others.
         """
         with self.folder.writing():
             self._check_steps(again)
@@ -208,7 +208,7 @@ class Run(OpenedRun):
             self.readings.check()
             if self.recipe.trackers and self.folder.adopted() and self._is_new():
                 self.track(self.folder.seeds())
-            troubles = read_all(self.readings, again, jobs)
+            troubles = read_all(self.readings, again, jobs, engine=engine)
             self.tell()
             self.folder.note(warnings=troubles)
         if troubles:
@@ -224,7 +224,13 @@ class Run(OpenedRun):
         folder, suites = self.folder, [asked.name for asked in self.asked]
         return any(set(folder.steps(seed)) - set(folder.scored(seed, suite)) for seed in folder.seeds() for suite in suites)
 
-    def read(self, instruments: Sequence[str | dict[str, Any]] = (), again: Sequence[int] = (), jobs: int | None = None) -> None:
+    def read(
+        self,
+        instruments: Sequence[str | dict[str, Any]] = (),
+        again: Sequence[int] = (),
+        jobs: int | None = None,
+        engine: WorkEngine = HERE,
+    ) -> None:
         """Reads with instruments at every checkpoint that lacks them, and those at the steps in `again` once more.
 
         Each is a kind, or settings with a kind; one that the recipe lists is read as it is there.  None named: all that the recipe
@@ -235,7 +241,7 @@ class Run(OpenedRun):
             self.move_readings()
             chosen = [self._instrument(one) for one in instruments or self._known()]
             self.readings.check(chosen)
-            troubles = read_all(self.readings, again, jobs, instruments=chosen)
+            troubles = read_all(self.readings, again, jobs, instruments=chosen, engine=engine)
             before = [line for text in self.folder.lineage().get("warnings", []) for line in text.splitlines()]
             now = [f"the instrument {one.name} " for one in chosen]
             known = [line for line in before if not any(name in line for name in now)]  # of what is not read now: they still hold

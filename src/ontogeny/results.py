@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ontogeny import recipe as recipes
 from ontogeny import registry
+from ontogeny.display import SHOWN
 from ontogeny.evidence.apart import apart
 from ontogeny.evidence.over import NUMBERS, OVER, WholeRun
 from ontogeny.instruments.dev_loss import DevLoss
@@ -457,7 +458,8 @@ class Results:
 
     def _faults(self) -> list[str]:
         places = [] if self.folder.adopted() else [self.folder.checkpoint(*one) for one in self.sealed()]
-        return [f"A checkpoint is broken: {found}." for place in places if (found := fault(place))]
+        found = [f"A checkpoint is broken: {wrong}." for place in places if (wrong := fault(place))]
+        return [*found[:SHOWN], f"So are {len(found) - SHOWN:,} more."] if len(found) > SHOWN else found
 
     def sealed(self) -> list[tuple[int, int]]:
         """Seed and step of the checkpoints whose files are looked at for faults: all."""

@@ -460,6 +460,21 @@ def scan_table(path: Path) -> pl.LazyFrame:
     return found
 
 
+def scan_tables(places: Mapping[tuple[int, int], Path]) -> pl.LazyFrame:
+    """Tables of one shape by seed and step, lazily, as one with these columns at its end.  Raises as `scan_table` does.
+
+    One scan of many files, as a union of as many scans takes a hundred times as long.
+    """
+    import polars as pl
+
+    for path in places.values():
+        scan_table(path)
+    files = [str(path.absolute()) for path in places.values()]
+    moments = pl.LazyFrame([files, *zip(*places, strict=True)], {"of file": pl.String, "seed": pl.Int64, "step": pl.Int64})
+    found = pl.scan_parquet(files, glob=False, include_file_paths="of file")
+    return found.join(moments, on="of file", how="left", maintain_order="left").drop("of file")
+
+
 def collected(frame: pl.LazyFrame) -> pl.DataFrame:
     """Reads what stands for tables that were scanned.  Raises as `read_table` does, for the file that is broken inside."""
     import polars as pl
@@ -467,8 +482,9 @@ def collected(frame: pl.LazyFrame) -> pl.DataFrame:
     try:
         return frame.collect()
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        for path in re.findall(r"Parquet SCAN \[(.+)\]\n", frame.explain(optimized=False)):
-            read_table(Path(path))
+        scanned = map(Path, map(os.fsdecode, re.findall(rb"/[^\0]*?\.parquet", frame.serialize())))  # polars names none of many
+        for path in filter(Path.exists, scanned):
+            read_table(path)
         raise OntogenyError(f"a table cannot be read ({' '.join(str(error).split())[:200]})") from None
 
 
@@ -959,14 +975,8 @@ class RunFolder:
 
     def scan_scores(self, suite: str) -> pl.LazyFrame | None:
         """All scores of a suite with columns `seed` and `step`, lazily; None if there are none."""
-        import polars as pl
-
-        scans = [
-            scan_table(self.scores(seed, suite, step)).with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64))
-            for seed in self.seeds()
-            for step in self.scored(seed, suite)
-        ]
-        return pl.concat(scans) if scans else None
+        places = {(seed, step): self.scores(seed, suite, step) for seed in self.seeds() for step in self.scored(seed, suite)}
+        return scan_tables(places) if places else None
 
     def readings(self, seed: int) -> Path:
         """Folder of what instruments read off one seed's checkpoints: a folder each."""

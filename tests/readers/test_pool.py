@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.results import Results
 from ontogeny.store import RunFolder
 from ontogeny.work import local, process
-from ontogeny.work.piece import Piece
+from ontogeny.work.piece import Piece, perform
 
 SUITE = "micro-english"
 STAND_IN = (sys.executable, str(Path(__file__).parents[1] / "work" / "stand_in.py"))
@@ -152,3 +153,19 @@ def test_one_process_a_gpu(monkeypatch):
 
 def test_free_memory_is_some_of_the_machines():
     assert 0 < pool.free_memory() <= 2**62
+
+
+def test_another_engine_gets_all_that_is_not_read_and_nothing_is_read_here(own_run, monkeypatch):
+    class Elsewhere:
+        kind = "elsewhere"
+
+        @contextmanager
+        def opened(self, places, display):
+            yield lambda pieces, hear: iter([(piece, perform(piece.message())) for piece in pieces])
+
+    kept = {step: store.read_table(RunFolder(own_run).scores(0, SUITE, step)) for step in (1, 2)}
+    for step in kept:
+        RunFolder(own_run).scores(0, SUITE, step).unlink()
+    monkeypatch.setattr(pool, "read", None)  # would raise
+    Run(own_run).score(engine=Elsewhere())
+    assert all(store.read_table(RunFolder(own_run).scores(0, SUITE, step)).equals(table) for step, table in kept.items())

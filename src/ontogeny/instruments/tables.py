@@ -125,15 +125,10 @@ def tables_of(folder: RunFolder, name: str) -> InstrumentTables | None:
     counts = Counter(keys.values())
     most = max(reversed(keys.values()), key=lambda key: counts[key])
     mine = [moment for moment, key in keys.items() if key == most]
-    frames = [
-        store.scan_table(there[seed, step]).select(
-            pl.lit(seed, pl.Int64).alias("seed"), pl.lit(step, pl.Int64).alias("step"), pl.all()
-        )
-        for seed, step in mine
-    ]
+    frame = store.scan_tables({moment: there[moment] for moment in mine}).select("seed", "step", pl.exclude("seed", "step"))
     said = next((fact["not"] for fact in facts.values() if fact.get("not")), "")
     settings = json.loads(facts[mine[-1]].get("settings", "{}"))
-    return InstrumentTables(name, pl.concat(frames), settings, tuple(mine), tuple(m for m in facts if m not in mine), said)
+    return InstrumentTables(name, frame, settings, tuple(mine), tuple(moment for moment, key in keys.items() if key != most), said)
 
 
 def _keys(facts: Mapping[tuple[int, int], Mapping[str, str]]) -> dict[tuple[int, int], str]:

@@ -16,7 +16,8 @@ from ontogeny.display import QUIET, Display, count
 from ontogeny.readers.pool import spread
 from ontogeny.recipe import Observation, Scoring
 from ontogeny.records import OntogenyError
-from ontogeny.work.piece import Message, Piece, answered
+from ontogeny.work.local import HERE
+from ontogeny.work.piece import Message, Piece, WorkEngine, answered
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,11 +123,11 @@ def score_one(
     unless it may be written over.
     """
     store.check_output(out, overwrite, [".parquet"])
-    return score(folder, asked_of(suite, suite_path), out, bos, device, display, tokenizer)
+    return f"{out}: {score(folder, asked_of(suite, suite_path), out, bos, device, display, tokenizer)}"
 
 
 def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, display: Display, tokenizer: str | None) -> str:
-    """As `score_one`, with a suite that was read before."""
+    """As `score_one`, with a suite that was read before; the line says not where."""
     from ontogeny.scoring.reading import score_folder
     from ontogeny.training.engine import find_device, keep_memory
 
@@ -139,7 +140,7 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
     facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": _how(asked, bos, tokenizer)}
     store.write_table(out, frame, facts)
     left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
-    return f"{out}: {count(len(frame), 'pair')}, {'; '.join([*left, *asked.told, *plan.told])}"
+    return f"{count(len(frame), 'pair')}, {'; '.join([*left, *asked.told, *plan.told])}"
 
 
 def _accuracy(frame: pl.DataFrame, asked: SuitePairs) -> list[str]:
@@ -183,11 +184,13 @@ def score_folders(
     overwrite: bool = False,
     tokenizer: str | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    engine: WorkEngine = HERE,
 ) -> list[str]:
     """Scores many folders into a table each in the folder `out`, and returns a line for each.
 
     A table of the same weights, pairs and settings is kept as it is.  `jobs` processes share the work; None: as many as pay.
-    `tell` hears each line.  Raises OntogenyError that names the folders that could not be scored, after scoring all others.
+    `engine`: whose.  `tell` hears each line.  Raises OntogenyError that names the folders that could not be scored, after scoring
+    all others.
     """
     asked = asked_of(suite, suite_path)
     how = _how(asked, bos, tokenizer)
@@ -196,15 +199,19 @@ def score_folders(
     todo = [folder for folder in folders if folder not in lines]
     for folder in todo:
         store.check_output(tables[folder], overwrite)
-    path = str(suite_path) if suite_path else None
-    settings = {"suite": suite, "suite_path": path, "bos": bos, "device": device, "tokenizer": tokenizer}
-    pieces = [Piece("score", str(folder), {"out": str(tables[folder]), **settings}) for folder in todo]
+    path = str(suite_path.absolute()) if suite_path else None
+    own = str(Path(tokenizer).absolute()) if tokenizer and Path(tokenizer).is_dir() else tokenizer
+    settings = {"suite": suite, "suite_path": path, "bos": bos, "device": device, "tokenizer": own}
+    pieces = {
+        Piece("score", str(folder.absolute()), {"out": str(tables[folder].absolute()), **settings}): folder for folder in todo
+    }
 
     def here(piece: Piece) -> Message:
-        return answered(lambda: score(Path(piece.run), asked, tables[Path(piece.run)], bos, device, display, tokenizer))
+        folder = pieces[piece]
+        return answered(lambda: score(folder, asked, tables[folder], bos, device, display, tokenizer))
 
-    found = spread(pieces, here, display, device, jobs)
-    lines |= {folder: said["done"] for folder, said in zip(todo, found, strict=True)}
+    found = spread(list(pieces), here, display, device, jobs, engine)
+    lines |= {folder: said["done"] and f"{tables[folder]}: {said['done']}" for folder, said in zip(todo, found, strict=True)}
     for folder in folders:
         if lines[folder]:
             tell(lines[folder])

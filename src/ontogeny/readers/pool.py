@@ -15,8 +15,8 @@ from ontogeny.readers.readings import Readings, read
 from ontogeny.records import Checkpoint
 from ontogeny.sources.hub import Gone
 from ontogeny.sources.stream import Arrivals
-from ontogeny.work.local import Local
-from ontogeny.work.piece import Message, Piece, Place, answered, do
+from ontogeny.work.local import HERE, Local, shares
+from ontogeny.work.piece import Message, Piece, Place, WorkEngine, answered, do
 
 # Starting a process takes about ten seconds of a laptop's core, most of it to load torch and transformers.
 PAYS_AFTER = 30.0  # seconds of reading that are left
@@ -28,10 +28,12 @@ def read_all(
     jobs: int | None = None,
     seeds: Sequence[int] = (),
     instruments: Sequence[Instrument] | None = None,
+    engine: WorkEngine = HERE,
 ) -> list[str]:
     """Reads what is missing of a run's checkpoints, those at the steps in `again` once more; returns what went wrong.
 
     `seeds`: only these.  `instruments`: read with these and nothing else.  `jobs` processes share the work; None: as many as pay.
+    `engine`: whose.
     """
     folder, troubles = readings.folder, []
     every = [(seed, checkpoint) for seed in seeds or folder.seeds() for checkpoint in folder.checkpoints(seed)]
@@ -40,11 +42,11 @@ def read_all(
         if unit not in todo and instruments is None:
             readings.read(*unit)  # all is there: warns if the checkpoint is damaged by now
     first = todo if again else originals(every, todo)
-    troubles += _read(readings, first, again, jobs, instruments)
+    troubles += _read(readings, first, again, jobs, instruments, engine)
     for unit in (unit for unit in todo if unit not in first):
         readings.copy(*unit, instruments)
     left = [unit for unit in todo if unit not in first and readings.waits(*unit, False, instruments)]
-    return troubles + _read(readings, left, again, jobs, instruments)
+    return troubles + _read(readings, left, again, jobs, instruments, engine)
 
 
 Unit = tuple[int, Checkpoint]  # seed and checkpoint
@@ -60,20 +62,25 @@ def originals(every: Sequence[Unit], todo: Sequence[Unit]) -> list[Unit]:
 
 
 def _read(
-    readings: Readings, todo: Sequence[Unit], again: Sequence[int], jobs: int | None, instruments: Sequence[Instrument] | None
+    readings: Readings,
+    todo: Sequence[Unit],
+    again: Sequence[int],
+    jobs: int | None,
+    instruments: Sequence[Instrument] | None,
+    engine: WorkEngine,
 ) -> list[str]:
     """Reads checkpoints, and returns what went wrong.  Those of the hub come one after another, and this process reads them."""
     known = {(seed, checkpoint.step): checkpoint for seed, checkpoint in todo}
     streams = [checkpoint for checkpoint in known.values() if checkpoint.revision]
     pieces = [reading(readings.folder.path, seed, step, again, instruments) for seed, step in known]
-    with _arriving(readings, streams, jobs) as opened:
+    with _arriving(readings, streams, (jobs or 1) > 1 or not isinstance(engine, Local)) as opened:
 
         def here(piece: Piece) -> Message:
             seed, step = piece.inputs["seed"], piece.inputs["step"]
             with opened(known[seed, step]) as trouble:
                 return trouble or answered(lambda: read(readings, seed, known[seed, step], piece.inputs))
 
-        found = spread(pieces, here, readings.display, readings.device, 1 if streams else jobs)
+        found = spread(pieces, here, readings.display, readings.device, *((1, HERE) if streams else (jobs, engine)))
     troubles = together([one["trouble"] for one in found if one["trouble"]])
     for trouble in troubles:
         readings.display.warn(trouble)
@@ -94,13 +101,15 @@ def together(troubles: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _arriving(readings: Readings, streams: Sequence[Checkpoint], jobs: int | None) -> Iterator[Opened]:
+def _arriving(readings: Readings, streams: Sequence[Checkpoint], shared: bool) -> Iterator[Opened]:
     """Yields what makes a checkpoint be there while it is read; its trouble, if that checkpoint alone cannot be had."""
     if not streams:
         yield lambda checkpoint: nullcontext()
         return
-    if (jobs or 1) > 1:
-        readings.display.warn("--jobs is for checkpoints that lie here: those of the hub come one after another, to one process")
+    if shared:
+        readings.display.warn(
+            "--jobs and --on are for checkpoints that lie here: those of the hub come one by one, to this process"
+        )
     arrivals = Arrivals(readings.folder, streams, readings.display, readings.recipe.scoring.trust_remote_code)
     readings.context.bring = arrivals.bring
     with readings.display.bar("checkpoints of the hub", len(streams), "checkpoints") as advance:
@@ -129,13 +138,20 @@ def reading(run: Path, seed: int, step: int, again: Sequence[int] = (), instrume
 
 
 def spread(
-    pieces: Sequence[Piece], here: Callable[[Piece], Message], display: Display, device: str, jobs: int | None
+    pieces: Sequence[Piece],
+    here: Callable[[Piece], Message],
+    display: Display,
+    device: str,
+    jobs: int | None,
+    engine: WorkEngine = HERE,
 ) -> list[Message]:
     """What became of each piece, in order: done by `here`, in this process, or by `jobs` others, if so many are asked for or pay.
 
     The first one is always done here, and leaves the suites' tokens in the run's folder for all others.  The second, if no number
-    was asked for, says how long they will take.
+    was asked for, says how long they will take.  An engine of other machines gets them all.
     """
+    if not isinstance(engine, Local):
+        return with_others(pieces, display, shares(1), engine)
     answers, seconds = [], 0.0
     for piece in pieces[: 1 if jobs else 2]:
         started = time.monotonic()
@@ -186,10 +202,11 @@ def free_memory() -> int:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 2**62)
 
 
-def with_others(pieces: Sequence[Piece], display: Display, places: Sequence[Place]) -> list[Message]:
-    """What became of each piece, by processes of these threads and devices."""
-    display.say(f"reading {len(pieces)} checkpoints with {len(places)} processes of {_threads(places)}{_memory()}")
-    with Local().opened(places, display) as submit:
+def with_others(pieces: Sequence[Piece], display: Display, places: Sequence[Place], engine: WorkEngine = HERE) -> list[Message]:
+    """What became of each piece, by processes of these threads and devices, or by another engine."""
+    if isinstance(engine, Local):
+        display.say(f"reading {len(pieces)} checkpoints with {len(places)} processes of {_threads(places)}{_memory()}")
+    with engine.opened(places, display) as submit:
         found = do(pieces, submit, display, "checkpoints", "checkpoints", lines=display)
     return [found[piece] for piece in pieces]
 

@@ -43,6 +43,9 @@ class Local(Kind):
         crew.end()
 
 
+HERE = Local()
+
+
 class Crew:
     """Processes that do what they are handed, one at each place: started for its first piece, and anew if it dies.
 

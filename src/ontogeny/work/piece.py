@@ -86,7 +86,7 @@ def perform(message: Message, display: Display = QUIET, device: str | None = Non
         if (theirs := message.get("version")) not in (None, ours := version("ontogeny")):
             raise OntogenyError(f"{gethostname()} has ontogeny {ours}, and this work comes from ontogeny {theirs}: take one")
         if not Path(piece.run).is_dir():
-            raise OntogenyError(f"{gethostname()} sees no folder {piece.run}; several machines fill a run on a disk of all")
+            raise OntogenyError(f"{gethostname()} sees no folder {piece.run}: machines that fill a run share a disk, under one path")
         work = registry.load("piece", piece.what)
         check_inputs(piece)
         found: str | None = work(piece, display)
