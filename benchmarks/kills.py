@@ -98,7 +98,7 @@ def campaign(
 
 def naps(folder: Path, asked: Any) -> dict[str, Any]:
     """Pieces that take a moment."""
-    count = asked.count
+    count: int = asked.count
 
     def there() -> bool:
         return len(list(folder.glob("*.txt"))) == count

@@ -14,7 +14,7 @@ from ontogeny.readers.readings import Readings
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint
 from ontogeny.work.local import Crew
-from ontogeny.work.piece import Message, Piece
+from ontogeny.work.piece import Piece, heard
 
 CORES = 4  # from so many on, training leaves a quarter of them to the reader
 
@@ -105,6 +105,7 @@ class Beside:
         self.way = way
         self.coming = coming
         self.advance = advance
+        self._hear = heard(readings.display, advance)
         self.crew: Crew | None = None
         self._ended = False  # the process has, or nobody waits for what it reads
         if way.at_once:
@@ -149,9 +150,3 @@ class Beside:
                 f"training goes on; what is missing is read at its end, or by: ontogeny score {self.readings.folder.path}"
             )
         self.readings.display.warn(answer["trouble"])
-
-    def _hear(self, message: Message) -> None:
-        if "say" in message:
-            self.readings.display.say(message["say"], message["style"])
-        elif "note" in message:
-            self.advance(0, message["note"])

@@ -150,7 +150,7 @@ def spread(
     The first one is always done here, and leaves the suites' tokens in the run's folder for all others.  The second, if no number
     was asked for, says how long they will take.  An engine of other machines gets them all.
     """
-    if not isinstance(engine, Local):
+    if pieces and not isinstance(engine, Local):
         return with_others(pieces, display, shares(1), engine)
     answers, seconds = [], 0.0
     for piece in pieces[: 1 if jobs else 2]:

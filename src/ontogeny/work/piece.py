@@ -86,7 +86,9 @@ def perform(message: Message, display: Display = QUIET, device: str | None = Non
         if (theirs := message.get("version")) not in (None, ours := version("ontogeny")):
             raise OntogenyError(f"{gethostname()} has ontogeny {ours}, and this work comes from ontogeny {theirs}: take one")
         if not Path(piece.run).is_dir():
-            raise OntogenyError(f"{gethostname()} sees no folder {piece.run}: machines that fill a run share a disk, under one path")
+            raise OntogenyError(
+                f"{gethostname()} sees no folder {piece.run}: machines that fill a run share a disk, under one path"
+            )
         work = registry.load("piece", piece.what)
         check_inputs(piece)
         found: str | None = work(piece, display)
@@ -135,6 +137,18 @@ def waves(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
         left = [piece for piece in left if not waiting.isdisjoint(piece.after)]
 
 
+def heard(lines: Display, advance: Callable[..., None]) -> Hear:
+    """What hears a piece while it is done: what it says goes to a display, its notes to a bar."""
+
+    def hear(message: Message) -> None:
+        if "say" in message:
+            lines.say(message["say"], message["style"])
+        elif "note" in message:
+            advance(0, message["note"])
+
+    return hear
+
+
 def do(
     pieces: Sequence[Piece],
     submit: Submit,
@@ -156,12 +170,7 @@ def do(
         raise OntogenyError("torchrun's processes train one seed after the other together: leave --jobs and grids out")
     found: dict[Piece, Message] = {}
     with display.bar(title, begun + len(pieces), unit, begun) as advance:
-
-        def hear(message: Message) -> None:
-            if "say" in message:
-                lines.say(message["say"], message["style"])
-            elif "note" in message:
-                advance(0, message["note"])
+        hear = heard(lines, advance)
 
         def answered(piece: Piece, answer: Message) -> None:
             found[piece] = answer
