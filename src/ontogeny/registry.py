@@ -55,6 +55,7 @@ TABLES: dict[str, dict[str, str]] = {
         "micro-english": "ontogeny.suites.micro_english:MicroEnglishPairs",
         "formal": "ontogeny.suites.formal:FormalPairs",
         "network-alone": "ontogeny.suites.network_alone:NetworkAlone",
+        "untilted": "ontogeny.suites.network_alone:Untilted",
         "ewok": "ontogeny.suites.declared:Declared",
         "comps": "ontogeny.suites.declared:Declared",
         "entity-tracking": "ontogeny.suites.declared:Declared",

@@ -756,6 +756,11 @@ class RunFolder:
         """Table of each paradigm's mean bigram margin in the streams that training reads."""
         return self.path / "interventions" / "margins.parquet"
 
+    @property
+    def tilt(self) -> Path:
+        """The weights of bigrams that an objective has, where the suite untilted is to take them out again."""
+        return self.path / "interventions" / "tilt.safetensors"
+
     def claim(self, recipe: str) -> None:
         """Raises OntogenyError, with a name to take, for a folder that holds something and is no run of ours.
 

@@ -10,14 +10,29 @@ import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from transformers import OPTConfig
 
 from ontogeny import ngrams
 from ontogeny import recipe as recipes
+from ontogeny.architectures.over_bigrams import untilted
 from ontogeny.interventions import Stream, treatment
 from ontogeny.interventions.down_weight import DownWeight, Weighted
+from ontogeny.laboratory import Run
+from ontogeny.records import OntogenyError
 from ontogeny.training.treatment import batch_loss
 
 TEXTS = ["x y x y x z"]
+SUITE = "{kind: micro-english, pairs_per_paradigm: 10, paradigms: [causative]}"
+SUITES = f"suites=[{SUITE}, {{kind: untilted, of: {SUITE}}}]"
+RUN = (
+    "seeds=[0]",
+    "training.steps=6",
+    "checkpoints={kind: steps, steps: []}",
+    "interventions=[{kind: down-weight, gamma: 2}]",
+    SUITES,
+)
+UNTILTED = [{"kind": "untilted", "of": {"kind": "micro-english"}}]
 
 
 def saying(logits):
@@ -131,6 +146,45 @@ def test_training_on_an_edited_text_counts_in_it(context_of):
     context = context_of(["x y x y", "y z x"], interventions=[{"kind": "down-weight"}], training={"context": 4})
     read = [Stream(0.0, 0.5, other.text, (1,)), Stream(0.5, 1.0, later.text, (2,))]
     assert treatment(context, read, 0).loss.mean == Weighted(context.bigrams(other.text), 1.0).mean
+
+
+def test_a_bigram_table_trained_under_the_weights_is_the_texts_own_once_they_are_taken_out(context_of):
+    """Its best is q ~ weight x p; untilted, p to within a thousandth."""
+    context = context_of(["x y x y x z", "y x x z", "z y y x"], suites=UNTILTED)
+    loss, stream = DownWeight(gamma=1).loss(context), torch.tensor(np.asarray(context.text.ids).astype(np.int64))
+    counts = torch.zeros(7, 7, dtype=torch.float64)
+    counts.index_put_((stream[:-1], stream[1:]), torch.ones(len(stream) - 1, dtype=torch.float64), accumulate=True)
+    p, seen = counts / counts.sum(1, keepdim=True).clamp(min=1), counts.sum(1) > 0
+    table = torch.zeros(7, 7, requires_grad=True)
+    optimiser = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+
+    def tilted():
+        optimiser.zero_grad()
+        nats = loss(lambda input_ids, use_cache: SimpleNamespace(logits=table[input_ids]), stream[None], nullcontext)
+        nats.backward()
+        return nats
+
+    optimiser.step(tilted)
+    network = nn.Module()
+    network.forward = lambda input_ids: SimpleNamespace(logits=table[input_ids].detach())
+    network.config, network.device = OPTConfig(vocab_size=7), torch.device("cpu")
+    said = untilted(network, context.folder.tilt)(input_ids=torch.arange(7)[None]).logits[0].softmax(-1)
+    assert (table.softmax(-1) - p).abs()[seen].max() > 0.02
+    assert (said - p).abs()[seen].max() < 1e-3
+
+
+def test_what_changes_all_along_leaves_no_tilt_to_take_out(context_of):
+    with pytest.raises(OntogenyError, match="pace: linear nothing is tilted in the end"):
+        DownWeight(pace="linear").loss(context_of(TEXTS, suites=UNTILTED))
+    with pytest.raises(OntogenyError, match="the suite untilted is for a recipe whose intervention is down-weight"):
+        untilted(None, context_of(TEXTS).folder.tilt)
+
+
+def test_a_run_reads_a_suite_with_the_tilt_and_without(tmp_path):
+    run = Run.begin(tiny.recipe(*RUN), tmp_path)
+    run.train()
+    both = [run.scores(f"micro-english{name}").collect().filter(step=6)["logp_good"].to_numpy() for name in ("", "-untilted")]
+    assert len(both[0]) == len(both[1]) == 10 and np.abs(both[0] - both[1]).max() > 0.01
 
 
 def test_a_recipe_says_it():

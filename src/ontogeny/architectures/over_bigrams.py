@@ -10,9 +10,11 @@ the bigram model; a head that is zero cannot be the embeddings too, so it is unt
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
 
@@ -161,6 +163,39 @@ def over(network: Any, bigrams: Bigrams) -> OverBigrams:
     for parameter in model.network.get_output_embeddings().parameters():
         nn.init.zeros_(parameter)
     return model
+
+
+class Untilted(OverBigrams):
+    """A network without what weights of targets have moved: q / weight, renormalised (intervention down-weight).
+
+    With weights (1 - p2)^gamma the best that a network can say is q ~ weight x p; taken out again, p is left.
+    """
+
+    def __init__(self, network: Any, bigrams: Bigrams, gamma: float):
+        PreTrainedModel.__init__(self, OverBigramsConfig(network=network.config.to_dict(), entries=len(bigrams.tokens)))
+        self.network, self.bigrams, self.gamma = network, bigrams.widened(network.config.vocab_size), gamma
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None, **told: Any) -> Any:
+        """Logits [B, T, vocabulary] of the network, less the weights' logarithms."""
+        found = self.network(input_ids=input_ids, **told)
+        found.logits = found.logits - self.gamma * torch.log(-torch.expm1(self.bigrams(input_ids).clamp(max=-1e-6)))
+        return found
+
+
+def keep_tilt(path: Path, bigrams: Bigrams, gamma: float) -> None:
+    """Writes the weights that a training has, for `untilted` to take out."""
+    save_file({**bigrams.state_dict(), "gamma": torch.tensor(gamma)}, path)
+
+
+def untilted(network: Any, path: Path) -> Untilted:
+    """A network without the tilt that `keep_tilt` wrote.  Raises OntogenyError where a training kept none."""
+    if not path.exists():
+        raise OntogenyError(f"{path} is not there: the suite untilted is for a recipe whose intervention is down-weight")
+    kept = load_file(path)
+    gamma = float(kept.pop("gamma"))
+    table = Bigrams(len(kept["unigram"]), len(kept["tokens"]))
+    table.load_state_dict(kept)
+    return Untilted(network, table.to(network.device), gamma)
 
 
 AutoConfig.register(OverBigramsConfig.model_type, OverBigramsConfig, exist_ok=True)

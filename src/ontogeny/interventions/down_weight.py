@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from ontogeny import store
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
 from ontogeny.ngrams import KneserNey
+from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,10 +36,23 @@ class DownWeight(Objective):
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
 
     def loss(self, context: InterventionContext) -> Loss:
-        """Weighted nats, summed; the plain loss for gamma 0."""
+        """Weighted nats, summed; the plain loss for gamma 0.  Raises OntogenyError for untilted and weights that change."""
         from ontogeny.training.treatment import batch_loss
 
-        return Weighted(context.bigrams(text_of(self.counted, context)), self.gamma, self.pace) if self.gamma else batch_loss
+        bigrams = context.bigrams(text_of(self.counted, context))
+        if any(suite.kind == "untilted" for suite in context.recipe.suites):
+            self._keep(bigrams, context)
+        return Weighted(bigrams, self.gamma, self.pace) if self.gamma else batch_loss
+
+    def _keep(self, bigrams: KneserNey, context: InterventionContext) -> None:
+        from ontogeny.architectures.over_bigrams import keep_tilt
+
+        if self.pace != "fixed":
+            raise OntogenyError(
+                "interventions: down-weight: with pace: linear nothing is tilted in the end; leave the suite untilted out"
+            )
+        with store.atomic(context.folder.tilt) as temporary:
+            keep_tilt(temporary, sparse(bigrams), self.gamma)
 
 
 class Weighted:

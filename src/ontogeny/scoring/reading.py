@@ -434,6 +434,10 @@ def part_of(model: Any, asked: SuitePairs, folder: Path) -> Any:
     """What a suite scores of a model: all of it, or a part.  Raises OntogenyError if the model has no such part."""
     if asked.part is None:
         return model
+    if asked.part == "untilted":
+        from ontogeny.architectures.over_bigrams import untilted
+
+        return untilted(model, RunFolder(folder.parents[2]).tilt)
     if (part := getattr(model, asked.part, None)) is None:
         raise OntogenyError(
             f"{folder}: {asked.name} scores a model's {asked.part}, and {type(model).__name__} has none inside; leave the suite out"

@@ -1,4 +1,4 @@
-"""A suite that is asked of the network inside a model alone, such as one that was trained over a frozen bigram model."""
+"""Suites that are asked of something else in a model's place: of the network inside it, or of it without a tilt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NetworkAlone(Kind):
     Listed beside that other suite it gives two curves and two verdicts for each paradigm: of the two together, and of the network.
     """
 
-    kind: Literal["network-alone"] = "network-alone"
+    kind: Literal["network-alone", "untilted"] = "network-alone"
     of: SuitePart
     """The suite, as a recipe says it."""
 
@@ -24,7 +24,7 @@ class NetworkAlone(Kind):
     @property
     def name(self) -> str:
         """The other suite's, with what is read."""
-        return f"{self._of.name}-network-alone"
+        return f"{self._of.name}-{self.kind}"
 
     def pairs(self) -> Iterator[Pair]:
         """The other suite's.  Raises OntogenyError as it does."""
@@ -37,3 +37,14 @@ class NetworkAlone(Kind):
     @property
     def _of(self) -> Suite:
         return cast(Suite, self.of)
+
+
+class Untilted(NetworkAlone):
+    """The pairs of another suite, read on a model without the tilt of the intervention down-weight: q / weight, renormalised.
+
+    What is right in the other suite and wrong here came right by the tilt alone.
+    """
+
+    kind: Literal["untilted"] = "untilted"
+
+    part: ClassVar[str] = "untilted"
