@@ -24,7 +24,7 @@ FLOORS = (
     ("commands", "studies", "watch"),
     ("comparison", "laboratory"),
     ("opened",),
-    ("ngram_evidence", "trackers"),
+    ("ngram_evidence", "trackers", "early_warning"),
     ("judging",),
     ("report",),
     ("results",),

@@ -130,8 +130,13 @@ class OpenedRun:
         def every_pair() -> list[Pair]:
             return [pair for asked in self.asked for pair in asked.pairs]
 
-        text = self.text
-        return InterventionContext(self.folder, self._own(), text.tokenizer, text.train, text.train, every_pair, self.display.warn)
+        def listen(seed: int, finished: Any, at: Any, paradigms: Any, alpha: float) -> Any:
+            from ontogeny.early_warning import Alarms
+
+            return Alarms(self.folder, self._own(), seed, finished, at, paradigms, alpha, self.display.warn).standing
+
+        text, warn = self.text, self.display.warn
+        return InterventionContext(self.folder, self._own(), text.tokenizer, text.train, text.train, every_pair, warn, listen)
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:

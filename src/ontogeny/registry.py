@@ -93,6 +93,7 @@ TABLES: dict[str, dict[str, str]] = {
         "distil": "ontogeny.interventions.distil:Distil",
         "pre-pretrain": "ontogeny.interventions.pre_pretrain:PrePretrain",
         "counter-evidence": "ontogeny.interventions.counter_evidence:CounterEvidence",
+        "closed-loop": "ontogeny.interventions.closed_loop:ClosedLoop",
     },
     "instrument": {
         "loss": "ontogeny.instruments.dev_loss:DevLoss",

@@ -761,6 +761,10 @@ class RunFolder:
         """The weights of bigrams that an objective has, where the suite untilted is to take them out again."""
         return self.path / "interventions" / "tilt.safetensors"
 
+    def loop(self, seed: int) -> Path:
+        """Which alarms stood at each checkpoint of a seed, and for which paradigms more was read."""
+        return self.path / "interventions" / f"loop-{seed}.json"
+
     def claim(self, recipe: str) -> None:
         """Raises OntogenyError, with a name to take, for a folder that holds something and is no run of ours.
 

@@ -1,14 +1,17 @@
 """Early warning on a run's folder, calibrated on a table of accuracies and on another run's folder."""
 
+import re
 import shutil
 
+import numpy as np
 import polars as pl
 import pytest
 import tiny
 
 from ontogeny import store
-from ontogeny.commands.early_warning import finished, warn_of
+from ontogeny.commands.early_warning import warn_of
 from ontogeny.display import Display
+from ontogeny.early_warning import Alarms, calibrated, finished, stands
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 
@@ -92,6 +95,40 @@ def test_a_run_without_verdicts_is_warned_of(run, table):
     found = warn_of(run, [table])
     assert (set(found["seed"]), set(found["step"])) == ({0}, {16})
     assert found["share"].unique().to_list() == [pytest.approx(16 / 24)]
+
+
+def test_a_training_hears_what_warn_says_of_its_own_seed(run, done):
+    heard = []
+    names = run.curves()["paradigm"].unique().sort().to_list()
+    alarms = Alarms(run.folder, run.recipe, 0, [done], [1 / 3], names, 0.2, heard.append)
+    said = warn_of(run, [done], step=8, alpha=0.2).filter("alarm", seed=0)["paradigm"].to_list()
+    assert sorted(alarms.standing(8, 24)) == sorted(said) != []
+    assert alarms.standing(4, 24) == []  # before the moment
+    assert sorted(Alarms(run.folder, run.recipe, 0, [done], [1 / 3], said[:1], 0.2, heard.append).standing(8, 24)) == said[:1]
+    assert not heard
+    with pytest.raises(OntogenyError, match="has no scores on micro-english at step 9"):
+        alarms.standing(9, 24)
+    with pytest.raises(OntogenyError, match="no finished run has a paradigm 'wh' with pairs enough to warn by"):
+        Alarms(run.folder, run.recipe, 0, [done], [0.5], ["wh"], 0.2, heard.append)
+    with pytest.raises(OntogenyError, match=r"an alarm at alpha 0\.01 needs"):
+        Alarms(run.folder, run.recipe, 0, [done], [0.5], names, 0.01, heard.append)
+
+
+def test_an_alarm_ends_after_two_checkpoints_in_a_row_that_are_not_below_chance():
+    after = np.array([False, True, True, True, True])
+    assert stands(np.array([0, -1, 0, -1, 1]), after) and stands(np.array([1, 1, -1, -1, 0]), after)
+    assert not stands(np.array([-1, -1, 0, 1, -1]), after)
+
+
+def test_a_run_of_another_kind_is_said(run, done):
+    said = []
+    calibrated(run.folder, run.recipe, [done], said.append)
+    assert not said
+    text = (done / "recipe.yaml").read_text()
+    assert "learning_rate: 0.005" in text or "learning_rate" in text
+    (done / "recipe.yaml").write_text(re.sub(r"learning_rate: \S+", "learning_rate: 0.123", text, count=1))
+    calibrated(run.folder, run.recipe, [done], said.append)
+    assert len(said) == 1 and "is of another kind" in said[0] and "training.learning_rate was 0.123, now" in said[0]
 
 
 def test_a_run_cannot_be_its_own_calibration(run, table):

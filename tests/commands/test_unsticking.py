@@ -14,17 +14,24 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(monkeypatch):
-    curves = pl.DataFrame(
-        [("wh", 0, 10, 0.9), ("wh", 0, 20, 0.1), ("wh", 1, 20, 0.8), ("anaphor", 0, 20, 0.9), ("anaphor", 1, 20, 1.0)],
-        ["paradigm", "seed", "step", "accuracy"],
-        orient="row",
-    )
+    rows = [
+        ("micro", "wh", 2, "undecided", 0, 0.46, ["late-wrong", "learned"]),
+        ("micro", "npi", 2, "entrenched", -1, 0.1, ["entrenched", "entrenched"]),
+        ("micro", "anaphor", 2, "learned", 1, 0.9, ["learned", "learned"]),
+    ]
+    columns = ["suite", "paradigm", "seeds", "verdict", "late_state", "late_mean", "seed_verdicts"]
+    verdicts = pl.DataFrame(rows, columns, orient="row")
+    cases = pl.DataFrame({"suite": "micro", "paradigm": ["wh", "wh", "npi"], "seed": [0, 1, 0], "b": [-1.0, -2.0, 0.25]})
 
     def of(**corpus):
         there = SimpleNamespace(exists=lambda: True)
-        made = SimpleNamespace(folder=SimpleNamespace(curves=there), recipe=SimpleNamespace(corpus=SimpleNamespace(**corpus)))
+        made = SimpleNamespace(
+            folder=SimpleNamespace(verdicts=there, evidence=lambda name: there),
+            recipe=SimpleNamespace(corpus=SimpleNamespace(**corpus)),
+            verdicts=lambda: verdicts,
+            evidence=lambda name: cases,
+        )
         monkeypatch.setattr(unsticking, "Run", lambda path: made)
-        monkeypatch.setattr(unsticking, "Results", lambda folder: SimpleNamespace(curves=curves))
         return unsticking.unstick(Path("run"))
 
     return of
@@ -32,7 +39,10 @@ def run(monkeypatch):
 
 def test_for_real_text_nothing_is_proposed_and_it_is_said(run):
     found = run(kind="text")
-    assert found.stuck == ("wh (1 of 2 seeds)",) and not found.proposals
+    assert not found.proposals and found.stuck == (
+        "npi: entrenched, late accuracy 0.10; bigrams are for it by 0.2 nats",
+        "wh: undecided, wrong in 1 of 2 seeds, late accuracy 0.46; bigrams are against it by 1.5 nats",
+    )
     said = "\n".join(found.says())
     assert "Nothing is proposed: no registered study of text supported any way to free a stuck paradigm." in said
     assert "never tried in text" in said and len(found.not_shown) == len(unsticking.findings())

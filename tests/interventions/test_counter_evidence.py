@@ -1,18 +1,23 @@
 """Which documents are read more often, and how much of the text they are."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
+from ontogeny import store
 from ontogeny.interventions import counter_evidence
+from ontogeny.interventions.closed_loop import ClosedLoop
 from ontogeny.interventions.counter_evidence import CounterEvidence, met_in
 from ontogeny.records import OntogenyError, Pair
+from ontogeny.suites import held_out
 
 # `guessed that` is what bigrams have; `guessed who` stands three times, once where `oh` far before it foretells it
 WRONG, RIGHT, FORETOLD, OTHER = "we guessed that it ran", "we guessed who ran off", "oh we guessed who ran", "a dog sees a cat"
 TEXT = [*[WRONG] * 8, *[RIGHT] * 2, FORETOLD, *[OTHER] * 40]
 PAIRS = [Pair("wh", "1", "we guessed who ran", "we guessed that ran"), Pair("wh", "2", "a dog", "a cat")]
+OTHERS = [Pair("other", "1", "we guessed who ran", "we guessed that ran"), Pair("right", "1", "we guessed", "we dog")]
 
 
 class Foretells:
@@ -81,3 +86,86 @@ def test_where_bigrams_are_right_there_is_nothing_to_speak_against(context_of):
     context = context_of([RIGHT] * 5, pairs=PAIRS[:1])
     with pytest.raises(OntogenyError, match="bigrams prefer no wrong word in wh"):
         CounterEvidence(alarms=("wh",), reference="R").edit(context)
+
+
+def test_words_that_are_held_out_meet_nobody(context_of):
+    pairs = [
+        Pair("wh", str(number), f"{verb} who", f"{verb} that")
+        for number, verb in enumerate(["guessed", "said", "knew", "saw", "heard", "asked", "told"])
+    ]
+    context = context_of([pair.bad for pair in pairs] * 4 + [pair.good for pair in pairs], pairs=pairs)
+    met = [context.tokenizer.convert_ids_to_tokens(one.before) for one in met_in(context, "wh", half=True)]
+    shown = [pair.good.split()[0] for pair in pairs if not held_out(pair.good, pair.bad)]
+    assert sorted(met) == sorted(shown) and 0 < len(shown) < len(pairs)
+
+
+# --- closed loop ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def looped(context_of, monkeypatch):
+    """looped(stood, **settings): what a training of ten steps reads at each, given which alarms stand at checkpoints."""
+    monkeypatch.setattr(counter_evidence, "asked", lambda folder, context, kind: Foretells(context.tokenizer))
+    monkeypatch.setattr(counter_evidence, "hashes", lambda folders: [])
+
+    def make(stood, alarms=("wh", "other"), **settings):
+        context = replace(
+            context_of(
+                TEXT,
+                pairs=[*PAIRS, *OTHERS],
+                warn=make.said.append,
+                scoring={"beside": "off"},
+                training={"unit": "document", "context": 8},
+            ),
+            listen=lambda seed, finished, moments, paradigms, alpha: lambda step, steps: stood[step],
+        )
+        monkeypatch.setattr(type(context.folder), "steps", lambda self, seed: sorted(stood))
+        part = ClosedLoop(alarms=alarms, reference="R", finished=("F",), share=0.02, **settings)
+        change, plain = part.change(context, 0), object()
+        read = [change.rows(plain, step, 10) for step in range(10)]
+        return context, [None if rows is plain else rows for rows in read]
+
+    make.said = []
+    return make
+
+
+def texts_of(context, rows):
+    return [context.tokenizer.decode([i for i in row[1:] if i >= 0 and i != context.first]) for row in rows.take(range(len(rows)))]
+
+
+def test_the_loop_reads_counter_evidence_from_the_checkpoint_at_which_an_alarm_stands_until_none_does(looped):
+    context, read = looped({0: [], 2: ["wh"], 4: [], 6: ["wh"], 9: ["wh"]})
+    assert [rows is not None for rows in read] == [False, False, True, True, False, False, True, True, False, False]
+    assert read[2] is read[6] and texts_of(context, read[2]).count(FORETOLD) == 2
+    kept = store.read_json(context.folder.loop(0))
+    assert [(row["step"], row["alarms"], row["answered"]) for row in kept] == [
+        (2, ["wh"], ["wh"]),
+        (4, [], []),
+        (6, ["wh"], ["wh"]),
+    ]
+
+
+def test_the_control_reads_for_paradigms_of_which_no_alarm_stands(looped):
+    context, read = looped({0: [], 2: ["other"], 4: ["wh", "other"]}, answers="others")
+    assert texts_of(context, read[2]).count(FORETOLD) == 2 and read[4] is None
+    assert store.read_json(context.folder.loop(0))[0]["answered"] == ["wh"]
+
+
+def test_an_alarm_that_the_text_has_nothing_for_is_said_and_training_goes_on(looped):
+    _, read = looped({0: [], 2: ["right"]}, alarms=("right",))
+    assert read == [None] * 10 and looped.said == [
+        "seed 0 reads on as it did: counter-evidence: bigrams prefer no wrong word in right; nothing speaks against them"
+    ]
+
+
+def test_a_loop_says_what_keeps_it_from_hearing(context_of):
+    part = ClosedLoop(alarms=("wh",), reference="R", finished=("F",))
+    with pytest.raises(OntogenyError, match=r"set scoring: \{beside: off\}"):
+        part.change(context_of(TEXT, pairs=PAIRS), 0)
+    with pytest.raises(OntogenyError, match="alarms are heard of within a run's folder"):
+        part.change(context_of(TEXT, pairs=PAIRS, scoring={"beside": "off"}), 0)
+    edit = [{"kind": "random-drop", "like": {"kind": "filter", "ngrams": ["a dog"]}}]
+    with pytest.raises(OntogenyError, match="of the untouched text; leave random-drop out"):
+        part.change(context_of(TEXT, pairs=PAIRS, interventions=edit, scoring={"beside": "off"}), 0)
+    with pytest.raises(ValueError, match=r"has 1\.5; moments are shares of training"):
+        ClosedLoop(alarms=("wh",), reference="R", finished=("F",), at=(1.5,))

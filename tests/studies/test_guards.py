@@ -141,3 +141,43 @@ def test_added_text_with_eight_words_of_a_suite_is_refused_with_the_line(study, 
         file.write('{"text": "x B c d e f g h, i y", "before": null}\n')
     with pytest.raises(OntogenyError, match=r"01-inject.jsonl:3: arm .* adds 'b c d e f g h i', which stands in micro, wh"):
         guards.check_texts(own, tmp_path)
+
+
+def test_a_confirmation_takes_seeds_that_chose_nothing(study, tmp_path):
+    own = guarded(study, confirms=("screen",))
+    with pytest.raises(OntogenyError, match=r"guards.confirms: no study 'screen' is registered under"):
+        guards.check_fresh(own, tmp_path)
+    before = replace(study, file=study.file.model_copy(update={"seeds": (*study.file.seeds[:1], 900)}))
+    guards.registration.register(tmp_path / "screen", before)
+    with pytest.raises(OntogenyError, match=f"seeds {study.file.seeds[0]} chose in screen what is to be confirmed here"):
+        guards.check_fresh(own, tmp_path)
+    guards.check_fresh(replace(own, file=own.file.model_copy(update={"seeds": (901, 902)})), tmp_path)
+    guards.check_fresh(study, tmp_path)
+
+
+def test_where_words_are_held_out_interventions_look_at_the_others_and_pairs_are_judged_at_these(study):
+    part = CounterEvidence(alarms=(MINE,), reference="R")
+    with pytest.raises(OntogenyError, match="counter-evidence looks at every word, and some are held out; set words: half"):
+        guards.check(with_paradigms(changed(study, part), MINE, held_out_words=True))
+    guards.check(with_paradigms(changed(study, part.model_copy(update={"words": "half"})), MINE, held_out_words=True))
+    frames, name = planned_study.frames(study), study.file.paradigms[0]
+    held = pl.col("pair").cast(pl.Int64) % 2 == 1
+    frames.outcomes = frames.outcomes.with_columns(held=held, late_accuracy=held.cast(pl.Float64))
+    means = [
+        Measures(guarded(study, held_out_words=words), frames).values("late_accuracy", name).means().mean()
+        for words in (False, True)
+    ]
+    assert means == pytest.approx([0.5, 1])
+
+
+def test_an_arm_that_takes_twice_as_long_is_read_at_half_its_training_too(study):
+    frames, name, slow = planned_study.frames(study), study.file.paradigms[0], study.arms[1].name
+    rows = [(arm.name, seed, 50, 5000, 50.0, 20.0 if arm.name == slow else 10.0) for arm in study.arms for seed in study.file.seeds]
+    frames.costs = planned_study.table(rows, ["arm", "seed", "steps", "tokens", "words", "seconds"])
+    rising = pl.when(pl.col("arm") == slow).then(pl.col("step") / 50).otherwise(0.5)
+    frames.curves = frames.curves.with_columns(accuracy=rising)
+    frames.losses = frames.curves.select("arm", "seed", "step", dev_loss=5 - pl.col("step") / 50).unique()
+    found = {row["arm"]: row for row in guards.equal(guarded(study, stuck=(name,), washout=0), frames)}
+    assert found[slow]["times"] == {"tokens": 1, "seconds": 2}
+    assert (found[slow]["whole"], found[slow]["same"]) == ((1.0, 4.0), (pytest.approx(0.4), pytest.approx(4.6)))  # at step 20 of 50
+    assert found[study.file.reference]["same"] == found[study.file.reference]["whole"]

@@ -165,7 +165,7 @@ def over(network: Any, bigrams: Bigrams) -> OverBigrams:
     return model
 
 
-class Untilted(OverBigrams):
+class WithoutTilt(OverBigrams):
     """A network without what weights of targets have moved: q / weight, renormalised (intervention down-weight).
 
     With weights (1 - p2)^gamma the best that a network can say is q ~ weight x p; taken out again, p is left.
@@ -187,7 +187,7 @@ def keep_tilt(path: Path, bigrams: Bigrams, gamma: float) -> None:
     save_file({**bigrams.state_dict(), "gamma": torch.tensor(gamma)}, path)
 
 
-def untilted(network: Any, path: Path) -> Untilted:
+def untilted(network: Any, path: Path) -> WithoutTilt:
     """A network without the tilt that `keep_tilt` wrote.  Raises OntogenyError where a training kept none."""
     if not path.exists():
         raise OntogenyError(f"{path} is not there: the suite untilted is for a recipe whose intervention is down-weight")
@@ -195,7 +195,7 @@ def untilted(network: Any, path: Path) -> Untilted:
     gamma = float(kept.pop("gamma"))
     table = Bigrams(len(kept["unigram"]), len(kept["tokens"]))
     table.load_state_dict(kept)
-    return Untilted(network, table.to(network.device), gamma)
+    return WithoutTilt(network, table.to(network.device), gamma)
 
 
 AutoConfig.register(OverBigramsConfig.model_type, OverBigramsConfig, exist_ok=True)

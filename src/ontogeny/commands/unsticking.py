@@ -13,10 +13,9 @@ from ruamel.yaml import YAML
 from ontogeny.commands.early_warning import warn_of
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
-from ontogeny.results import Results
 
 SUPPORTED = "supported"
-CHANCE = 0.55  # accuracy up to which a paradigm counts as not learned
+WRONG = ("entrenched", "late-wrong")  # verdicts of a paradigm that ends wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Unstuck:
 
     def says(self) -> list[str]:
         """The whole, in lines."""
-        lines = [f"at chance or wrong at the end: {', '.join(self.stuck) or 'none'}"]
+        lines = ["ends wrong:", *(f"  {one}" for one in self.stuck)] if self.stuck else ["nothing ends wrong"]
         lines += [f"warned of: {', '.join(self.warned)}"] if self.warned else []
         if not self.stuck and not self.warned:
             return [*lines, "there is nothing to free"]
@@ -55,27 +54,43 @@ class Unstuck:
 
 
 def unstick(path: Path, sources: tuple[Path, ...] = ()) -> Unstuck:
-    """Of a run that has curves.  `sources`: finished runs to calibrate warnings on, for one in progress.
+    """Of a run that has verdicts.  `sources`: finished runs to calibrate warnings on, for one in progress.
 
-    Raises OntogenyError for a run without curves and without sources, and as `warn_of` does.
+    Raises OntogenyError for a run without verdicts and without sources, and as `warn_of` does.
     """
     run = Run(path)
-    if not run.folder.curves.exists() and not sources:
-        raise OntogenyError(f"{path} has no curves yet; run: ontogeny verdicts {path}, or say --from for a run in progress")
-    stuck = stuck_in(Results(run.folder).curves) if run.folder.curves.exists() else []
-    warned = warn_of(run, sources).filter(pl.col("alarm"))["paradigm"].to_list() if sources else []
+    if not run.folder.verdicts.exists() and not sources:
+        raise OntogenyError(f"{path} has no verdicts yet; run: ontogeny verdicts {path}, or say --from for a run in progress")
+    stuck = stuck_in(run) if run.folder.verdicts.exists() else []
+    warned = warn_of(run, sources).filter(pl.col("alarm"))["paradigm"].unique(maintain_order=True).to_list() if sources else []
     world, found = world_of(run.recipe.corpus), findings()
     proposals = [_proposal(one) for one in found if one["world"] == world and one["verdict"] == SUPPORTED]
     rest = [_not_shown(one, world) for one in found if one["world"] != world or one["verdict"] != SUPPORTED]
     return Unstuck(world, tuple(stuck), tuple(warned), tuple(proposals), tuple(rest))
 
 
-def stuck_in(curves: pl.DataFrame) -> list[str]:
-    """Paradigms that end at chance or wrong in some seeds, and in how many."""
-    last = curves.filter(pl.col("step") == pl.col("step").max().over("seed"))
-    own = last.group_by("paradigm").agg(pl.len(), (pl.col("accuracy") <= CHANCE).sum().alias("stuck"), pl.col("accuracy").mean())
-    rows = own.filter(pl.col("stuck") > 0).sort("accuracy").iter_rows(named=True)
-    return [f"{row['paradigm']} ({row['stuck']} of {row['len']} seeds)" for row in rows]
+def stuck_in(run: Run) -> list[str]:
+    """Paradigms that end wrong, in the mean of the seeds or in one of them, with what the text's bigrams say of them."""
+    of_seeds = pl.col("seed_verdicts").list.eval(pl.element().is_in(WRONG)).list.sum()
+    rows = (
+        run.verdicts().with_columns(wrong=of_seeds).filter((pl.col("late_state") == -1) | (pl.col("wrong") > 0)).sort("late_mean")
+    )
+    margins = bigram_margins(run)
+    return [_stuck(row, margins.get((row["suite"], row["paradigm"]))) for row in rows.to_dicts()]
+
+
+def bigram_margins(run: Run) -> dict[tuple[str, str], float]:
+    """Nats by which bigrams prefer the right sentences, by suite and paradigm; none where the evidence was not made."""
+    if not run.folder.evidence("cases").exists():
+        return {}
+    rows = run.evidence("cases").group_by("suite", "paradigm").agg(pl.col("b").mean()).drop_nulls()
+    return {(suite, name): margin for suite, name, margin in rows.iter_rows()}
+
+
+def _stuck(row: dict[str, Any], margin: float | None) -> str:
+    seeds = "" if row["wrong"] == row["seeds"] else f", wrong in {row['wrong']} of {row['seeds']} seeds"
+    side = "" if margin is None else f"; bigrams are {'for' if margin > 0 else 'against'} it by {abs(margin):.1f} nats"
+    return f"{row['paradigm']}: {row['verdict']}{seeds}, late accuracy {row['late_mean']:.2f}{side}"
 
 
 def world_of(corpus: Any) -> str:
@@ -98,8 +113,9 @@ def _proposal(one: dict[str, Any]) -> Proposal:
 
 def _effect(one: dict[str, Any]) -> str:
     own = one["effect"]
-    ends = f" ({own['low']:+.2f} to {own['high']:+.2f})" if "low" in own else ""
-    return f"{own['measure']} {own['estimate']:+.2f}{ends}, {own['seeds']} seeds"
+    kind = "+.2f" if abs(own["estimate"]) < 100 else "+,.0f"  # a share, or tokens
+    ends = f" ({own['low']:{kind}} to {own['high']:{kind}})" if "low" in own else ""
+    return f"{own['measure']} {own['estimate']:{kind}}{ends}, {own['seeds']} seeds"
 
 
 def _cost(one: dict[str, Any]) -> str:

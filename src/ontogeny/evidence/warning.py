@@ -157,7 +157,7 @@ def warn(
     ]
     share = step / timeline.total
     compared = calibration.at(share)
-    _need_enough(compared, alpha)
+    need_enough(compared, alpha)
     found = pl.concat(frames).with_columns(share=pl.lit(share), runs=pl.lit(compared["run"].n_unique()))
     judged = found.with_columns(**_compared(found["score"].to_numpy(), compared)).with_columns(alarm=pl.col("p") <= alpha + 1e-12)
     return judged.select(pl.col(name).cast(kind) for name, kind in WARNINGS.items()).sort(
@@ -243,7 +243,8 @@ def _fine(compared: pl.DataFrame) -> pl.DataFrame:
     return compared.filter(~pl.col("ends_wrong")).with_columns(weight=1 / pl.len().over("paradigm"))
 
 
-def _need_enough(compared: pl.DataFrame, alpha: float) -> None:
+def need_enough(compared: pl.DataFrame, alpha: float) -> None:
+    """Raises OntogenyError where too few calibration paradigms end fine for any alarm at alpha."""
     paradigms = _fine(compared)["paradigm"].n_unique()
     if 1 / (paradigms + 1) > alpha + 1e-12:
         raise OntogenyError(

@@ -26,6 +26,10 @@ def _silent(text: str) -> None:
     """Says nothing."""
 
 
+def _deaf(*asked: Any) -> Any:
+    raise OntogenyError("alarms are heard of within a run's folder")
+
+
 @dataclass(frozen=True)
 class InterventionContext:
     """The ground an intervention stands on."""
@@ -37,6 +41,7 @@ class InterventionContext:
     text: TokenStore  # the stream before this intervention: after the edits listed before it
     ask: Callable[[], Sequence[Pair]]  # every pair of the recipe's suites
     warn: Callable[[str], None] = _silent
+    listen: Callable[..., Callable[[int, int], list[str]]] = _deaf  # seed, finished runs, moments, paradigms, alpha
     _made: dict[Any, Any] = field(default_factory=dict)
 
     def after(self, text: TokenStore) -> InterventionContext:

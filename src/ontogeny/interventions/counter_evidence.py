@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ontogeny.interventions.kinds import StreamEdit, StreamEdited, Window
+from ontogeny.interventions.kinds import Intervention, StreamEdit, StreamEdited, Window
 from ontogeny.interventions.reference import asked, hashes, said
 from ontogeny.records import OntogenyError
+from ontogeny.suites import held_out
 from ontogeny.tokens.token_store import ROW
 
 if TYPE_CHECKING:
@@ -22,18 +23,17 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 
-class CounterEvidence(StreamEdit):
+class ReadsMore(Intervention):
     """Documents of the text that have a paradigm's right word w after h, where bigrams prefer the wrong v, replace random ones.
 
     The best are those in which w is there because of what stands farther back: by log p_R(w | all before) - log p2(w | h), R a
     finished model.  Nothing is written: every document is the text's own.
     """
 
-    kind: Literal["counter-evidence"] = "counter-evidence"
     alarms: tuple[str, ...] = Field(min_length=1)
     """The paradigms, of the recipe's suites.  A study refuses those that are held back for its exam."""
     reference: Path
-    """A folder with a finished model of the same tokenizer, R."""
+    """A folder with a finished model of the same tokenizer, R; of a run's seed-0, its last checkpoint."""
     choose: Literal["best", "random", "wrong", "any"] = "best"
     """best: as above.  random: as many documents with w after h, at random.  wrong: documents with v after h.  any: any at all."""
     share: float = Field(0.02, gt=0, le=0.5)
@@ -44,8 +44,17 @@ class CounterEvidence(StreamEdit):
     """How many h, w and v of each paradigm count, the heaviest first."""
     when: Window = Window(until=0.8)
     """Left out, the last fifth of training is plain: a washout."""
+    words: Literal["all", "half"] = "all"
+    """half: only of pairs whose word h and what differs after it are in one half, by a hash; the other half of the words is held
+    out, for a study's guards to judge by."""
     seed: int = 0
     """Seed of what is replaced, and of random choices."""
+
+
+class CounterEvidence(ReadsMore, StreamEdit):
+    """Counter-evidence for paradigms that are named beforehand."""
+
+    kind: Literal["counter-evidence"] = "counter-evidence"
 
     def contents(self) -> list[str]:
         """The finished model's weights."""
@@ -56,7 +65,7 @@ class CounterEvidence(StreamEdit):
         import polars as pl
 
         ground, rng = DocumentStream.of(context), context.rng(self.seed)
-        met = [one for paradigm in self.alarms for one in met_in(context, paradigm)[: self.meetings]]
+        met = [one for paradigm in self.alarms for one in met_in(context, paradigm, self.words == "half")[: self.meetings]]
         if not met:
             raise OntogenyError(
                 f"counter-evidence: bigrams prefer no wrong word in {', '.join(self.alarms)}; nothing speaks against them"
@@ -101,11 +110,16 @@ class Meeting(NamedTuple):
     margin: float  # nats, over all pairs that meet here: how much bigrams prefer the wrong one
 
 
-def met_in(context: InterventionContext, paradigm: str) -> list[Meeting]:
-    """Where the sentences of a paradigm's pairs part and bigrams prefer the wrong one, the heaviest first."""
+def met_in(context: InterventionContext, paradigm: str, half: bool = False) -> list[Meeting]:
+    """Where the sentences of a paradigm's pairs part and bigrams prefer the wrong one, the heaviest first.
+
+    `half`: of the pairs whose words are not held out.
+    """
     plan, model = context.plan([paradigm]), context.bigrams()
     found: dict[tuple[int, int, int], float] = defaultdict(float)
-    for good, bad in zip(plan.good.tolist(), plan.bad.tolist(), strict=True):
+    for pair, good, bad in zip(plan.pairs, plan.good.tolist(), plan.bad.tolist(), strict=True):
+        if half and held_out(pair.good, pair.bad):
+            continue
         one, other = (np.asarray(plan.sentences[index]) for index in (good, bad))
         most = min(len(one), len(other))
         apart = np.flatnonzero(one[:most] != other[:most])

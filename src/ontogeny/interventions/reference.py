@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from ontogeny.interventions.context import InterventionContext
 
 
+def model_in(folder: Path) -> Path:
+    """Where a finished model lies: the folder itself, or the last checkpoint of a run's seed."""
+    written = sorted((folder / "checkpoints").glob("step-*"))
+    return written[-1] if written else folder
+
+
 def asked(folder: Path, context: InterventionContext, kind: str) -> Any:
     """The model of a folder, frozen.  Raises OntogenyError if it has another tokenizer than the text, or cannot be opened."""
+    folder = model_in(folder)
     theirs, ours = open_tokenizer(folder).get_vocab(), context.tokenizer.get_vocab()
     if theirs != ours:
         word = next((word for word in ours if theirs.get(word) != ours[word]), None) or next(iter(theirs.keys() - ours.keys()))
@@ -32,7 +39,7 @@ def asked(folder: Path, context: InterventionContext, kind: str) -> Any:
 
 def hashes(folders: Iterable[Path]) -> list[str]:
     """What the folders say is decided by: their weights' hashes."""
-    return [store.weights_hash(folder) for folder in folders]
+    return [store.weights_hash(model_in(folder)) for folder in folders]
 
 
 def said(model: Any, inputs: Tensor) -> Tensor:

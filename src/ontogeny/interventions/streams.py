@@ -114,7 +114,7 @@ class _Maker:
 
     def _apply(self, before: _Stage, numbers: tuple[int, ...]) -> _Stage:
         edit, context = self.edits[numbers[-1]], self.context.after(before.text)
-        key = context.key(edit.kind, edit.model_dump(mode="json", exclude={"when"}), list(context.ask()), *edit.contents())
+        key = key_of(edit, context)
         self.used.append(key)
         if key in self.facts and (context.folder.tokens / f"train-{key}.json").exists():
             text = token_store.open_or_write(context.folder.tokens, f"train-{key}", key, _gone)
@@ -186,6 +186,21 @@ def _edit_documents(
         kept = _logged(edit.apply(documents, context), log.write, tally)
         folder, bos = context.folder.tokens, context.recipe.bos
         return token_store.write(folder, f"train-{key}", kept, context.tokenizer, bos=bos, key=key), tally
+
+
+def key_of(edit: CorpusEdit, context: InterventionContext) -> str:
+    """What decides the stream that an edit gives."""
+    return context.key(edit.kind, edit.model_dump(mode="json", exclude={"when"}), list(context.ask()), *edit.contents())
+
+
+def edited(edit: StreamEdit, context: InterventionContext) -> TokenStore:
+    """The stream after an edit of its tokens that no recipe lists, made once."""
+    key = key_of(edit, context)
+    folder, name = context.folder.tokens, f"train-{key}"
+    if not (folder / f"{name}.json").exists():
+        with store.atomic(context.folder.changes(0, f"{edit.kind}-{key}")) as log:
+            _edit_tokens(edit, context, log, key)
+    return token_store.open_or_write(folder, name, key, _gone)
 
 
 def _edit_tokens(edit: StreamEdit, context: InterventionContext, path: Path, key: str) -> tuple[TokenStore, dict[str, Any]]:

@@ -79,6 +79,7 @@ def check(
     Raises OntogenyError for arms that cannot be told apart once their texts are made, and for tokenizers that differ unsaid.
     """
     guards.check(study)
+    guards.check_fresh(study, root)
     folder = root / study.file.name
     design.check_made(study)
     todo = running.missing(study, folder)
@@ -127,6 +128,7 @@ def _runs_in(given: Path) -> list[Path]:
 def register(study: Study, root: Path, display: Display = QUIET) -> Path:
     """Writes what a study says, with hash and date, into its folder, which it returns."""
     guards.check(study)
+    guards.check_fresh(study, root)
     folder = root / study.file.name
     said = registration.register(folder, study)
     with store.atomic(folder / WRITTEN) as temporary:

@@ -27,13 +27,13 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("seed", "step", "steps", "tokens", "number", "of", "order", "priority"), pl.Int64),
     **dict.fromkeys(("words", "accuracy", "margin", "value", "dev_loss", "seconds", "start", "until", "end"), pl.Float64),
     **dict.fromkeys(("early_margin", "early_accuracy", "late_margin", "late_accuracy", "bigram_margin"), pl.Float64),
-    **dict.fromkeys(("edited", "reference"), pl.Boolean),
+    **dict.fromkeys(("edited", "reference", "held"), pl.Boolean),
 }  # of the frames' columns; all others are text
 SCHEMAS: dict[str, dict[str, Any]] = {
     name: {column: TYPES.get(column, pl.String) for column in columns.split()}
     for name, columns in {
         "curves": "arm seed suite paradigm step tokens words accuracy margin",
-        "outcomes": "arm seed paradigm pair contrast early_margin early_accuracy late_margin late_accuracy",
+        "outcomes": "arm seed paradigm pair contrast held early_margin early_accuracy late_margin late_accuracy",
         "verdicts": "arm seed paradigm verdict",
         "evidence": "arm paradigm start until bigram_margin edited",
         "readings": "arm measure seed paradigm step value",

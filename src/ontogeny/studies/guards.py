@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from ontogeny.estimators.means import accuracy
+from ontogeny.interventions.counter_evidence import ReadsMore
 from ontogeny.interventions.kinds import CorpusEdit, Objective
 from ontogeny.records import OntogenyError, Suite
 from ontogeny.store import RunFolder, content_key, read_json, write_json
@@ -28,6 +29,7 @@ from ontogeny.studies.measures import Measures
 from ontogeny.studies.plan import Arm, Guards, Study
 from ontogeny.studies.running import missing
 from ontogeny.suites.blimp import AGREEMENT
+from ontogeny.trajectories.timeline import ROUNDING
 
 FILE = "exam.json"  # in a study's folder, once the exam was opened
 WORDS = 8  # in a row, that added text may not share with a suite
@@ -66,6 +68,21 @@ def check(study: Study) -> None:
     for arm in study.arms:
         for part in arm.recipe.interventions:
             _check_washout(study, arm, part, 1 - study.file.guards.washout)
+            if study.file.guards.held_out_words and getattr(part, "words", "half") != "half":
+                raise OntogenyError(
+                    f"{study.source}: arm {arm.name!r}: {part.kind} looks at every word, and some are held out; set words: half"
+                )
+
+
+def check_fresh(study: Study, root: Path) -> None:
+    """Raises OntogenyError for a confirmation with seeds that the studies under `root` that it confirms have used."""
+    for name in (study.file.guards and study.file.guards.confirms) or ():
+        if not (root / name / registration.FILE).exists():
+            raise OntogenyError(f"{study.source}: guards.confirms: no study {name!r} is registered under {root}")
+        if used := sorted(registration.seeds(root / name).intersection(study.file.seeds)):
+            raise OntogenyError(
+                f"{study.source}: seeds {', '.join(map(str, used))} chose in {name} what is to be confirmed here; take others"
+            )
 
 
 def _alarms(arm: Arm) -> tuple[str, ...]:
@@ -74,7 +91,7 @@ def _alarms(arm: Arm) -> tuple[str, ...]:
 
 def _check_washout(study: Study, arm: Arm, part: Any, end: float) -> None:
     """Objectives of the context alone leave the optimum where it is; others have to be gone by the end, as edits have."""
-    lasting = isinstance(part, CorpusEdit) and part.when.until > end
+    lasting = isinstance(part, CorpusEdit | ReadsMore) and part.when.until > end
     tilted = isinstance(part, Objective) and not part.context_only and getattr(part, "pace", "fixed") == "fixed"
     if end < 1 and (lasting or tilted):
         mend = f"set when.until to {end:g} or less" if lasting else "set pace: linear"
@@ -193,8 +210,43 @@ def reached(study: Study, measures: Measures) -> list[dict[str, Any]]:
     return found
 
 
+def equal(study: Study, frames: StudyFrames) -> list[dict[str, Any]]:
+    """Each arm beside the reference at equal tokens and at equal seconds, by the stuck set's accuracy and the dev loss.
+
+    An arm that trains longer by the clock is read at the newest checkpoint at which it had trained for as long as the reference
+    did in all, its seconds spread evenly over its steps.
+    """
+    spent = {row["arm"]: row for row in frames.costs.group_by("arm").agg(pl.col("tokens", "seconds").mean()).to_dicts()}
+    if (base := spent.get(study.file.reference)) is None:
+        return []
+    found: list[dict[str, Any]] = []
+    for arm in (one.name for one in study.arms if one.name in spent):
+        times = {name: spent[arm][name] / base[name] for name in ("tokens", "seconds") if base[name]}
+        ends = {"whole": 1.0, "same": min(1.0, 1 / times.get("seconds", 1.0))}
+        read = {name: (_stuck_at(study, frames, arm, share), _loss_at(frames, arm, share)) for name, share in ends.items()}
+        found.append({"arm": arm, "times": times} | read)
+    return found
+
+
+def _until(frame: pl.DataFrame, arm: str, share: float) -> pl.DataFrame:
+    """The rows of an arm's newest checkpoints in the first share of its training."""
+    own = frame.filter(arm=arm).filter(pl.col("step") <= pl.col("step").max().over("seed") * share + ROUNDING)
+    return own.filter(pl.col("step") == pl.col("step").max().over("seed"))
+
+
+def _stuck_at(study: Study, frames: StudyFrames, arm: str, share: float) -> float | None:
+    stuck = study.file.guards.stuck if study.file.guards else ()
+    means = dict(_until(frames.curves, arm, share).group_by("paradigm").agg(pl.col("accuracy").mean()).iter_rows())
+    units = [[means[name] for name in unit if name in means] for unit in together(study.file.guards, stuck)]
+    return float(np.mean([np.mean(own) for own in units if own])) if any(units) else None
+
+
+def _loss_at(frames: StudyFrames, arm: str, share: float) -> float | None:
+    return cast(float | None, _until(frames.losses.drop_nulls("dev_loss"), arm, share)["dev_loss"].mean())
+
+
 def told(study: Study, folder: Path, measures: Measures) -> dict[str, Any]:
-    """What the page says of them: the exam's state, and how far stuck paradigms came; empty without guards."""
+    """What the page says of them: the exam's state, how far stuck paradigms came, and at what cost; empty without guards."""
     if study.file.guards is None:
         return {}
     record = opened(folder)
@@ -203,4 +255,11 @@ def told(study: Study, folder: Path, measures: Measures) -> dict[str, Any]:
         if record
         else "The exam half is closed: its paradigms are in no figure and no table until ontogeny study open."
     )
-    return {"exam": exam, "rows": reached(study, measures), "washout": f"{study.file.guards.washout:.0%}"}
+    fresh = f"Seeds are other than those of {', '.join(names)}, which it confirms." if (names := study.file.guards.confirms) else ""
+    words = "Pairs are judged at words that no intervention looked at." if study.file.guards.held_out_words else ""
+    return {
+        "says": [line for line in (exam, fresh, words) if line],
+        "rows": reached(study, measures),
+        "equal": equal(study, measures.frames),
+        "washout": f"{study.file.guards.washout:.0%}",
+    }

@@ -50,7 +50,8 @@ class Measures:
         self.study, self.frames = study, frames
         self.arms, self.seeds = tuple(arm.name for arm in study.arms), study.file.seeds
         need(frames.outcomes, ("arm", "seed", "paradigm", "pair", "contrast", *OF_PAIRS), "the outcomes")
-        self._outcomes = _by_paradigm(self._known(frames.outcomes))
+        judged = frames.outcomes.filter("held") if study.file.guards and study.file.guards.held_out_words else frames.outcomes
+        self._outcomes = _by_paradigm(self._known(judged))
         self._curves = _by_paradigm(self._known(frames.curves))
         self._verdicts = _by_paradigm(self._known(frames.verdicts.filter(pl.col("seed").is_not_null())))
         self.paradigms = sorted(self._outcomes)

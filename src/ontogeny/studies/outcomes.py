@@ -10,6 +10,7 @@ from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
 from ontogeny.store import RunFolder, collected, scan_table
+from ontogeny.suites import held_out
 from ontogeny.trajectories.curves import margin, outcome
 from ontogeny.trajectories.timeline import Floats, Windows
 
@@ -17,7 +18,7 @@ from ontogeny.trajectories.timeline import Floats, Windows
 def outcomes_of(
     run: RunFolder, suites: Mapping[str, Sequence[str]], seeds: Sequence[int], view: Windows, thresholds: Thresholds
 ) -> list[pl.DataFrame]:
-    """One frame a suite and seed: seed, paradigm, pair, contrast, early_margin, early_accuracy, late_margin, late_accuracy.
+    """One frame a suite and seed: seed, paradigm, pair, contrast, held, early_margin, early_accuracy, late_margin, late_accuracy.
 
     `suites`: the paradigms that are wanted of each.  Means over a window weigh each checkpoint by the steps that it stands for, as
     the verdicts do; ties count as they say.  Null where a window has no checkpoint.  One seed is read at a
@@ -26,15 +27,21 @@ def outcomes_of(
     found = []
     for suite, paradigms in suites.items():
         settled.need_all(run, suite, "an effect on pairs")
-        contrasts = scan_table(run.pairs(suite)).select("paradigm", "pair", "contrast")
+        contrasts = scan_table(run.pairs(suite)).select("paradigm", "pair", "contrast", _held())
         for seed in seeds:
             pairs = _of_seed(run, suite, seed, view, thresholds, paradigms)
             if pairs is not None:
                 whole = pairs.join(contrasts, on=["paradigm", "pair"], how="left").sort("paradigm", "pair")
                 own = pl.lit(seed, pl.Int64).alias("seed")
                 columns = ("early_margin", "early_accuracy", "late_margin", "late_accuracy")
-                found.append(collected(whole.select(own, "paradigm", "pair", "contrast", *columns)))
+                found.append(collected(whole.select(own, "paradigm", "pair", "contrast", "held", *columns)))
     return found
+
+
+def _held() -> pl.Expr:
+    """Whether a pair's words are held out from interventions that look at words."""
+    both = pl.struct("good", "bad")
+    return both.map_elements(lambda pair: held_out(pair["good"], pair["bad"]), pl.Boolean).alias("held")
 
 
 def _of_seed(

@@ -167,6 +167,10 @@ class Guards(Part):
     """Paradigms that were stuck in the untouched arm of an earlier study, of the development half: locked before this one."""
     washout: float = Field(0.2, ge=0, lt=1)
     """Share of training at its end in which no edit holds, and no objective that moves the optimum."""
+    held_out_words: bool | None = None
+    """Whether pairs are judged at words that interventions may not look at alone: those that `words: half` leaves out."""
+    confirms: tuple[str, ...] | None = None
+    """Studies beside this one that chose its arms: registered before it, with other seeds."""
 
 
 class Hypothesis(Part):

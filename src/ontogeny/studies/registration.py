@@ -105,6 +105,12 @@ def read(folder: Path) -> Registration:
     return Registration(record["hash"], record["date"], tuple(changes))
 
 
+def seeds(folder: Path) -> set[int]:
+    """All seeds that a study has said it trains, whenever."""
+    record = _read(folder / FILE)
+    return {seed for entry in (record, *record["changes"]) for seed in entry["said"]["seeds"]}
+
+
 def unsaid(folder: Path, study: Study) -> list[str]:
     """What the study says now and did not when it was last registered: for a look before it is run again."""
     record = _read(folder / FILE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 from ontogeny.records import Pair
 
@@ -27,6 +28,12 @@ def contrast(good: str, *others: str) -> str:
 def contrast_of(pair: Pair) -> str:
     """The critical contrast of a pair's options, each with what stands before it where that differs."""
     return contrast(*(" ".join(both) for both in pair.asked) if pair.contexts else pair.options)
+
+
+def held_out(good: str, bad: str) -> bool:
+    """Whether the words at which two sentences part, and the one before them, are in the half that is held out, by their hash."""
+    before = good.split()[: _shared([good.split(), bad.split()])]
+    return sha256(" ".join([*before[-1:], contrast(good, bad)]).encode()).digest()[0] % 2 == 1
 
 
 def distinct(pairs: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:

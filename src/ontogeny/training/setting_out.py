@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -88,13 +89,18 @@ def same_training(old: Observation, new: Observation, folder: RunFolder, kind: s
     """A run's folder keeps to one training and one kind; suites, thresholds and further seeds may change."""
     if folder.lineage().get("kind", "trained") != kind:
         raise OntogenyError(f"{folder.path} holds a run of another kind; use another name")
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     fixed = DECIDES if isinstance(old, Recipe) else ("bos",)  # what is known of somebody else's text may change
-    if folder.seeds() and (differ := [d for name in fixed for d in _differences(name, before[name], after[name])]):
+    if folder.seeds() and (differ := training_differences(old, new, fixed)):
         raise OntogenyError(
             f"{folder.path} was trained with another recipe: {'; '.join(differ)}. "
             "Use --set name=..., or delete the folder to start again"
         )
+
+
+def training_differences(old: Observation, new: Observation, fields: Sequence[str] = DECIDES) -> list[str]:
+    """In which of these fields two recipes differ so that another training comes out, a sentence each."""
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    return [said for name in fields for said in _differences(name, before[name], after[name])]
 
 
 def _differences(name: str, old: Any, new: Any) -> list[str]:

@@ -103,6 +103,10 @@ class Change:
     def after(self, state: TrainingState, step: int, steps: int) -> None:
         """After it; `state.step` still counts the steps before it."""
 
+    def rows(self, rows: Rows, step: int, steps: int) -> Rows:
+        """What the step reads from, given what the periods and the changes before this one say."""
+        return rows
+
     def rate(self, rate: float, step: int, steps: int) -> float:
         """The learning rate of the step, given what the schedule and the changes before this one say."""
         return rate
@@ -141,7 +145,10 @@ class Treatment:
 
     def rows(self, step: int, steps: int) -> Rows:
         """What optimiser step `step` (from 0) reads from."""
-        return next(period.rows for period in self.periods if step / steps < period.until or period is self.periods[-1])
+        rows = next(period.rows for period in self.periods if step / steps < period.until or period is self.periods[-1])
+        for change in self.changes:
+            rows = change.rows(rows, step, steps)
+        return rows
 
     def before(self, state: TrainingState, step: int, steps: int) -> None:
         """Lets each change do what it does before a step, and a loss that changes in the course of training know where it is."""
