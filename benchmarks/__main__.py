@@ -33,6 +33,7 @@ OWN = {
     "ways": "every way to a model's numbers",
     "faults": "inputs with one thing wrong: an error for people, or taken; never a traceback or a hang",
     "relaxation": "what is left of an early error: a study's tables and figure from its committed curves",
+    "crossover": "what is left at the end of an early edit, from a study of two forks",
     "stream": "a run's checkpoints served as Pythia, OLMo 2 and BabyLM, opened in a stream: the disk's high-water mark",
     "instruments": "seconds and memory of each instrument at one checkpoint",
     "reading": "the known marks of reading times under n-grams of words",

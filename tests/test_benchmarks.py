@@ -23,6 +23,7 @@ from benchmarks import (
     agree,
     agreement,
     coverage,
+    crossover,
     epoch,
     faults,
     floor,
@@ -497,3 +498,29 @@ def test_words_of_the_known_marks_are_in_small_letters_and_their_punctuation_sta
     model = SimpleNamespace(logp=lambda history, token: -(10.0 * len(history) + token))
     found = reading.surprisals(SimpleNamespace(sentences=["A b, c", "b"]), vocabulary, model)
     assert list(found) == [12.0, 24.0, 41.0, 14.0]
+
+
+# --- a crossover --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_retained_of_an_edit_by_hand():
+    """A half of each is left, exactly; then by Fieller's theorem where they differ."""
+    assert crossover.retained(np.ones(4), np.full(4, 0.5)) == (0.5, pytest.approx(0.5), pytest.approx(0.5))
+    edit, end = np.array([1.0, 1.2, 0.8, 1.1]), np.array([0.02, 0.05, -0.01, 0.03])
+    found = crossover.retained(edit, end)
+    assert found.share == pytest.approx(0.09 / 4.1) and found.says == "refuted"
+    for edge in (found.low, found.high):  # where the t-test of end - r edit is at .05
+        left = end - edge * edit
+        assert abs(left.mean()) / (left.std(ddof=1) / 2) == pytest.approx(3.182, rel=0.05)
+    assert crossover.retained(edit, end + 0.4).says == "supported"
+    assert crossover.retained(edit[:1], end[:1]).says == "undecided"  # one paradigm has no interval
+
+
+def test_the_table_says_what_each_paradigm_kept_and_how_fast_the_rest_went():
+    steps = np.array([0, 10, 20, 30, 40, 60, 80])
+    rows = [(name, step, 20.0, 2 * np.exp(-max(step - 20, 0) / 10)) for name in ("wh", "self", "npi") for step in steps]
+    lines = crossover.told(pl.DataFrame(rows, ["paradigm", "step", "until", "distance"], orient="row"))
+    assert "| wh | +2.000 | +0.005 |" in lines and any(
+        "retained: 0.00 (0.00 to 0.00), 3 paradigms: refuted" in line for line in lines
+    )
+    assert "T = 10 steps, D(inf) = +0.000 nats" in lines[-1] or "T = 10 steps, D(inf) = -0.000 nats" in lines[-1]
