@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
+from ontogeny.records import OntogenyError
 from ontogeny.results import Results
 from ontogeny.store import RunFolder, read_table, write_table
 from ontogeny.studies.commands import open_study
@@ -51,7 +52,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Prints the table, and writes it where it is to go."""
-    curves = apart(asked.study)
+    try:
+        curves = apart(asked.study)
+    except OntogenyError as error:
+        raise SystemExit(f"error: {error}") from None
     lines = told(curves)
     print("\n".join(lines))
     if asked.out:
@@ -69,9 +73,10 @@ def apart(folder: Path) -> pl.DataFrame:
     own, other = ([margins(run) for run in order] for order in (runs, runs[::-1]))
     found = []
     for mine, theirs, run, arm in zip(own, other, runs, study.arms, strict=True):
-        names = [name for part in arm.recipe.interventions for name in getattr(part, "paradigm", ())]
+        edits: tuple[Any, ...] = arm.recipe.interventions
+        names = [name for part in edits for name in part.paradigm]
         both = mine.join(theirs, on=["seed", "paradigm", "step"], suffix="_other").filter(pl.col("paradigm").is_in(names))
-        side, until = sides(run), max(part.when.until for part in arm.recipe.interventions)
+        side, until = sides(run), max(part.when.until for part in edits)
         means = both.group_by("paradigm", "step").agg(distance=(pl.col("margin") - pl.col("margin_other")).mean())
         turned = pl.col("distance") * pl.col("paradigm").replace_strict(side, default=0.0)
         ends = until * Results(run).timeline(read_table(run.curves)).total

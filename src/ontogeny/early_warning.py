@@ -127,6 +127,10 @@ def finished(source: Path, suite: str | None = None, say: Say = lambda text: Non
     Of a run the curves are those of `suite`, of its first if left out; `say` is told what is not read of a table.  Raises
     OntogenyError for a run that has not ended, or that was not read on that suite.
     """
+    if not source.exists():
+        raise OntogenyError(
+            f"there is no file or folder {source}: warnings are calibrated on finished runs, or on tables of accuracies"
+        )
     if not source.is_dir():
         curves, _ = without_common_prefix(read_accuracy_table(source, say=say))
         return source.stem, curves, timeline_of(curves, None), Thresholds()

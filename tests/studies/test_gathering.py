@@ -13,10 +13,12 @@ from ontogeny.store import RunFolder, read_table, write_table
 from ontogeny.studies.figures_arms import moved
 from ontogeny.studies.gathering import FRAMES, SCHEMAS, StudyFrames, gather, keep, kept
 from ontogeny.studies.measures import achieved
+from ontogeny.studies.plan import Prediction, Region
 
 EARLY = {32: 16 / 68, 64: 34 / 68, 100: 18 / 68}  # each from halfway to its neighbours, between steps 32 and 100
 LATE = {800: 25 / 200, 850: 50 / 200, 900: 50 / 200, 950: 50 / 200, 1000: 25 / 200}
 STUDY = study_of(seeds=(0, 1))
+UP, DOWN = Region(above=0), Region(below=0)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +181,11 @@ def test_windows_are_the_references(tmp_path: Path) -> None:
 
 def test_only_the_paradigms_that_the_study_asks_about(folder: Path) -> None:
     assert set(gather(folder, study_of(controls=None)).curves["paradigm"]) == {*NAMED, *CONTROLS}
+    study = study_of(controls=(CONTROLS[0],))
+    assert set(gather(folder, study).curves["paradigm"]) == {*NAMED, CONTROLS[0]}
+    exam = Prediction(says="It rises.", measure="late_accuracy", of="difference", paradigms="exam", supported=UP, refuted=DOWN)
+    asked = replace(study, file=study.file.model_copy(update={"predictions": {"exam": exam}}))
+    assert set(gather(folder, asked).curves["paradigm"]) == {*NAMED, *CONTROLS}  # whose half is held back is for its guards
     found = gather(folder, study_of(controls=(CONTROLS[0],), paradigms=(NAMED[0], "nowhere")))
     assert set(found.curves["paradigm"]) == {NAMED[0], CONTROLS[0]}
     assert "nowhere is in no suite that was read." in found.notes

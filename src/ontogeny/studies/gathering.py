@@ -127,7 +127,8 @@ def _read(folder: Path, arm: Arm, study: Study) -> ReadArm:
 def _curves(results: Results, study: Study) -> pl.DataFrame:
     """The curves of the study's paradigms; a paradigm that several suites have is taken from the first of them."""
     table = results.curves
-    wanted = _asked_about(study) if study.file.controls is not None else table["paradigm"].unique().to_list()
+    every = study.file.controls is None or any(one.paradigms == "exam" for one in study.file.predictions.values())
+    wanted = table["paradigm"].unique().to_list() if every else _asked_about(study)
     if others := _of_more_options(table):
         if named := [name for name in _asked_about(study) if name in others]:
             said = f"{named[0]} has items of more than two options, and a study's effects are of two"
