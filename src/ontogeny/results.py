@@ -93,6 +93,7 @@ class Results:
         """The recipe as it was run, as text."""
         return recipes.text_of(self.folder.recipe) if self.folder.recipe.exists() else None
 
+    @cached_property
     def _plain(self) -> Mapping[str, Any]:
         return recipes.plain(self.recipe, str(self.folder.recipe)) if self.recipe else {}
 
@@ -100,7 +101,7 @@ class Results:
     def settings(self) -> Mapping[str, Any]:
         """The same as plain values, read without checking them: a recipe of another version is still worth a page."""
         try:
-            return self._plain()
+            return self._plain
         except OntogenyError:
             return {}
 
@@ -108,7 +109,7 @@ class Results:
     def thresholds(self) -> Thresholds:
         """What counts as learned, entrenched ...  Raises OntogenyError for what is no recipe, and for thresholds that are none."""
         try:
-            return Thresholds.model_validate(self._plain().get("verdicts") or {})
+            return Thresholds.model_validate(self._plain.get("verdicts") or {})
         except ValidationError as error:
             raise OntogenyError(f"{self.folder.recipe}: the verdicts cannot be read: {str(error).splitlines()[0]}") from None
 

@@ -1,9 +1,11 @@
 """All views in a real browser, served and as files: nothing is asked of anybody else, and no script complains."""
 
+import os
 import re
 import shutil
 import threading
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -18,6 +20,17 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 uvicorn = pytest.importorskip("uvicorn", reason="the extra explorer is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
+SITE = "ONTOGENY_SITE"  # an exported site, or a folder of runs to export: walked too, as ONTOGENY_SITE=runs pytest FILE -k real
+MISSED = Path(__file__).with_name("seen.js").read_text(encoding="utf-8")
+# each stop of the Tab key: what it is, and whether it is seen to be there
+STOP = """() => {
+  const one = document.activeElement, style = getComputedStyle(one);
+  const shown = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+  return [one.outerHTML.slice(0, 90), shown || one.matches(".skip")];
+}"""
+STOPS = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")]
+  .filter((one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility() && !one.closest(".vega-embed"))
+  .map((one) => one.outerHTML.slice(0, 90))"""
 NASTY = "<img src=x onerror=alert(1)>"
 WAITED = (
     "!('waits' in document.body.dataset) && [...document.querySelectorAll('[data-chart]')].every((one) => one.querySelector('svg'))"
@@ -71,9 +84,11 @@ def test_every_view_is_walked_on_a_server(served, folder, heard):
         ("paradigm", NASTY, suite, climbs),
         ("run", "tiny"),
     ]
-    for names in views:
+    for place, names in enumerate(views):
+        page.emulate_media(color_scheme="dark" if place % 2 else "light")
         page.goto(f"{served}/{address(*names)}")
         page.wait_for_function(WAITED, timeout=60_000)
+        assert page.evaluate(MISSED) == [], names
     page.locator("summary", has_text="Try other thresholds").click()
     page.locator("input[name=hi]").fill("0.51")
     page.wait_for_selector("#tried-1 p", timeout=60_000)
@@ -96,20 +111,69 @@ def test_every_view_is_walked_as_a_file_and_no_link_leads_nowhere(folder, tmp_pa
         table = read_table(root / "tiny" / f"{name}.parquet")
         write_table(root / "tiny" / f"{name}.parquet", table.filter(table["paradigm"].is_in(sorted(set(table["paradigm"]))[:2])))
     first = export(root, out)
-    files = sorted(out.rglob("*.html"))
-    assert first == out / "index.html" and len(files) > 40
-    linked = {(file.parent / link).resolve() for file in files for link in re.findall(r'href="([^"#?:]+)"', file.read_text())}
-    assert {path for path in linked if not path.exists()} == set()
-    pairs = next(iter(sorted((out / "runs/tiny/pairs").rglob("24.html"))))
-    for path in (
-        first,
-        *(out / "runs/tiny" / name for name in ("figures.html", "checkpoint/0/24.html")),
-        pairs,
-        out / "runs/tiny.html",
-    ):
-        page.goto(path.resolve().as_uri())
-        page.wait_for_function(WAITED, timeout=60_000)
+    assert first == out / "index.html"
+    assert walked(page, out) > 40
+    page.goto((out / "runs/tiny.html").as_uri())
     page.locator(".heat tbody th a").first.click()
     page.wait_for_url("**/paradigm/**")
     page.wait_for_function(WAITED, timeout=60_000)
     assert said == []
+
+
+@pytest.mark.skipif(SITE not in os.environ, reason=f"{SITE} names no site and no folder of runs")
+def test_the_export_of_real_runs_is_walked(tmp_path, heard):
+    page, said = heard
+    given = Path(os.environ[SITE])
+    site = given if (given / "assets").is_dir() else export(given, tmp_path / "site").parent
+    assert walked(page, site) > 5
+    assert said == []
+
+
+def walked(page, site):
+    """Looks at up to four pages of each view of a site, whose links lead to files that are there; how many pages it has."""
+    files = sorted(site.rglob("*.html"))
+    links = ((file, unquote(link)) for file in files for link in re.findall(r'href="([^"#?:]+)"', file.read_text()))
+    assert {link for file, link in links if not (file.parent / link).exists()} == set()
+    views: dict[str, list[Path]] = {}
+    for file in files:
+        views.setdefault("/".join(file.relative_to(site).parts[::2][:2]), []).append(file)
+    for every in views.values():
+        for file in every[:: -(-len(every) // 4)]:
+            page.goto(file.resolve().as_uri())
+            page.wait_for_function(WAITED, timeout=120_000)
+    return len(files)
+
+
+def test_every_control_is_reached_by_the_tab_key_and_seen(served, folder, heard):
+    page, said = heard
+    suite, paradigm = read_table(folder / "tiny" / "verdicts.parquet").select("suite", "paradigm").row(0)
+    for names in (("runs",), ("paradigm", "tiny", suite, paradigm)):
+        page.goto(f"{served}/{address(*names)}")
+        page.wait_for_function(WAITED, timeout=60_000)
+        stops, reached = page.evaluate(STOPS), []
+        for _ in range(3 * len(stops)):
+            page.keyboard.press("Tab")
+            reached.append(tuple(page.evaluate(STOP)))
+            if reached[-1] in reached[:-1] and {html for html, _ in reached} >= set(stops):
+                break
+        assert set(stops) - {html for html, _ in reached} == set()
+        assert [html for html, shown in reached if not shown and not html.startswith("<body")] == []
+    assert said == []
+
+
+def test_runs_are_filtered_and_sorted_and_there_without_scripts(served, browser, heard):
+    page, said = heard
+    page.goto(served)
+    page.locator("#find").fill("tin")
+    assert page.locator("#runs tbody tr:visible").count() == 1
+    page.locator("#find").fill("")
+    page.get_by_role("button", name="size").click()
+    sizes = page.eval_on_selector_all(
+        "#runs tbody tr", "rows => rows.map(row => Number(row.cells[8]?.dataset.sort)).filter(Boolean)"
+    )
+    assert len(sizes) == 2 and sizes == sorted(sizes)
+    assert said == []
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(served)
+    assert plain.locator("#runs tbody tr").count() == 3 and not plain.locator("#find").is_visible()
+    plain.close()

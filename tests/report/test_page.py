@@ -151,7 +151,7 @@ def test_names_and_notes_cannot_break_out(tmp_path: Path) -> None:
     run.note(warnings=[f"look: {evil}"])
     page = render(Results(run))
     assert evil not in page
-    assert page.count("</script>") == 4
+    assert page.count("</script>") == 5
 
 
 def test_broken_checkpoints_and_missing_seeds_are_seen(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_an_interval_that_decides_is_never_called_undecided(low: float, width: f
 def test_missing_tells_each_reason_once() -> None:
     gaps = [("a", None, "not started"), ("b", 3, "not read yet"), ("c", None, "not started")]
     assert sentences.missing(gaps) == ["Not started: a; c.", "Not read yet: b, seed 3."]
+    assert sentences.missing([("b", 3, "not read yet"), ("b", 5, "not read yet")]) == ["Not read yet: b, seeds 3 and 5."]
 
 
 def test_how_much_is_there() -> None:

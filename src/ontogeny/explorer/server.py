@@ -7,15 +7,17 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from ontogeny.explorer.addresses import Links, load, view
+from ontogeny.explorer.addresses import Links, address, load, view
 from ontogeny.explorer.rendering import ASSETS, POLICY, asset, lost, render
 from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
+from ontogeny.store import scan_table
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -79,12 +81,17 @@ def bound(host: str, port: int) -> tuple[socket.socket, int]:
 
 
 @cache
-def _warm() -> None:
-    """Begins to load, once, while the first page is looked at, what the next ones stand on."""
+def _warm(shelf: RunShelf) -> None:
+    """Begins to load, once, while the first page is looked at, what the next ones stand on: a run's and a paradigm's are made."""
 
     def begin() -> None:
         load()
         asset("vega.js")
+        with suppress(Exception):  # whatever a run holds: its own page says it
+            run = next(run for run in shelf.runs().values() if run.verdicts.exists())
+            first = scan_table(run.verdicts).select("suite", "paradigm").head(1).collect().row(0)
+            for names in (("run",), ("paradigm", *first)):
+                answer(shelf, address(names[0], shelf.title(run.path), *names[1:]), {})
 
     Thread(target=begin, daemon=True).start()
 
@@ -102,7 +109,7 @@ def app(shelf: RunShelf, hosts: list[str], token: str = "", over: Callable[[], b
             runs = [name for name in request.query_params.getlist("run") if name]
             return RedirectResponse(f"/compare/{','.join(runs)}" if len(runs) > 1 else "/", 303)
         status, text, kind = await run_in_threadpool(answer, shelf, path, dict(request.query_params))
-        _warm()
+        _warm(shelf)
         names = {"Content-Disposition": f'attachment; filename="{path.rsplit("/", 1)[-1]}.csv"'} if kind == "text/csv" else {}
         return HTMLResponse(text, status, names, kind)
 

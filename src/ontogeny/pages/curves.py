@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from textwrap import wrap
 from typing import Any, Protocol
 
 import altair as alt
@@ -140,7 +141,8 @@ def lines(values: pl.DataFrame, name: str, column: Shown, clock: Clock, *, width
 @cache
 def _lines(unit: str | None, span: tuple[float, float] | None, last: int, width: Width, height: int) -> alt.Chart:
     scale = alt.Scale(zero=False) if span is None else alt.Scale(domain=list(span))
-    y = alt.Y("value:Q", scale=scale, title=unit, axis=alt.Axis(tickCount=4))
+    title = wrap(unit, height // 6) if unit else None  # pixels that a character takes
+    y = alt.Y("value:Q", scale=scale, title=title, axis=alt.Axis(tickCount=4))
     dash = alt.StrokeDash(f"{OF}:N", sort=None, legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolOpacity=1))
     base, x = table("readings"), step_axis(last)
     layers = [

@@ -69,8 +69,8 @@ def look() -> dict[str, Any]:
 
 
 def breakable(name: str) -> Markup:
-    """A name that a narrow column may break after each underscore."""
-    return Markup("_<wbr>").join(name.split("_"))
+    """A name that a narrow column may break after each underscore, or a path after each slash."""
+    return Markup("/<wbr>").join(Markup("_<wbr>").join(part.split("_")) for part in name.split("/"))
 
 
 def in_rows(panels: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

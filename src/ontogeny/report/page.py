@@ -58,6 +58,7 @@ def render(results: Results) -> str:
             title=results.name,
             notes=results.notes(),
             suites=suites,
+            marks={suite["name"]: {row["paradigm"]: f"#{row['anchor']}" for row in suite["rows"]} for suite in suites},
             training=of_run["training"],
             instruments=instruments,
             made=made,

@@ -93,11 +93,11 @@ def _panel(row: dict[str, Any], others: Sequence[str]) -> str:
 
 def colour(shown: Sequence[ArmStyle], scheme: str, title: str | None) -> Any:
     """The colour of arms from their column `colour`, with a legend that names them."""
-    places = [round(style.colour, 4) for style in shown]
-    names = " : ".join(f"abs(datum.value - {p}) < 1e-6 ? {_quoted(style.label)}" for p, style in zip(places, shown, strict=True))
+    labels = {round(style.colour, 4): style.label for style in shown}  # arms of one dose have one place
+    names = " : ".join(f"abs(datum.value - {place}) < 1e-6 ? {_quoted(label)}" for place, label in labels.items())
     legend = alt.Legend(
         type="symbol",
-        values=places,
+        values=list(labels),
         labelExpr=f"{names} : ''",
         title=title,
         orient="top",

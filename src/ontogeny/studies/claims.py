@@ -235,7 +235,10 @@ def _over_all(reference: str, overall: Mapping[str, str], arms: Sequence[str]) -
 def _unpaired(seeds: Sequence[int], comparison: Comparison, values: Values, arms: Sequence[str]) -> list[str]:
     """Which seeds are left out, and which arms lack them."""
     left = [seed for seed in seeds if seed not in comparison.seeds]
-    lacking = [f"{seed} (not in {_names([arm for arm in arms if seed not in values.there(arm)])})" for seed in left]
+    by: dict[str, list[str]] = {}
+    for seed in left:
+        by.setdefault(_names([arm for arm in arms if seed not in values.there(arm)]), []).append(str(seed))
+    lacking = [f"{', '.join(seeds)} (not in {where})" for where, seeds in by.items()]
     return [f"seeds left out: {', '.join(lacking)}"] if lacking else []
 
 

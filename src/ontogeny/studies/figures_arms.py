@@ -132,7 +132,7 @@ def seeds(
         indifferent(measure).encode(x=x("at")),
         base.mark_tick(thickness=2, size=15).encode(x=x(f"mean({measure})"), y=y),
         unjudged.encode(x=x(measure), y=y, tooltip=told),
-        judged.encode(x=x(measure), y=y, color=verdict_colour(own["verdict"].drop_nulls()), tooltip=told),
+        judged.encode(x=x(measure), y=y, color=verdict_colour(own["verdict"].drop_nulls(), columns=2), tooltip=told),
     ]
     drawing = alt.layer(*layers).properties(width=width, height=22 * len(arms))
     return filled(drawing, {"seeds": rows(own.select("arm", "seed", measure, "verdict").sort("arm", "seed"))})
@@ -180,7 +180,10 @@ def response(
         layers.append(table("dosed").mark_point(size=26, filled=True, opacity=0.6).encode(x=x, y=y, color=hue, tooltip=told))
     strokes = table("others").mark_point(size=70, shape="stroke", opacity=0.8, xOffset=9)
     diamonds = table("reference").mark_point(size=44, filled=True, shape="diamond", opacity=0.8)
-    layers += [marks.encode(x=x, y=y, tooltip=told) for marks in (strokes, diamonds)]
+    marks = {"others": strokes, "reference": diamonds}
+    layers += [
+        one.encode(x=x, y=y, tooltip=told) for name, one in marks.items() if not tables[name].is_empty()
+    ]  # Vega warns of none
     return filled(alt.layer(*layers).properties(width=width, height=height), {name: rows(part) for name, part in tables.items()})
 
 

@@ -142,10 +142,17 @@ def there(gathered_seeds: Mapping[str, Sequence[int]], seeds: int) -> str:
 
 def missing(gaps: Sequence[tuple[str, int | None, str]]) -> list[str]:
     """What is not there, the same reason told once: (arm, seed or None, why)."""
-    by_why: dict[str, list[str]] = {}
+    by_why: dict[str, dict[str, list[int]]] = {}
     for arm, seed, why in gaps:
-        by_why.setdefault(why, []).append(arm if seed is None else f"{arm}, seed {seed}")
-    return [f"{why[0].upper()}{why[1:]}: {'; '.join(places)}." for why, places in by_why.items()]
+        by_why.setdefault(why, {}).setdefault(arm, []).extend([] if seed is None else [seed])
+    said = {
+        why: [
+            f"{arm}, {'seed' if len(seeds) == 1 else 'seeds'} {enumerated([*map(str, seeds)])}" if seeds else arm
+            for arm, seeds in own.items()
+        ]
+        for why, own in by_why.items()
+    }
+    return [f"{why[0].upper()}{why[1:]}: {'; '.join(places)}." for why, places in said.items()]
 
 
 def controls_sentence(changes: pl.DataFrame, within: float | None) -> str:

@@ -10,6 +10,7 @@ from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.explorer.seen import COLUMNS, evenly
 from ontogeny.explorer.views.pairs import checkpoint_of, moment_of
 from ontogeny.explorer.views.runs import trail_of
+from ontogeny.records import Checkpoint
 from ontogeny.report.provenance import flattened
 from ontogeny.store import RunFolder, fault, human_size, read_json, sealed_weights, table_metadata
 
@@ -24,8 +25,10 @@ def checkpoint(asked: Asked) -> View:
     seed, step = moment_of(asked, run, steps)
     one = checkpoint_of(run, seed, step)
     own = run.has_checkpoint(seed, step)
-    alike = asked.shelf.known("weights", run, lambda run: _weights(run, steps)) if own else {}
-    weights = sealed_weights(one.folder) or (one.revision.content if one.revision else None)
+    key, said = ("weights", str(run.path), asked.shelf.news(run)), "looking for the same weights elsewhere"
+    alike = asked.shelf.errands.ask(key, said, lambda _: _weights(run, steps), asked.wait)
+    known = outcome(alike) if alike.future.done() else {}
+    weights = weights_of(one)
     texts = _texts(asked, run, seed, step)
     facts = read_json(one.folder / "ontogeny.json") if own else {}
     facts |= {key: round(value) for key, value in facts.items() if key in ("tokens", "words") and isinstance(value, float)}
@@ -37,7 +40,7 @@ def checkpoint(asked: Asked) -> View:
             "step": step,
             "steps": [(at, asked.link("checkpoint", title, seed, at)) for at in evenly(steps[seed], COLUMNS)],
             "seeds": [(other, asked.link("checkpoint", title, other, step)) for other in steps if step in steps[other]],
-            "warnings": [said] if own and (said := fault(one.folder)) else [],
+            "warnings": [wrong] if own and (wrong := fault(one.folder)) else [],
             "facts": [
                 *flattened({k: v for k, v in facts.items() if k not in ("step", "seed")}),
                 ("folder", str(one.folder)),
@@ -45,23 +48,31 @@ def checkpoint(asked: Asked) -> View:
                 ("weights", weights or "not sealed"),
                 *(flattened({"repository": one.revision.repo, "commit": one.revision.commit}) if one.revision else []),
             ],
-            "same": [(where, asked.link("checkpoint", title, *where)) for where in alike.get(weights, ()) if where != (seed, step)],
+            "same": [(where, asked.link("checkpoint", title, *where)) for where in known.get(weights, ()) if where != (seed, step)],
             "scores": [(suite, _about(run.scores(seed, suite, step), weights)) for suite in run.suites()],
             "readings": _readings(run, seed, step),
+            "writes": texts is not None,
             "texts": outcome(texts) if texts and texts.future.done() else [],
         },
         trail=trail_of(asked, run),
-        waits=texts if texts and not texts.future.done() else None,
+        waits=next((one for one in (texts, alike) if one and not one.future.done()), None),
     )
 
 
 def _weights(run: RunFolder, steps: dict[int, list[int]]) -> dict[str, list[tuple[int, int]]]:
-    """Seeds and steps by the hash of their weights."""
+    """Seeds and steps by the hash of their weights, as far as it is known."""
     found: dict[str, list[tuple[int, int]]] = {}
     for seed, own in steps.items():
-        for step in own:
-            found.setdefault(sealed_weights(run.checkpoint(seed, step)) or "", []).append((seed, step))
-    return {weights: places for weights, places in found.items() if weights}
+        there = run.checkpoints(seed) if run.adopted() else (Checkpoint(step, run.checkpoint(seed, step)) for step in own)
+        for one in there:
+            if weights := weights_of(one):
+                found.setdefault(weights, []).append((seed, one.step))
+    return found
+
+
+def weights_of(one: Checkpoint) -> str | None:
+    """The hash of a checkpoint's weights: as it was sealed, or as the hub has it."""
+    return sealed_weights(one.folder) or (one.revision.content if one.revision else None)
 
 
 def _about(path: Any, weights: str | None) -> str:

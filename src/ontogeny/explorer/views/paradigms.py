@@ -21,7 +21,7 @@ from ontogeny.report import sections
 from ontogeny.report.examples import examples
 from ontogeny.store import RunFolder, read_table
 
-BESIDE = {"half": True, "shape": "middle", "says": ""}  # two in a row, without words
+BESIDE = {"half": True, "shape": "panel", "says": ""}  # two in a row, without words
 OF_PAIRS = ("pair", "order", "item")  # columns of tables with rows finer than paradigms, which curves do not draw
 
 

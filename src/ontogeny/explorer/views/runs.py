@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -205,20 +205,25 @@ def figures(asked: Asked) -> View:
     if not errand.future.done():
         return waiting("figures", trail, errand)
     charts, chapters = outcome(errand)
-    return View("figures", "figures.html.jinja", {"chapters": chapters}, trail, charts, run=asked.names["run"])
+    judged = asked.shelf.seen(folder).curves.select("suite", "paradigm").unique().sort("suite", "paradigm").iter_rows()
+    marks: dict[str, dict[str, str]] = {}
+    for suite, name in judged:
+        marks.setdefault(suite, {})[name] = asked.link("paradigm", title, suite, name)
+    values = {"chapters": chapters, "marks": marks}
+    return View("figures", "figures.html.jinja", values, trail, charts, run=asked.names["run"])
 
 
-def _drawn(seen: Seen) -> tuple[Any, list[tuple[str, Sequence[Any]]]]:
+def _drawn(seen: Seen) -> tuple[Any, list[tuple[str, str | None, list[Any]]]]:
     from ontogeny.pages.embed import Charts
     from ontogeny.pages.panel import shown
 
     charts = Charts()
-    chapters: dict[str, list[Any]] = {}
+    chapters: dict[tuple[str, str | None], list[Any]] = {}
     for panel in seen.panels:
         if panel.per == "paradigm" or panel.name == "map" or not panel.chapter:
             continue
         for suite in seen.suites if panel.per == "suite" else [None]:
             one = shown(panel, seen.frames(panel, suite), seen.clock, charts, suite or "")
             if one:
-                chapters.setdefault(f"{panel.chapter} · {suite}" if suite else panel.chapter, []).append(one)
-    return charts, list(chapters.items())
+                chapters.setdefault((panel.chapter, suite), []).append(one)
+    return charts, [(*where, panels) for where, panels in chapters.items()]
