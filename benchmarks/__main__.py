@@ -29,6 +29,7 @@ OWN = {
     "ngrams": "exact n-gram counts beside other engines",
     "engine": "memory kept or handed back, float32 or bfloat16",
     "settled": "pairs that reading until settled takes, and its errors",
+    "weighted": "what it would take with a memory of earlier checkpoints",
     "coverage": "how often intervals over seeds and clusters hold the truth",
     "ways": "every way to a model's numbers",
     "faults": "inputs with one thing wrong: an error for people, or taken; never a traceback or a hang",

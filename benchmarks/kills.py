@@ -1,11 +1,11 @@
 """Kills workers and coordinators at random while pieces of work are done, and counts what was lost or done twice.
 
-    python -m benchmarks kills [--trainings] [--kills 100 --coordinators 5]
+    python -m benchmarks kills [--of naps|trainings|ray] [--kills 100 --coordinators 5]
 
 A coordinator hands pieces to processes of this machine; this process kills one of them, or at times the coordinator, which is then
-started again as a person would.  Of naps every one must be there at the end, and none that was whole done again.  With
-`--trainings` the pieces are those of a run of tiny trainings, whose weights, scores and verdicts must be those of one that nobody
-disturbed.
+started again as a person would.  Of naps every one must be there at the end, and none that was whole done again.
+`trainings` are those of a run of tiny models, whose weights, scores and verdicts must be those of one that nobody disturbed.  With
+`ray` a cluster of two nodes loses one of them, and a process.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.scheduling import two_nodes
 from ontogeny.display import QUIET
 from ontogeny.work.local import Local
 from ontogeny.work.piece import Piece, do
+from ontogeny.work.ray_cluster import RayCluster
 
 AT_ONCE = 2
 NAP = 0.3  # seconds of a piece
@@ -104,9 +107,38 @@ def naps(folder: Path, asked: Any) -> dict[str, Any]:
         return len(list(folder.glob("*.txt"))) == count
 
     killed, begun = campaign(f"coordinate(Path({str(folder)!r}), {count})", there, asked.kills, asked.coordinators, 4 * NAP)
+    return counted(folder, count) | {"kills": dict(killed), "begun": begun}
+
+
+def nodes(folder: Path, asked: Any) -> dict[str, Any]:
+    """Naps on a Ray cluster of two nodes: after a quarter of them one node is taken away, after a half a process that does them."""
+    count, ended = min(asked.count, 40), list[float]()
+    pieces = [Piece("nap", str(folder), {"seconds": NAP, "out": f"{number}.txt"}) for number in range(count)]
+    with two_nodes() as cluster:
+
+        def done() -> None:
+            ended.append(time.monotonic())
+            if len(ended) == count // 4:
+                cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+                cluster.add_node(num_cpus=1)
+            if len(ended) == count // 2:
+                newest = max(folder.glob("*.txt"), key=lambda file: file.stat().st_mtime)
+                with suppress(ProcessLookupError):
+                    os.kill(int(newest.read_text().split()[1]), signal.SIGKILL)
+
+        with RayCluster().opened([(1, None)] * AT_ONCE, QUIET) as submit:
+            found = do(pieces, submit, QUIET, "naps", done=done)
+    return counted(folder, count) | {
+        "nodes": 1,
+        "processes": 1,
+        "troubles": [one["trouble"] for one in found.values() if one["trouble"]],
+    }
+
+
+def counted(folder: Path, count: int) -> dict[str, Any]:
+    """Naps that are not there, and those that were done again."""
     lines = [len(file.read_text().splitlines()) for file in folder.glob("*.txt")]
-    wrong = {"lost": count - len(lines), "done twice": sum(number > 1 for number in lines)}
-    return {"pieces": count, "kills": dict(killed), "begun": begun, **wrong}
+    return {"pieces": count, "lost": count - len(lines), "done twice": sum(number > 1 for number in lines)}
 
 
 def trainings(folder: Path, asked: Any) -> dict[str, Any]:
@@ -131,9 +163,12 @@ def results(run: Path) -> dict[str, str]:
     return found | {str(done.relative_to(run)): store.weights_hash(done.parent) for done in run.rglob("DONE")}
 
 
+WORK: dict[str, Callable[[Path, Any], dict[str, Any]]] = {"naps": naps, "trainings": trainings, "ray": nodes}
+
+
 def options(parser: Any) -> None:
     """Of the command line."""
-    parser.add_argument("--trainings", action="store_true", help="of a run, in place of naps")
+    parser.add_argument("--of", choices=list(WORK), default="naps", help="what is done meanwhile [naps]")
     parser.add_argument("--count", type=int, default=400, help="naps [400]")
     parser.add_argument("--seeds", type=int, default=4, help="trainings [4]")
     parser.add_argument("--longest", type=float, default=20.0, help="seconds from one kill of trainings to the next at most [20]")
@@ -144,6 +179,6 @@ def options(parser: Any) -> None:
 def run(asked: Any) -> int:
     """Prints what was found; 1 if a piece was lost, done twice, or came out otherwise."""
     with TemporaryDirectory() as folder:
-        found = (trainings if asked.trainings else naps)(Path(folder), asked)
+        found = WORK[asked.of](Path(folder), asked)
     print(found)
     return int(any(found.get(name) for name in ("lost", "done twice", "other")))

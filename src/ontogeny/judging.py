@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -144,49 +144,29 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
     """
     pairs, rows = store.read_table(folder.pairs(suite)), []
     graded = set(pairs["paradigm"]) - set(_ungraded(pairs)["paradigm"])
-    judged = (
-        (clock, scores.filter(~pl.col("paradigm").is_in(list(graded))) if graded else scores, facts)
-        for clock, scores, facts in _scored(folder, suite, recipe)
-    )
-    for batch in _batches(judged):
-        clocks = pl.concat([pl.select(*(value.alias(name) for name, value in clock.items())) for clock, *_ in batch])
-        scores = pl.concat([scores.with_columns(seed=clock["seed"], step=clock["step"]) for clock, scores, _ in batch])
+    for clocks, every, facts in _scored(folder, suite, recipe, len(pairs)):
+        scores = every.filter(~pl.col("paradigm").is_in(list(graded))) if graded else every
         if scores.is_empty():
             return scores.clear()
         own = curve(scores, recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(read=pl.col("n"))
-        rows.append(_of_all(own.join(clocks, on=["seed", "step"]), batch))
+        rows.append(_of_all(own.join(clocks, on=["seed", "step"]), facts))
     about = _about(_ungraded(pairs))
     return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
 
 
-Scored = tuple[dict[str, pl.Expr], pl.DataFrame, dict[str, str]]  # when it was, the scores, what the table says of itself
+Facts = dict[tuple[int, int], dict[str, str]]  # by seed and step, what a table says of itself
+CLOCK = {"suite": pl.String, "seed": pl.Int64, "step": pl.Int64, "tokens": pl.Int64, "words": pl.Float64}
 
 
-def _batches(tables: Iterable[Scored]) -> Iterator[list[Scored]]:
-    """As many tables at once as may be held, and one at the least."""
-    held: list[Scored] = []
-    for table in tables:
-        if held and sum(len(scores) for _, scores, _ in (*held, table)) > HELD:
-            yield held
-            held = []
-        held.append(table)
-    if held:
-        yield held
-
-
-def _of_all(curves: pl.DataFrame, batch: Sequence[Scored]) -> pl.DataFrame:
+def _of_all(curves: pl.DataFrame, facts: Facts) -> pl.DataFrame:
     """With `n` as the pairs that there are, where a table was read until settled."""
-    sizes = [(clock, settled.sizes(facts)) for clock, _, facts in batch]
     known = [
-        pl.DataFrame({"paradigm": list(own), "all": list(own.values())}, schema_overrides={"all": pl.UInt32}).with_columns(
-            seed=clock["seed"], step=clock["step"]
-        )
-        for clock, own in sizes
-        if own is not None
+        (paradigm, seed, step, n) for (seed, step), said in facts.items() for paradigm, n in (settled.sizes(said) or {}).items()
     ]
     if not known:
         return curves
-    found = curves.join(pl.concat(known), on=["paradigm", "seed", "step"], how="left")
+    sizes = pl.DataFrame(known, {"paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "all": pl.UInt32}, orient="row")
+    found = curves.join(sizes, on=["paradigm", "seed", "step"], how="left")
     return found.with_columns(n=pl.coalesce("all", "n")).drop("all")
 
 
@@ -203,26 +183,24 @@ def _about(pairs: pl.DataFrame) -> pl.DataFrame:
     return about.with_columns(chance=chance) if about.select((chance != CHANCE).any()).item() else about
 
 
-def _scored(folder: RunFolder, suite: str, recipe: Observation) -> Iterator[Scored]:
-    """Of each checkpoint's table of scores: when it was, the scores, and what the table says of itself."""
+def _scored(folder: RunFolder, suite: str, recipe: Observation, pairs: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, Facts]]:
+    """Scores of as many checkpoints at once as may be held, with seed and step: when those were, the scores, what tables say of it.
+
+    `pairs`: that each has at most.
+    """
     keys = score_keys(folder, suite, recipe)
-    when = {(seed, c.step): c for seed in folder.seeds() for c in folder.checkpoints(seed)}
-    for seed in folder.seeds():
-        for step in folder.scored(seed, suite):
-            path, known = folder.scores(seed, suite, step), when.get((seed, step))
-            facts = store.table_metadata(path)
-            if facts.get("key") not in keys:
-                raise OntogenyError(
-                    f"{path} was scored on other pairs, or otherwise, than the recipe has now; run: ontogeny score {folder.path}"
-                )
-            clock = {
-                "suite": pl.lit(suite),
-                "seed": pl.lit(seed, pl.Int64),
-                "step": pl.lit(step, pl.Int64),
-                "tokens": pl.lit(known.tokens if known else None, pl.Int64),
-                "words": pl.lit(known.words if known else None, pl.Float64),
-            }
-            yield clock, store.read_table(path), facts
+    when = {(seed, c.step): (c.tokens, c.words) for seed in folder.seeds() for c in folder.checkpoints(seed)}
+    every = [(seed, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
+    most = max(1, HELD // max(1, pairs))
+    for at in range(0, len(every), most):
+        places = {(seed, step): folder.scores(seed, suite, step) for seed, step in every[at : at + most]}
+        facts = {moment: store.table_metadata(path) for moment, path in places.items()}
+        if other := next((path for moment, path in places.items() if facts[moment].get("key") not in keys), None):
+            raise OntogenyError(
+                f"{other} was scored on other pairs, or otherwise, than the recipe has now; run: ontogeny score {folder.path}"
+            )
+        clocks = [(suite, *moment, *when.get(moment, (None, None))) for moment in places]
+        yield pl.DataFrame(clocks, CLOCK, orient="row"), store.read_tables(places), facts
 
 
 def _graded(folder: RunFolder, suite: str, recipe: Observation, display: Display) -> list[pl.DataFrame]:
@@ -231,7 +209,11 @@ def _graded(folder: RunFolder, suite: str, recipe: Observation, display: Display
     if "human" not in pairs.columns:
         return []
     human = pairs.drop_nulls("human").select("paradigm", "pair", "human")
-    rows = [correlations(scores, human).with_columns(**clock) for clock, scores, _ in _scored(folder, suite, recipe)]
+    rows = [
+        correlations(own, human).join(clocks.filter(seed=seed, step=step), how="cross")
+        for clocks, scores, _ in _scored(folder, suite, recipe, len(pairs))
+        for (seed, step), own in scores.group_by("seed", "step", maintain_order=True)
+    ]
     found = pl.concat(rows).sort("paradigm", "seed", "step")
     last = found.filter(pl.col("step") == pl.col("step").max()).group_by("paradigm", maintain_order=True).agg(pl.col("rho").mean())
     said = ", ".join(f"{name} {rho:.2f}" if rho is not None else f"{name} none" for name, rho in last.iter_rows())
@@ -261,7 +243,8 @@ class ScoredPairs:
 
     def __init__(self, folder: RunFolder, suite: str, seeds: list[int], steps: list[int] | None = None):
         at = {seed: folder.scored(seed, suite) if steps is None else steps for seed in seeds}
-        self.tables = [(seed, step, folder.scores(seed, suite, step)) for seed in seeds for step in at[seed]]
+        places = {(seed, step): folder.scores(seed, suite, step) for seed in seeds for step in at[seed]}
+        self.scores, self.tables = store.scan_tables(places), len(places)
         self.contrasts = store.read_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
         self.held: dict[str, pl.DataFrame] = {}
 
@@ -274,26 +257,17 @@ class ScoredPairs:
     def _together_with(self, paradigm: str) -> list[str]:
         """This paradigm and those after it, as many as may be held."""
         sizes = self.contrasts.filter(pl.col("paradigm") >= paradigm).group_by("paradigm").len().sort("paradigm")
-        fits = (sizes["len"].cum_sum() * len(self.tables) <= HELD) | (sizes["paradigm"] == paradigm)
+        fits = (sizes["len"].cum_sum() * self.tables <= HELD) | (sizes["paradigm"] == paradigm)
         return sizes.filter(fits)["paradigm"].to_list()
 
     def _read(self, wanted: list[str]) -> dict[str, pl.DataFrame]:
-        found = pl.concat([self._scores(*table, wanted) for table in self.tables])
+        sides = ("good", *wrong_sides(self.scores.collect_schema().names()))
+        columns = ("paradigm", "seed", "step", "pair", *(f"{what}_{side}" for what in ("logp", "tokens") for side in sides))
+        found = store.collected(self.scores.filter(pl.col("paradigm").is_in(wanted)).select(columns))
         contrasts = self.contrasts.filter(pl.col("paradigm").is_in(wanted))
         own = found.join(contrasts, on=["paradigm", "pair"], how="left", maintain_order="left")
         parts = own.partition_by("paradigm", as_dict=True, include_key=False)
         return {str(name): part for (name,), part in parts.items()}
-
-    def _scores(self, seed: int, step: int, path: Path, wanted: list[str]) -> pl.DataFrame:
-        scores = store.read_table(path).filter(pl.col("paradigm").is_in(wanted))
-        sides = ("good", *wrong_sides(scores.columns))
-        return scores.select(
-            "paradigm",
-            pl.lit(seed, pl.Int64).alias("seed"),
-            pl.lit(step, pl.Int64).alias("step"),
-            "pair",
-            *(f"{what}_{side}" for what in ("logp", "tokens") for side in sides),
-        )
 
 
 def _every_pair(found: pl.DataFrame) -> pl.DataFrame:

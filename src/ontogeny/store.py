@@ -475,6 +475,17 @@ def scan_tables(places: Mapping[tuple[int, int], Path]) -> pl.LazyFrame:
     return found.join(moments, on="of file", how="left", maintain_order="left").drop("of file")
 
 
+def read_tables(places: Mapping[tuple[int, int], Path]) -> pl.DataFrame:
+    """As `scan_tables`, read.  Raises as `read_table` does."""
+    import polars as pl
+
+    found = collected(scan_tables(places))
+    if any(column.null_count() for column in found.select(pl.col(pl.String))):  # `read_table` says which may have any, and of where
+        for path in places.values():
+            read_table(path)
+    return found
+
+
 def collected(frame: pl.LazyFrame) -> pl.DataFrame:
     """Reads what stands for tables that were scanned.  Raises as `read_table` does, for the file that is broken inside."""
     import polars as pl
