@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import altair as alt
 import polars as pl
@@ -438,3 +439,12 @@ def test_what_cannot_be_trained_is_refused_before_the_text_is_read(tmp_path, set
     with pytest.raises(OntogenyError, match=said):
         run.train()
     assert not run.folder.tokens.exists() and not run.folder.tokenizer.exists()
+
+
+def test_a_training_that_goes_on_reads_first_what_a_kill_left_unread(own_run, monkeypatch):
+    """What hears of checkpoints while training goes on, such as a closed loop, finds them read."""
+    run, read = Run(own_run), []
+    monkeypatch.setattr("ontogeny.training.session.train_seed", lambda *asked: iter(()))
+    monkeypatch.setattr(type(run.folder), "newest_state", lambda self, seed: Path("step-00000008"))
+    run._train_seed(0, lambda seed, checkpoint: read.append((seed, checkpoint.step)))
+    assert read == [(0, step) for step in run.folder.steps(0)]

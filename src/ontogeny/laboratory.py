@@ -179,6 +179,9 @@ class Run(OpenedRun):
         newest = self.folder.newest_state(seed)
         before = store.step_of(newest) if newest else 0
         parallel.here().tell((str(self.folder.path.absolute()), seed))
+        if before and self._reading_mode.way == "in turn":  # a kill may have come between a checkpoint and its reading
+            for checkpoint in self.folder.checkpoints(seed):
+                read(seed, checkpoint)
         with self.display.bar(f"training, seed {seed}", plan.steps, "steps", before) as advance:
 
             def watch(step: int, loss: float) -> None:
