@@ -676,8 +676,9 @@ def unstick(
     from dataclasses import asdict
 
     from ontogeny.commands.unsticking import unstick
+    from ontogeny.display import Display
 
-    found = unstick(run, tuple(sources))
+    found = unstick(run, tuple(sources), Display())
     _print_json(asdict(found)) if as_json else print("\n".join(found.says()))
 
 

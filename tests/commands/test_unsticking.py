@@ -17,6 +17,8 @@ def run(monkeypatch):
     rows = [
         ("micro", "wh", 2, "undecided", 0, 0.46, ["late-wrong", "learned"]),
         ("micro", "npi", 2, "entrenched", -1, 0.1, ["entrenched", "entrenched"]),
+        ("micro", "alone", 1, "unobserved", -1, 0.47, None),
+        ("micro", "right", 1, "unobserved", 1, 0.9, None),
         ("micro", "anaphor", 2, "learned", 1, 0.9, ["learned", "learned"]),
     ]
     columns = ["suite", "paradigm", "seeds", "verdict", "late_state", "late_mean", "seed_verdicts"]
@@ -31,7 +33,7 @@ def run(monkeypatch):
             verdicts=lambda: verdicts,
             evidence=lambda name: cases,
         )
-        monkeypatch.setattr(unsticking, "Run", lambda path: made)
+        monkeypatch.setattr(unsticking, "Run", lambda path, display: made)
         return unsticking.unstick(Path("run"))
 
     return of
@@ -42,6 +44,7 @@ def test_for_real_text_nothing_is_proposed_and_it_is_said(run):
     assert not found.proposals and found.stuck == (
         "npi: entrenched, late accuracy 0.10; bigrams are for it by 0.2 nats",
         "wh: undecided, wrong in 1 of 2 seeds, late accuracy 0.46; bigrams are against it by 1.5 nats",
+        "alone: unobserved, late accuracy 0.47",
     )
     said = "\n".join(found.says())
     assert "Nothing is proposed: no registered study of text supported any way to free a stuck paradigm." in said

@@ -11,6 +11,7 @@ import polars as pl
 from ruamel.yaml import YAML
 
 from ontogeny.commands.early_warning import warn_of
+from ontogeny.display import QUIET, Display
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 
@@ -53,12 +54,12 @@ class Unstuck:
         return [*lines, "", "not shown:", *(f"  {line}" for line in self.not_shown)]
 
 
-def unstick(path: Path, sources: tuple[Path, ...] = ()) -> Unstuck:
+def unstick(path: Path, sources: tuple[Path, ...] = (), display: Display = QUIET) -> Unstuck:
     """Of a run that has verdicts.  `sources`: finished runs to calibrate warnings on, for one in progress.
 
     Raises OntogenyError for a run without verdicts and without sources, and as `warn_of` does.
     """
-    run = Run(path)
+    run = Run(path, display)
     if not run.folder.verdicts.exists() and not sources:
         raise OntogenyError(f"{path} has no verdicts yet; run: ontogeny verdicts {path}, or say --from for a run in progress")
     stuck = stuck_in(run) if run.folder.verdicts.exists() else []
@@ -71,7 +72,8 @@ def unstick(path: Path, sources: tuple[Path, ...] = ()) -> Unstuck:
 
 def stuck_in(run: Run) -> list[str]:
     """Paradigms that end wrong, in the mean of the seeds or in one of them, with what the text's bigrams say of them."""
-    of_seeds = pl.col("seed_verdicts").list.eval(pl.element().is_in(WRONG)).list.sum()
+    alone = pl.when(pl.col("late_state") == -1).then("seeds").otherwise(0)  # what one seed says is the verdict itself
+    of_seeds = pl.col("seed_verdicts").list.eval(pl.element().is_in(WRONG)).list.sum().fill_null(alone)
     rows = (
         run.verdicts().with_columns(wrong=of_seeds).filter((pl.col("late_state") == -1) | (pl.col("wrong") > 0)).sort("late_mean")
     )
