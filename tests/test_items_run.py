@@ -115,7 +115,6 @@ def test_texts_that_are_to_be_written_have_a_curve_and_no_verdict(run):
     row = run.verdicts().filter(suite="harness-written").row(0, named=True)
     assert (row["verdict"], row["reason"]) == ("unobserved", "no chance level: not judged")
     assert row["hi"] is row["late_state"] is row["p"] is None
-    assert not run.results.broken  # whoever looks at the whole run leaves it out
     with pytest.raises(
         OntogenyError, match="why n-grams decide as they do is of a right answer, and item 0 of written has no wrong one"
     ):

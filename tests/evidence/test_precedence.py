@@ -1,10 +1,13 @@
 """What comes first: known from how the synthetic runs are made."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from ontogeny.estimators.significance import rank_correlation, sign_test
+from ontogeny.evidence.over import PRECEDENCE
 from ontogeny.evidence.precedence import decided, events, leads, onset
 
 STEPS = np.array([0, *2.0 ** np.arange(0, 12), 2300, 2400])
@@ -64,3 +67,11 @@ def test_a_reading_that_comes_first_but_in_no_order_of_the_seeds_is_undecided():
 def test_fewer_than_eight_seeds_decide_nothing():
     row = decided(leads(*runs(2, seeds=range(7)), {"toy": 0.6})).row(0, named=True)
     assert row["first"] == 7 and row["p_order"] is None and row["verdict"] == "undecided"
+
+
+def test_a_suite_without_an_edge_has_no_events():
+    numbers, curves = runs(2)
+    both = pl.concat([curves, curves.with_columns(suite=pl.lit("written"))])
+    verdicts = pl.DataFrame({"suite": ["toy", "written"], "hi": [0.6, None]})
+    found = PRECEDENCE.table(SimpleNamespace(numbers=numbers, curves=both, verdicts=verdicts))
+    assert found["suite"].unique().to_list() == ["toy"]
