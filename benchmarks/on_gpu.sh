@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a GPU is wanted for, in one go: proves itself at a tiny size (a minute), measures the device, then runs the crossover.
+# What a GPU is wanted for, in one go: proves itself at a tiny size (how long that takes on a GPU is not measured), measures the device, then runs the crossover.
 #   bash benchmarks/on_gpu.sh TEXT DEV BLIMP OUT [SECONDS]         on a GPU; TEXT and DEV folders of text, BLIMP the suite's folder
 #   SIZE=tiny bash benchmarks/on_gpu.sh TEXT DEV BLIMP OUT         on a processor: only the proof
 # It goes on where it was left if it is run again with the same OUT.  Tables come to OUT: gpu.md, crossover.md, crossover.parquet.
