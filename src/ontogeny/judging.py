@@ -191,7 +191,7 @@ def _scored(folder: RunFolder, suite: str, recipe: Observation, pairs: int) -> I
     keys = score_keys(folder, suite, recipe)
     when = {(seed, c.step): (c.tokens, c.words) for seed in folder.seeds() for c in folder.checkpoints(seed)}
     every = [(seed, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
-    most = max(1, HELD // max(1, pairs))
+    most = max(1, HELD // 2 // max(1, pairs))  # what is made of them takes as much again
     for at in range(0, len(every), most):
         places = {(seed, step): folder.scores(seed, suite, step) for seed, step in every[at : at + most]}
         facts = {moment: store.table_metadata(path) for moment, path in places.items()}

@@ -253,7 +253,7 @@ def _by_paradigm(results: Results, curves: pl.DataFrame) -> dict[str, list[float
     thresholds = results.thresholds
     view = windows(results.timeline(curves), thresholds)
     shares = {"early": view.early_weights, "late": view.late_weights}
-    weighed = curves.join(pl.DataFrame({"step": view.steps, **shares}), on="step")
+    weighed = curves.join(pl.DataFrame({"step": view.steps, **shares}), on="step", maintain_order="left")
     whole = weighed.filter(pl.len().over("paradigm", "seed") == len(view.steps))  # read to their end
     means = {
         f"{window}_{what}": pl.when(pl.col(what).null_count() == 0).then((pl.col(what) * pl.col(window)).sum())
@@ -261,12 +261,21 @@ def _by_paradigm(results: Results, curves: pl.DataFrame) -> dict[str, list[float
         for what in ("accuracy", "margin")
         if weights.any()
     }
-    spread = whole.group_by("paradigm", "seed").agg(**means).group_by("paradigm", maintain_order=True).agg(pl.exclude("seed").var())
+    spread = (
+        whole.group_by("paradigm", "seed", maintain_order=True)
+        .agg(**means)
+        .group_by("paradigm", maintain_order=True)
+        .agg(pl.exclude("seed").var())
+    )
     found: dict[str, list[float]] = {name: spread[name].drop_nulls().to_list() for name in means}
     for _, own in whole.sort("step").group_by("paradigm", maintain_order=True):
         pairs = int(own["n"][0]) if "n" in own.columns else None
         hi = thresholds.hi or 0.55 if pairs is None else upper_edge(pairs, curves["paradigm"].n_unique(), thresholds)
-        at = [] if own["tokens"].null_count() else [tokens_until_learned(c, hi, thresholds) for _, c in own.group_by("seed")]
+        at = (
+            []
+            if own["tokens"].null_count()
+            else [tokens_until_learned(c, hi, thresholds) for _, c in own.group_by("seed", maintain_order=True)]
+        )
         if len(at) > 1 and None not in at:
             found.setdefault("learned_at", []).append(float(np.var(at, ddof=1)))  # type: ignore[arg-type]
     return found
