@@ -176,12 +176,12 @@ def run(asked: argparse.Namespace, work: Path) -> list[tuple[str, Result]]:
 
 def some(given: Inputs, pairs: int) -> Inputs:
     """The same with fewer pairs of each paradigm."""
-    from ontogeny import store
+    from ontogeny import disk
     from ontogeny.scoring import plan
 
     chosen = plan.sample(inputs.as_pairs(given.load_pairs()), pairs)
     path = given.pairs.with_name("agree-pairs.json")
-    store.write_json(path, [[pair.paradigm, pair.pair, pair.good, pair.bad] for pair in chosen])
+    disk.write_json(path, [[pair.paradigm, pair.pair, pair.good, pair.bad] for pair in chosen])
     return replace(given, pairs=path, facts=given.facts | {"pairs": len(chosen), "pairs_of_a_paradigm": pairs})
 
 

@@ -19,9 +19,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
+from ontogeny.disk import read_table, write_table
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, read_table, write_table
+from ontogeny.store import RunFolder
 from ontogeny.studies.commands import open_study
 from ontogeny.studies.relaxation import fit
 from ontogeny.studies.running import path_of

@@ -30,7 +30,7 @@ from benchmarks.inputs import SIZES, Size
 from benchmarks.options import say
 from benchmarks.projection import SETTLED, SHARE
 from benchmarks.results import Mark, Result
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.readers import recipe_of
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint
@@ -69,12 +69,12 @@ def measure(asked: argparse.Namespace, size: Size, work: Path) -> Result:
     """The stages that have not ended yet, and what they took."""
     folder, known = RunFolder(work / "run"), work / "seconds.json"
     text = recipe(asked, size, folder.name)
-    told: dict[str, Any] = store.read_json(known) if known.exists() else {}
+    told: dict[str, Any] = disk.read_json(known) if known.exists() else {}
     seconds: dict[str, float] = told["seconds"] if told.get("recipe") == text else {}
     for stage in ("train", "score"):
         if stage not in seconds:
             seconds[stage] = take(stage, text, folder, asked.threads)
-            store.write_json(known, {"recipe": text, "seconds": seconds})
+            disk.write_json(known, {"recipe": text, "seconds": seconds})
             say(f"{size}: {stage} took {seconds[stage] / 60:.1f} minutes")
     both = settle(folder, work / "settled", asked.settled, asked.threads) if asked.settled else []
     found = result(size, asked.threads, asked.precision, seconds, facts(folder), both)
@@ -97,7 +97,7 @@ def take(stage: str, text: str, folder: RunFolder, threads: int) -> float:
         return command(threads, "score", str(folder.path))
     shutil.rmtree(folder.path, ignore_errors=True)
     written = folder.path.with_suffix(".yaml")
-    with store.atomic(written) as temporary:
+    with disk.atomic(written) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return command(threads, "train", str(written), "--runs", str(folder.path.parent))
 
@@ -129,9 +129,9 @@ def facts(folder: RunFolder) -> Read:
     seed, suite = folder.seeds()[0], folder.suites()[0]
     steps, lineage = folder.scored(seed, suite), folder.lineage()
     return Read(
-        tokens=int(store.read_table(folder.losses(seed))["tokens"][-1]),
+        tokens=int(disk.read_table(folder.losses(seed))["tokens"][-1]),
         checkpoints=len(steps),
-        pairs=store.read_table(folder.scores(seed, suite, steps[-1])).height,
+        pairs=disk.read_table(folder.scores(seed, suite, steps[-1])).height,
         engine=lineage["engine"],
         rounding=lineage["suites"][suite].get("bfloat16", {}),
     )
@@ -180,7 +180,7 @@ def read(reader: CheckpointReader, seed: int, checkpoint: Checkpoint, until: str
     wall, processor = time.perf_counter(), time.process_time()
     opened = OpenedCheckpoint(checkpoint.folder, reader.device)
     reader.read(seed, checkpoint, opened, [asked], lambda title, sentences: nullcontext(lambda n: None))
-    return time.perf_counter() - wall, time.process_time() - processor, store.read_table(table).height
+    return time.perf_counter() - wall, time.process_time() - processor, disk.read_table(table).height
 
 
 def result(size: str, threads: int, precision: str, seconds: dict[str, float], run: Read, both: Sequence[Both] = ()) -> Result:

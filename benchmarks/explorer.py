@@ -120,9 +120,10 @@ def made_run(
     import numpy as np
     import polars as pl
 
+    from ontogeny.disk import write_json, write_table
     from ontogeny.laboratory import Run
     from ontogeny.results import score_keys
-    from ontogeny.store import RunFolder, write_json, write_table
+    from ontogeny.store import RunFolder
     from ontogeny.trajectories import Timeline, judge
 
     run, steps = RunFolder(path), list(range(checkpoints))
@@ -180,7 +181,7 @@ def _readings(names: list[str]) -> dict[str, pl.DataFrame]:
 
 def _linked(place: Callable[[int], Path], steps: list[int], table: pl.DataFrame, key: str, **facts: str) -> None:
     """One table at every step."""
-    from ontogeny.store import write_table
+    from ontogeny.disk import write_table
 
     write_table(place(0), table, {"key": key, "weights": "made", **facts})
     for step in steps[1:]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmarks.options import say
+from ontogeny import disk
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError, Pair
@@ -69,7 +69,7 @@ def make(
     folder = work / size
     recipe, run = _run(work, size, text, suite, vocabulary, words)
     chosen = plan.sample(distinct(BLiMP(path=suite).pairs())[0], pairs)
-    store.write_json(folder / "pairs.json", [[pair.paradigm, pair.pair, pair.good, pair.bad] for pair in chosen])
+    disk.write_json(folder / "pairs.json", [[pair.paradigm, pair.pair, pair.good, pair.bad] for pair in chosen])
     checkpoints = tuple(_model(recipe, run, folder / f"checkpoint-{seed}", seed, OPINIONS) for seed in range(CHECKPOINTS))
     fresh = _model(recipe, run, folder / "fresh", 0, None)
     _batches(recipe, run, folder / "batches.npy")

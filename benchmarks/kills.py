@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.scheduling import two_nodes
+from ontogeny import disk
 from ontogeny.display import QUIET
 from ontogeny.work.local import Local
 from ontogeny.work.piece import Piece, do
@@ -159,7 +160,7 @@ def results(run: Path) -> dict[str, str]:
     from ontogeny import store
 
     tables = [path for place in ("*", "seed-*/scores/*/*", "seed-*/readings/*/*") for path in run.glob(f"{place}.parquet")]
-    found = {str(path.relative_to(run)): store.content_key(store.read_table(path).write_json()) for path in tables}
+    found = {str(path.relative_to(run)): disk.content_key(disk.read_table(path).write_json()) for path in tables}
     return found | {str(done.relative_to(run)): store.weights_hash(done.parent) for done in run.rglob("DONE")}
 
 

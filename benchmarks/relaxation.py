@@ -18,9 +18,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ontogeny.disk import write_table
 from ontogeny.estimators.means import Comparison, estimate
 from ontogeny.pages.axes import save
-from ontogeny.store import write_table
 from ontogeny.studies.commands import open_study
 from ontogeny.studies.gathering import gather
 from ontogeny.studies.relaxation import Relaxation, plateaus

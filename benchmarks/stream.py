@@ -24,12 +24,13 @@ import numpy as np
 import polars as pl
 
 from benchmarks.options import say
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands.adoption import adopt
+from ontogeny.disk import human_size
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint
-from ontogeny.store import RunFolder, human_size
+from ontogeny.store import RunFolder
 
 SAME = 1e-4  # nats: other threads and batches change the last digits of float32
 OURS = ("DONE", "ontogeny.json")  # what no other publishes
@@ -134,7 +135,7 @@ def _difference(here: Run, chosen: list[Checkpoint], own: RunFolder, suite: str)
         if not path.exists():
             continue
         keys = ["paradigm", "pair"]
-        both = store.read_table(here.folder.scores(0, suite, theirs.step)).join(store.read_table(path), on=keys, suffix="_own")
+        both = disk.read_table(here.folder.scores(0, suite, theirs.step)).join(disk.read_table(path), on=keys, suffix="_own")
         apart = both.select((pl.col(f"logp_{side}") - pl.col(f"logp_{side}_own")).abs().max() for side in ("good", "bad"))
         most = float(np.fmax(most, max(apart.row(0))))
     return most

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.architectures.opt import OPT
 from ontogeny.records import Pair
 from ontogeny.scoring import plan, readout
@@ -65,7 +65,7 @@ def run(asked: argparse.Namespace) -> None:
     folder = RunFolder.existing(asked.run)
     checkpoint = folder.checkpoints(folder.seeds()[0])[-1].folder
     tokenizer = open_tokenizer(checkpoint)
-    table = store.read_table(folder.pairs(asked.suite)).drop("contrast")
+    table = disk.read_table(folder.pairs(asked.suite)).drop("contrast")
     pairs = [Pair(**row) for row in table.to_dicts()]
     pairs = random.Random(0).sample(pairs, min(asked.pairs, len(pairs)))
     torch.manual_seed(0)

@@ -53,14 +53,14 @@ def pictures_drawn_once(of_all):
     """The renderer gives the same picture of the same specification, so it is asked once for each by all these processes."""
     import vl_convert
 
-    from ontogeny import store
+    from ontogeny import disk
 
     def once(render):
         def drawn(spec, **options):
             said = json.dumps([render.__name__, spec, options], sort_keys=True)
             kept = of_all / f"{hashlib.sha256(said.encode()).hexdigest()}.drawn"
             if not kept.exists():
-                with store.atomic(kept) as temporary:
+                with disk.atomic(kept) as temporary:
                     temporary.write_bytes(pickle.dumps(render(spec, **options)))
             return pickle.loads(kept.read_bytes())
 

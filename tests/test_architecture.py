@@ -38,6 +38,7 @@ FLOORS = (
     ("foreign",),
     ("files",),
     ("recipe", "store", "display", "machine", "estimators"),
+    ("disk",),
     ("registry", "shapes", "codebook", "leases"),
     ("records",),
 )
@@ -190,7 +191,7 @@ def test_tables_are_opened_in_one_room_and_never_by_a_pattern():
         for node, whose, name in calls(file)
         if whose in ("pl", "polars", "pq", "pandas", "pd") and DOORS_TO_TABLES.fullmatch(name)
     ]
-    assert {file for file, _, _ in opening} == {"store.py"}
+    assert {file for file, _, _ in opening} == {"disk.py"}
     assert all(words.get("glob") == "False" for _, name, words in opening if name in GLOBS)
     assert {name for _, name, _ in opening} == {*GLOBS, "read_parquet_metadata"}
 

@@ -44,8 +44,8 @@ from benchmarks.contestants import OURS, PLAIN, SCORING, TRAINING, ours, plain
 from benchmarks.inputs import Inputs
 from benchmarks.pace import Enough, Pace
 from benchmarks.turns import Job, Turns
+from ontogeny import disk
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.evidence.logistic import roc_auc
 from ontogeny.store import RunFolder
 from ontogeny.suites.blimp import PHENOMENON
@@ -381,7 +381,7 @@ def test_some_checkpoints_of_a_run_are_read_both_ways(finished_run, tmp_path):
     assert [one.step for one in found] == [2, 8]
     for one in found:
         (suite,) = folder.suites()
-        assert one.pairs[0] == store.read_table(folder.scores(0, suite, one.step)).height >= one.pairs[1] > 0
+        assert one.pairs[0] == disk.read_table(folder.scores(0, suite, one.step)).height >= one.pairs[1] > 0
         assert all(spent > 0 for spent in (*one.seconds, *one.processor))
     assert folder.lineage() == before
     assert epoch.facts(folder).checkpoints == len(tiny.TRAINED)

@@ -15,7 +15,7 @@ import tiny
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from ontogeny import cli, store
+from ontogeny import cli, disk, store
 from ontogeny.laboratory import Run
 from ontogeny.readers.folders import suite_parts
 from ontogeny.records import OntogenyError
@@ -147,7 +147,7 @@ def test_list_and_show(finished_run, tmp_path):
     shown = call("show", finished_run)
     assert "24 steps, 1 of them warm-up" in shown
     assert "2,002 words" in shown  # the last scene is told to its end
-    for paradigm in store.read_table(RunFolder(finished_run).verdicts)["paradigm"]:
+    for paradigm in disk.read_table(RunFolder(finished_run).verdicts)["paradigm"]:
         assert paradigm[:20] in shown
 
 
@@ -186,7 +186,7 @@ def test_files_that_vanish_beside_a_listing_are_no_matter(own_run, monkeypatch):
 def test_in_a_folder_that_is_read_only_what_reads_works_and_what_writes_says_so(own_run, monkeypatch, tmp_path):
     call("ngrams", own_run)
     tiny.refuse_writing(monkeypatch, own_run.parent)
-    paradigm = store.read_table(RunFolder(own_run).verdicts)["paradigm"][0]
+    paradigm = disk.read_table(RunFolder(own_run).verdicts)["paradigm"][0]
     assert "tiny  seed 0" in call("list", "--runs", own_run.parent)
     assert paradigm[:20] in call("show", own_run)
     assert "word" in call("ngrams", own_run)
@@ -246,15 +246,15 @@ def test_a_table_of_accuracies_is_judged(tmp_path):
 
 def test_a_single_folder_is_scored(finished_run, tmp_path):
     folder, out = RunFolder(finished_run).checkpoint(0, 24), tmp_path / "scores.parquet"
-    pairs = store.read_table(RunFolder(finished_run).pairs("micro-english"))
+    pairs = disk.read_table(RunFolder(finished_run).pairs("micro-english"))
     table = tmp_path / "own.csv"
     pairs.select("paradigm", "pair", "good", "bad").write_csv(table)
     said = call("score", folder, "--suite", "table", "--suite-path", table, "--out", out, "--device", "cpu")
     assert said.startswith(f"{out}: {len(pairs)} pairs, mean of {pairs['paradigm'].n_unique()} paradigms 0.")
-    ours = store.read_table(RunFolder(finished_run).scores(0, "micro-english", 24))
-    frame = store.read_table(out)
+    ours = disk.read_table(RunFolder(finished_run).scores(0, "micro-english", 24))
+    frame = disk.read_table(out)
     assert frame["logp_good"].to_list() == pytest.approx(ours["logp_good"].to_list(), abs=1e-4)
-    found = store.table_metadata(out)
+    found = disk.table_metadata(out)
     assert found["weights"] == store.file_hash(folder / "model.safetensors")
     assert found["folder"] == str(folder)
 
@@ -271,7 +271,7 @@ def test_several_suites_are_scored_and_audited_with_a_place_each(finished_run, t
     blimp = tiny.blimp(tmp_path / "blimp")
     two = ("--suite", "table", "--suite-path", table, "--suite", "blimp", "--suite-path", blimp)
     said = call("score", folder, *two, "--out", tmp_path / "scores", "--device", "cpu")
-    assert [store.read_table(tmp_path / "scores" / f"{name}.parquet").height for name in ("table", "blimp")] == [1, 134]
+    assert [disk.read_table(tmp_path / "scores" / f"{name}.parquet").height for name in ("table", "blimp")] == [1, 134]
     assert "1 pair, mean of 1 paradigm" in said and "134 pairs, mean of 67 paradigms" in said
     paths = ("--suite-path", table, "--suite-path", blimp)
     (tmp_path / "text.txt").write_text("the king sees him\nThe dog runs.\n" * 50, encoding="utf-8")
@@ -375,7 +375,7 @@ def test_checkpoints_of_somebody_else_are_opened_scored_judged_and_reported(fini
 def test_ngrams_are_counted_and_written_for_others(own_run, tmp_path):
     file = tmp_path / "model.arpa"
     said = call("ngrams", own_run, "--order", "3", "--arpa", file, "--level", "token")
-    facts = store.read_json(RunFolder(own_run).ngrams("token") / "index" / "index.json")
+    facts = disk.read_json(RunFolder(own_run).ngrams("token") / "index" / "index.json")
     assert facts["order"] == 3
     for number in (facts["tokens"], *facts["distinct"]):
         assert f" {number:,}" in said
@@ -389,7 +389,7 @@ def test_ngrams_are_counted_and_written_for_others(own_run, tmp_path):
     import kenlm
 
     run = Run(own_run)
-    row = store.read_table(run.folder.pairs("micro-english")).row(0, named=True)
+    row = disk.read_table(run.folder.pairs("micro-english")).row(0, named=True)
     tokens, theirs = " ".join(run.text.tokenizer.tokenize(row["good"])), kenlm.Model(str(file))
     ours = explained(run, row["paradigm"], row["pair"], level="token", order=3).filter(side="good")["logp"].sum()
     assert theirs.score(tokens, bos=True, eos=False) * math.log(10) == pytest.approx(ours, abs=1e-4)
@@ -448,14 +448,14 @@ def test_a_suite_is_audited_against_a_text_and_against_a_run(own_run, tmp_path, 
     assert "did you mean 'solved'" in refused("audit", "table", "--corpus", "text", "--suite-path", "own.csv", "--set", "solvd=1")
     said = call("audit", "micro-english", "--run", own_run, "--out", "here", "--set", "solved=0.99")
     table = pl.read_parquet(tmp_path / "here" / "audit.parquet")
-    assert set(table["paradigm"]) == set(store.read_table(RunFolder(own_run).verdicts)["paradigm"])
+    assert set(table["paradigm"]) == set(disk.read_table(RunFolder(own_run).verdicts)["paradigm"])
     assert all(name[:20] in said for name in table["paradigm"])
 
 
 def test_a_run_in_progress_is_warned_of(own_run, tmp_path):
-    lineage = store.read_json(own_run / "lineage.json")
+    lineage = disk.read_json(own_run / "lineage.json")
     lineage["tokens"]["train"]["unigram_entropy"] = 99.0  # as if it had learned from the first step on
-    store.write_json(own_run / "lineage.json", lineage)
+    disk.write_json(own_run / "lineage.json", lineage)
     levels = [0.1, 0.2, 0.3, *(0.6 + 0.02 * i for i in range(19))]
     rows = [f"p{i},{step},0,{level}\n" for i, level in enumerate(levels) for step in range(0, 101, 10)]
     (tmp_path / "done.csv").write_text("paradigm,step,seed,accuracy\n" + "".join(rows))

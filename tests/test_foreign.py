@@ -9,7 +9,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from ontogeny import foreign, store
+from ontogeny import disk, foreign, store
 from ontogeny.readers import score_folders, score_one
 from ontogeny.records import OntogenyError
 from ontogeny.scoring.reading import SuitePairs, open_model, score_folder
@@ -193,14 +193,14 @@ def test_a_tokenizer_can_be_named_for_folders_without_one(folder, tmp_path):
     for place, named in ((folder, None), (bare, str(folder))):
         score_one(place, "table", table, tmp_path / f"{place.name}.parquet", device="cpu", tokenizer=named)
     own, other = (tmp_path / f"{name}.parquet" for name in ("model", "bare"))
-    assert store.read_table(own).equals(store.read_table(other))
-    assert store.table_metadata(own)["settings"] != store.table_metadata(other)["settings"]  # it is no other's table
+    assert disk.read_table(own).equals(disk.read_table(other))
+    assert disk.table_metadata(own)["settings"] != disk.table_metadata(other)["settings"]  # it is no other's table
     with pytest.raises(OntogenyError, match="bare holds no tokenizer"):
         score_one(bare, "table", table, tmp_path / "none.parquet", device="cpu", tokenizer=str(bare))
     change(folder / "tokenizer_config.json", extra="x")
     score_folders([bare, folder], "table", table, tmp_path / "out", device="cpu", tokenizer=str(folder))
-    before = store.table_metadata(tmp_path / "out" / "bare.parquet")["settings"]
-    assert before not in (store.table_metadata(other)["settings"], store.table_metadata(own)["settings"])
+    before = disk.table_metadata(tmp_path / "out" / "bare.parquet")["settings"]
+    assert before not in (disk.table_metadata(other)["settings"], disk.table_metadata(own)["settings"])
 
 
 def test_bytes_and_characters_need_no_vocabulary(tmp_path):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import tiny
 
-from ontogeny import laboratory, store
+from ontogeny import disk, laboratory
 from ontogeny import recipe as recipes
 from ontogeny.cli import main
 from ontogeny.commands.auditing import audit_suite
@@ -126,8 +126,8 @@ def test_what_was_scored_is_not_scored_again(run):
     again = Run(run.folder.path)
     again.score()
     assert {path: path.read_bytes() for path in before} == before
-    assert "logp_bad_4" in store.read_table(run.folder.scores(0, "five", 8)).columns
-    assert "logp_bad_2" not in store.read_table(run.folder.scores(0, "micro-english", 8)).columns
+    assert "logp_bad_4" in disk.read_table(run.folder.scores(0, "five", 8)).columns
+    assert "logp_bad_2" not in disk.read_table(run.folder.scores(0, "micro-english", 8)).columns
 
 
 def test_a_run_on_graded_items_alone_has_correlations_and_a_page(suites, run, tmp_path):
@@ -210,5 +210,5 @@ def test_folders_are_scored_on_them_from_the_command_line(suites, run, tmp_path,
             main()
         assert not end.value.code
         assert told in capsys.readouterr().out
-        ours, theirs = store.read_table(out), store.read_table(run.folder.scores(0, name, 8))
+        ours, theirs = disk.read_table(out), disk.read_table(run.folder.scores(0, name, 8))
         assert ours["logp_good"].to_numpy() == pytest.approx(theirs["logp_good"].to_numpy(), abs=1e-4)

@@ -12,7 +12,7 @@ import pytest
 import tiny
 
 import ontogeny as og
-from ontogeny import judging, store
+from ontogeny import disk, judging, store
 from ontogeny import recipe as recipes
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
@@ -41,7 +41,7 @@ def test_a_run_holds_all_that_is_promised(finished_run):
         for step in tiny.TRAINED:
             assert store.fault(run.checkpoint(seed, step)) is None
             assert (run.checkpoint(seed, step) / "config.json").exists()
-        losses = store.read_table(run.losses(seed))
+        losses = disk.read_table(run.losses(seed))
         assert losses["step"].to_list() == list(range(1, 25))
         assert losses["tokens"].to_list() == [64 * step for step in range(1, 25)]
         last = run.checkpoints(seed)[-1]
@@ -145,7 +145,7 @@ def test_a_further_seed_is_added_and_the_others_stay(own_run):
     assert {path: stamp for path, stamp in stamps(own_run, "seed-").items() if "seed-5" not in path} == before
     run = RunFolder(own_run)
     assert run.scored(5, SUITE) == tiny.TRAINED
-    losses = [tuple(store.read_table(run.losses(seed))["loss"]) for seed in (0, 1, 5)]
+    losses = [tuple(disk.read_table(run.losses(seed))["loss"]) for seed in (0, 1, 5)]
     assert len(set(losses)) == 3
 
 
@@ -154,10 +154,10 @@ def test_seeds_side_by_side_have_the_same_losses_and_scores(finished_run, tmp_pa
     here.train(jobs=2)
     ours, theirs = here.folder, RunFolder(finished_run)
     for seed in (0, 1):
-        assert here.losses(seed).drop("seconds").equals(store.read_table(theirs.losses(seed)).drop("seconds"))
+        assert here.losses(seed).drop("seconds").equals(disk.read_table(theirs.losses(seed)).drop("seconds"))
         for step in (0, 16, 24):
             assert store.weights_hash(ours.checkpoint(seed, step)) == store.weights_hash(theirs.checkpoint(seed, step))
-            one, other = (store.read_table(run.scores(seed, SUITE, step)) for run in (ours, theirs))
+            one, other = (disk.read_table(run.scores(seed, SUITE, step)) for run in (ours, theirs))
             assert one["logp_good"].to_list() == pytest.approx(other["logp_good"].to_list(), abs=1e-5)
 
 
@@ -236,7 +236,7 @@ def test_scores_that_were_cut_are_named(own_run):
         begin(own_run).score()
     file.unlink()
     begin(own_run).score()
-    assert store.table_metadata(file)["step"] == "2"
+    assert disk.table_metadata(file)["step"] == "2"
 
 
 def test_a_checkpoint_is_scored_again_when_asked(own_run):
@@ -260,7 +260,7 @@ def test_a_run_killed_before_its_lineage_was_written_can_begin_again(own_run):
 
 
 def test_a_disk_that_is_too_small_is_said_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "free_space", lambda path: 1000)
+    monkeypatch.setattr(disk, "free_space", lambda path: 1000)
     with pytest.raises(OntogenyError, match=r"the disk is full: writing .* needed"):
         Run.begin(tiny.recipe(), tmp_path).train()
     assert RunFolder(tmp_path / "tiny").seeds() == []
@@ -350,7 +350,7 @@ def test_a_run_begins_in_an_empty_folder_and_through_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "tiny").symlink_to(tmp_path / "disk")
     Run.begin(tiny.recipe(), tmp_path)
-    assert store.read_json(tmp_path / "disk" / "lineage.json")["kind"] == "trained"
+    assert disk.read_json(tmp_path / "disk" / "lineage.json")["kind"] == "trained"
 
 
 KILLED_AT = """
@@ -402,8 +402,8 @@ def test_a_run_is_judged_by_its_own_scores_whatever_its_folder_is_called(finishe
     other = RunFolder(tmp_path / "runs1" / "tiny")
     for seed, step in [(seed, step) for seed in (0, 1) for step in tiny.TRAINED]:
         path = other.scores(seed, SUITE, step)
-        scores = store.read_table(path).with_columns(logp_good=pl.lit(0.0), logp_bad=pl.lit(-1.0))
-        store.write_table(path, scores, store.table_metadata(path))
+        scores = disk.read_table(path).with_columns(logp_good=pl.lit(0.0), logp_bad=pl.lit(-1.0))
+        disk.write_table(path, scores, disk.table_metadata(path))
     Run(other.path).judge()
     assert set(Run(other.path).curves()["accuracy"]) == {1.0}
     right = Run(finished_run).verdicts()

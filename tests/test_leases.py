@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from ontogeny import leases, store
+from ontogeny import disk, leases, store
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 
@@ -144,7 +144,7 @@ for name in ("open", "rename", "replace", "unlink", "mkdir", "fsync", "write"):
 run = store.RunFolder(Path(sys.argv[1]))
 with run.writing(), store.part("train-seed-1"):
     run.note(peak_memory={"1": 5})
-    with run.claimed("train-1"), store.atomic(run.seed(1) / "losses.parquet") as temporary:
+    with run.claimed("train-1"), disk.atomic(run.seed(1) / "losses.parquet") as temporary:
         temporary.write_text("whole")
 print(at)
 """
@@ -164,7 +164,7 @@ def test_a_writer_that_is_killed_at_any_step_leaves_a_run_that_goes_on(tmp_path)
         losses = folder.seed(1) / "losses.parquet"
         assert not losses.exists() or losses.read_text() == "whole"
         with folder.writing(), folder.claimed("train-1"):
-            store.write_json(folder.seed(1) / "next.json", {})
+            disk.write_json(folder.seed(1) / "next.json", {})
         assert folder.lineage()["peak_memory"] in ({"0": 4}, {"0": 4, "1": 5})
         assert not [p for p in run.rglob("*") if p.name.endswith((".tmp", ".claim")) or p.name == ".writer"], step
 
@@ -176,16 +176,16 @@ def test_names_of_two_machines_processes_and_writes_differ(tmp_path, another_hos
     names = []
     for host in ("node-1", "node-2"):
         another_host(host)
-        names += [store._temporary("losses.parquet") for _ in range(2)]
+        names += [disk._temporary("losses.parquet") for _ in range(2)]
     assert len(set(names)) == 4
-    assert {store.TEMPORARY.fullmatch(name)["target"] for name in names} == {"losses.parquet"}
-    assert {store.TEMPORARY.fullmatch(name)["host"] for name in names} == {leases._host("node-1", ""), leases._host("node-2", "")}
+    assert {disk.TEMPORARY.fullmatch(name)["target"] for name in names} == {"losses.parquet"}
+    assert {disk.TEMPORARY.fullmatch(name)["host"] for name in names} == {leases._host("node-1", ""), leases._host("node-2", "")}
 
 
-@pytest.mark.parametrize(("age", "left"), [(0, True), (-600, True), (store.OLD + 600, False)])
+@pytest.mark.parametrize(("age", "left"), [(0, True), (-600, True), (disk.OLD + 600, False)])
 def test_what_another_machine_left_half_written_goes_when_it_is_old_by_the_disks_clock(tmp_path, another_host, age, left):
     another_host("node-1")
-    half = tmp_path / "seed-0" / store._temporary("losses.parquet")
+    half = tmp_path / "seed-0" / disk._temporary("losses.parquet")
     half.parent.mkdir()
     half.touch()
     now = half.stat().st_mtime
@@ -223,4 +223,4 @@ def test_each_piece_notes_in_a_part_of_its_own_and_who_holds_the_place_adds_them
     with run.writing():
         pass
     assert run.lineage() == seen and not (tmp_path / "lineage").exists()
-    assert store.read_json(tmp_path / "lineage.json") == seen
+    assert disk.read_json(tmp_path / "lineage.json") == seen

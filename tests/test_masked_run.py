@@ -3,7 +3,7 @@
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 
@@ -40,7 +40,7 @@ def test_the_metric_is_the_recipes_and_another_asks_for_other_scores(masked_run)
     run = Run(masked_run)
     run.judge()
     table = run.folder.scores(0, SUITE, 4)
-    before = store.read_table(table)
+    before = disk.read_table(table)
     assert run.folder.lineage()["suites"][SUITE]["way"].startswith("masked, original, ")
     other = Run.begin(recipe(masked_run.parent), masked_run.parent)
     with pytest.raises(OntogenyError, match="was scored on other pairs, or otherwise, than the recipe has now"):
@@ -48,7 +48,7 @@ def test_the_metric_is_the_recipes_and_another_asks_for_other_scores(masked_run)
     other.score()
     other.judge()
     assert other.folder.lineage()["suites"][SUITE]["way"].startswith("masked, within-word, ")
-    assert store.read_table(table)["logp_good"].to_list() != before["logp_good"].to_list()
+    assert disk.read_table(table)["logp_good"].to_list() != before["logp_good"].to_list()
 
 
 def test_its_evidence_is_there_but_for_the_distance(masked_run):

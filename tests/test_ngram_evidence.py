@@ -12,7 +12,7 @@ import tiny
 from ngrams.by_definition import Model, counts
 from safetensors.torch import load_file, save_file
 
-from ontogeny import ngram_evidence, store
+from ontogeny import disk, ngram_evidence, store
 from ontogeny.commands import adoption
 from ontogeny.display import Display
 from ontogeny.instruments import WITH_EVIDENCE
@@ -35,7 +35,7 @@ OF_CURVES = {"cases", "foretold", "predictions", "contests", "tables", "matched"
 def trained(folder):
     """The run as if it had learned something: its dev loss below the entropy of its text from the first step on."""
     facts = folder / "tokens" / "train.json"
-    store.write_json(facts, store.read_json(facts) | {"unigram_entropy": 99.0})
+    disk.write_json(facts, disk.read_json(facts) | {"unigram_entropy": 99.0})
     return folder
 
 
@@ -104,7 +104,7 @@ def trained_over(run, seed, step):
 
 
 def pairs_of(run):
-    return store.read_table(run.folder.pairs(SUITE))
+    return disk.read_table(run.folder.pairs(SUITE))
 
 
 def some_pairs_of(run):
@@ -190,7 +190,7 @@ def test_a_table_that_cannot_be_made_keeps_no_other_from_being_made(own, monkeyp
         raise ZeroDivisionError("no pairs")
 
     monkeypatch.setattr(ngram_evidence, "matched", fails)
-    store.write_table(own / "evidence" / "matched.parquet", table(Run(own), "matched"), {"key": "of before"})
+    disk.write_table(own / "evidence" / "matched.parquet", table(Run(own), "matched"), {"key": "of before"})
     (own / "evidence" / "tables.parquet").unlink()
     heard = tiny.Heard()
     Run(own, heard).examine(ORDER)
@@ -219,7 +219,7 @@ def test_other_weights_change_what_stands_on_scores_alone(own):
 
 def test_curves_judged_anew_change_what_stands_on_curves(own):
     run = Run(own)
-    store.write_table(run.folder.curves, run.curves().with_columns(accuracy=1 - pl.col("accuracy")))
+    disk.write_table(run.folder.curves, run.curves().with_columns(accuracy=1 - pl.col("accuracy")))
     before = run.evidence("cases")["early_accuracy"]
     assert made_anew(own) == OF_CURVES
     assert Run(own).evidence("cases")["early_accuracy"].to_list() == pytest.approx((1 - before).to_list())
@@ -242,24 +242,24 @@ def test_a_higher_order_makes_every_table_and_a_lower_one_counts_nothing(own):
 
 def test_counts_of_another_text_are_made_anew(own):
     file = own / "ngrams" / "token" / "index" / "index.json"
-    facts = store.read_json(file)
-    store.write_json(file, facts | {"key": "of another text"})
+    facts = disk.read_json(file)
+    disk.write_json(file, facts | {"key": "of another text"})
     assert not Run(own).ngram_evidence.counts.before("token", ORDER)
     Run(own).count(ORDER)
-    assert store.read_json(file) == facts
+    assert disk.read_json(file) == facts
 
 
 def test_counts_that_do_not_fit_the_text_are_named(own):
     file = own / "ngrams" / "word" / "index" / "index.json"
-    store.write_json(file, store.read_json(file) | {"tokens": 7})
+    disk.write_json(file, disk.read_json(file) | {"tokens": 7})
     with pytest.raises(OntogenyError, match=r"the counts in .*word.index are of another text, or of other tokens"):
         Run(own).count(ORDER)
 
 
 def test_a_tokenizer_of_another_size_is_named(own):
-    key = store.read_json(own / "tokenizer" / "key.json")
+    key = disk.read_json(own / "tokenizer" / "key.json")
     tiny.words("only these few words").save_pretrained(own / "tokenizer")
-    store.write_json(own / "tokenizer" / "key.json", key)
+    disk.write_json(own / "tokenizer" / "key.json", key)
     with pytest.raises(
         OntogenyError, match=r"the tokenizer in .*tokenizer has 8 tokens, .*one of \d+: they do not belong together"
     ):
@@ -315,9 +315,9 @@ def test_pairs_too_long_for_the_model_are_left_out_and_said(own):
     for seed in (0, 1):
         for step in tiny.TRAINED:  # as if the model's context had cut them
             path = run.scores(seed, SUITE, step)
-            frame, facts = store.read_table(path), store.table_metadata(path)
-            store.write_table(path, frame.filter((pl.col("paradigm") != "transitive") | (pl.col("pair") > "4")), facts)
-    left = 10 - len(store.read_table(run.scores(0, SUITE, 0)).filter(paradigm="transitive"))
+            frame, facts = disk.read_table(path), disk.table_metadata(path)
+            disk.write_table(path, frame.filter((pl.col("paradigm") != "transitive") | (pl.col("pair") > "4")), facts)
+    left = 10 - len(disk.read_table(run.scores(0, SUITE, 0)).filter(paradigm="transitive"))
     heard = tiny.Heard()
     here = Run(own, heard)
     here.judge()
@@ -424,4 +424,4 @@ def test_asking_why_writes_nothing_that_was_counted_before(own):
 
 def test_an_order_above_what_was_counted_is_counted(own):
     assert Run(own).why("transitive", order=ORDER + 1).order == ORDER + 1
-    assert store.read_json(own / "ngrams" / "word" / "index" / "index.json")["order"] == ORDER + 1
+    assert disk.read_json(own / "ngrams" / "word" / "index" / "index.json")["order"] == ORDER + 1

@@ -14,7 +14,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.instruments.tables import tables_of
 from ontogeny.records import Checkpoint, OntogenyError, Pair
 from ontogeny.store import RunFolder
@@ -33,7 +33,7 @@ ANY = st.text(st.characters(), max_size=400) | st.sampled_from(
 
 @given(ANY)
 def test_anybodys_name_makes_a_file_name_that_every_file_system_takes(name):
-    found = store.file_name(name)
+    found = disk.file_name(name)
     assert Path(found).name == found and not found.startswith(".") and not found.endswith((".", " "))
     assert all(character.isalnum() or character in "._~-" or found.encode() for character in found)
     assert not set(found) & set('/\\:*?"<>|') and found.isprintable()
@@ -43,7 +43,7 @@ def test_anybodys_name_makes_a_file_name_that_every_file_system_takes(name):
 
 @given(ANY, ANY)
 def test_two_names_never_make_one_file_name(one, other):
-    first, second = store.file_name(one), store.file_name(other)
+    first, second = disk.file_name(one), disk.file_name(other)
     assert (first == second) == (one == other)
     if one.casefold() != other.casefold():
         assert first.casefold() != second.casefold()
@@ -51,18 +51,18 @@ def test_two_names_never_make_one_file_name(one, other):
 
 def test_plain_names_stay_as_they_are_and_others_stay_readable():
     for name in ("wh_vs_that_with_gap", "principle_A_case_1", "step-00000128", "1.5", "x" * 120):
-        assert store.file_name(name) == name
-    assert store.file_name("word order").startswith("word-order~")
-    assert store.file_name("שלום עולם").startswith("שלום-עולם~")
-    assert store.file_name("a b") != store.file_name("a-b") != store.file_name(store.file_name("a b"))
-    assert store.file_name("Wh", ["Wh"]).casefold() != store.file_name("wh", ["wh"]).casefold()
+        assert disk.file_name(name) == name
+    assert disk.file_name("word order").startswith("word-order~")
+    assert disk.file_name("שלום עולם").startswith("שלום-עולם~")
+    assert disk.file_name("a b") != disk.file_name("a-b") != disk.file_name(disk.file_name("a b"))
+    assert disk.file_name("Wh", ["Wh"]).casefold() != disk.file_name("wh", ["wh"]).casefold()
 
 
 def test_a_suite_of_any_name_lies_within_its_run(tmp_path):
     run, names = RunFolder(tmp_path / "run"), ["../../up", "a/b", "blimp", "x" * 300]
     for name in names:
-        store.write_table(run.pairs(name), pl.DataFrame({"paradigm": ["p"]}), {"suite": name})
-        store.write_table(run.scores(0, name, 1), pl.DataFrame({"paradigm": ["p"]}))
+        disk.write_table(run.pairs(name), pl.DataFrame({"paradigm": ["p"]}), {"suite": name})
+        disk.write_table(run.scores(0, name, 1), pl.DataFrame({"paradigm": ["p"]}))
         assert run.tokenised(name, "k").parent == tmp_path / "run" / "suites" / "tokens"
     assert run.suites() == sorted(names) and [run.scored(0, name) for name in names] == [[1]] * 4
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
@@ -70,8 +70,8 @@ def test_a_suite_of_any_name_lies_within_its_run(tmp_path):
 
 
 def test_a_file_name_that_is_not_utf8_can_be_noted(tmp_path):
-    store.write_json(tmp_path / "facts.json", {"source": "caf\udce9.txt", "other": "é"})
-    assert store.read_json(tmp_path / "facts.json") == {"source": "caf\udce9.txt", "other": "é"}
+    disk.write_json(tmp_path / "facts.json", {"source": "caf\udce9.txt", "other": "é"})
+    assert disk.read_json(tmp_path / "facts.json") == {"source": "caf\udce9.txt", "other": "é"}
 
 
 def test_what_has_a_files_name_and_is_none_has_no_hash(tmp_path):
@@ -89,7 +89,7 @@ def test_what_has_a_files_name_and_is_none_has_no_hash(tmp_path):
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, failure):
     target = tmp_path / "file"
     target.write_text("old")
-    with pytest.raises(type(failure)), store.atomic(target) as temporary:
+    with pytest.raises(type(failure)), disk.atomic(target) as temporary:
         temporary.write_text("half")
         assert target.read_text() == "old"
         raise failure
@@ -101,7 +101,7 @@ def test_a_write_that_fails_leaves_the_old_folder_and_nothing_else(tmp_path):
     target = tmp_path / "folder"
     target.mkdir()
     (target / "a").write_text("old")
-    with pytest.raises(ValueError, match="no"), store.atomic(target) as temporary:
+    with pytest.raises(ValueError, match="no"), disk.atomic(target) as temporary:
         temporary.mkdir()
         (temporary / "b").write_text("half")
         raise ValueError("no")
@@ -111,9 +111,9 @@ def test_a_write_that_fails_leaves_the_old_folder_and_nothing_else(tmp_path):
 
 def test_a_write_that_succeeds_replaces_files_and_folders_and_leaves_nothing_else(tmp_path):
     for text in ("old", "new"):
-        with store.atomic(tmp_path / "deep" / "file") as temporary:
+        with disk.atomic(tmp_path / "deep" / "file") as temporary:
             temporary.write_text(text)
-        with store.atomic(tmp_path / "deep" / "folder") as temporary:
+        with disk.atomic(tmp_path / "deep" / "folder") as temporary:
             temporary.mkdir()
             (temporary / text).touch()
     assert (tmp_path / "deep" / "file").read_text() == "new"
@@ -133,7 +133,7 @@ def test_a_full_disk_is_said_with_sizes(tmp_path, failure):
     target = tmp_path / "file"
     target.write_text("old")
     with pytest.raises(OntogenyError, match=r"the disk is full: writing .*file \([\d.]+ \w?B free\); make room"):  # noqa: SIM117
-        with store.atomic(target) as temporary:
+        with disk.atomic(target) as temporary:
             temporary.write_text("half")
             raise failure
     assert target.read_text() == "old"
@@ -146,9 +146,9 @@ def test_a_table_whose_stream_breaks_is_a_full_disk_where_hardly_anything_is_fre
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", broken)
     for free, said in ((2**12, (OntogenyError, "the disk is full")), (2**30, (pl.exceptions.ComputeError, "transport error"))):
-        monkeypatch.setattr(store, "free_space", lambda path, free=free: free)
+        monkeypatch.setattr(disk, "free_space", lambda path, free=free: free)
         with pytest.raises(said[0], match=said[1]):
-            store.write_table(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
+            disk.write_table(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
 
 
 def test_a_full_disk_while_a_table_is_written(tmp_path, monkeypatch):
@@ -157,19 +157,19 @@ def test_a_full_disk_while_a_table_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
     with pytest.raises(OntogenyError, match="the disk is full"):
-        store.write_table(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
+        disk.write_table(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
     assert names(tmp_path) == []
 
 
 def test_the_error_for_a_full_disk_says_what_is_needed(tmp_path):
-    assert "1.5 GB needed" in str(store.disk_full(tmp_path / "not" / "there", 1_500_000_000))
+    assert "1.5 GB needed" in str(disk.disk_full(tmp_path / "not" / "there", 1_500_000_000))
 
 
 @pytest.mark.parametrize(
     ("size", "said"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (123_456_789, "123 MB"), (2e9, "2 GB"), (5e12, "5.0 TB")]
 )
 def test_sizes_as_people_say_them(size, said):
-    assert store.human_size(size) == said
+    assert disk.human_size(size) == said
 
 
 def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path):
@@ -178,7 +178,7 @@ def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path):
     (theirs / "a").write_text("mine")
     for target in (ours, ours, theirs):
         refused = pytest.raises(OntogenyError, match=r"theirs is there already and was not made by ontogeny \(no key\.json in it\)")
-        with refused if target == theirs else nullcontext(), store.atomic(target, mark="key.json") as temporary:
+        with refused if target == theirs else nullcontext(), disk.atomic(target, mark="key.json") as temporary:
             temporary.mkdir()
             (temporary / "key.json").touch()
     assert (theirs / "a").read_text() == "mine"
@@ -188,7 +188,7 @@ def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path):
 def test_a_file_in_the_place_of_a_folder_is_not_replaced(tmp_path):
     (tmp_path / "index").write_text("mine")
     with pytest.raises(OntogenyError, match=r"index cannot be written \(not a directory\)"):  # noqa: SIM117
-        with store.atomic(tmp_path / "index") as temporary:
+        with disk.atomic(tmp_path / "index") as temporary:
             temporary.mkdir()
     assert (tmp_path / "index").read_text() == "mine"
     assert names(tmp_path) == ["index"]
@@ -198,7 +198,7 @@ def test_of_a_link_to_a_folder_the_link_is_replaced(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a").touch()
     (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
-    with store.atomic(tmp_path / "folder") as temporary:
+    with disk.atomic(tmp_path / "folder") as temporary:
         temporary.mkdir()
     assert names(tmp_path / "elsewhere") == ["a"]
     assert not (tmp_path / "folder").is_symlink()
@@ -211,7 +211,7 @@ def test_a_place_that_cannot_be_written_to_is_said_before_the_work(tmp_path, err
     tiny.refuse_writing(monkeypatch, tmp_path / "there", error)
     said = f"cannot be written ({error.strerror.lower()}); have the permissions there changed"
     for target in (tmp_path / "there" / "file", tmp_path / "there" / "new" / "file"):
-        with pytest.raises(OntogenyError) as caught, store.atomic(target):
+        with pytest.raises(OntogenyError) as caught, disk.atomic(target):
             pytest.fail("work that cannot be kept")
         assert f"{target} {said}" in str(caught.value)
 
@@ -224,10 +224,10 @@ def test_a_content_key_changes_with_any_part():
     parts = [("a", 1, [pair], tiny.recipe())]
     parts += [("b", *parts[0][1:]), ("a", 2, *parts[0][2:]), ("a", 1, [], parts[0][3]), ("a", 1, [pair, pair], parts[0][3])]
     parts += [("a", 1, [replace(pair, bad="a  b")], parts[0][3]), ("a", 1, [pair], tiny.recipe("training.clip=0.5"))]
-    keys = [store.content_key(*p) for p in parts]
+    keys = [disk.content_key(*p) for p in parts]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == store.content_key("a", 1, [replace(pair)], tiny.recipe())
-    assert store.content_key({"a": 1, "b": 2}) == store.content_key({"b": 2, "a": 1})
+    assert keys[0] == disk.content_key("a", 1, [replace(pair)], tiny.recipe())
+    assert disk.content_key({"a": 1, "b": 2}) == disk.content_key({"b": 2, "a": 1})
 
 
 def test_a_file_hash_is_of_its_bytes(tmp_path):
@@ -243,27 +243,27 @@ def test_a_file_hash_is_of_its_bytes(tmp_path):
 def test_json_that_is_broken_or_missing_is_named(tmp_path):
     (tmp_path / "a.json").write_text('{"a": 1,\n}')
     with pytest.raises(OntogenyError, match=r"a\.json:2: not valid JSON"):
-        store.read_json(tmp_path / "a.json")
+        disk.read_json(tmp_path / "a.json")
     with pytest.raises(OntogenyError, match=r"b\.json does not exist"):
-        store.read_json(tmp_path / "b.json")
+        disk.read_json(tmp_path / "b.json")
 
 
 def test_a_table_keeps_its_metadata(tmp_path):
     frame = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
-    store.write_table(tmp_path / "t.parquet", frame, {"weights": "é", "key": "2"})
-    assert store.read_table(tmp_path / "t.parquet").equals(frame)
-    assert store.table_metadata(tmp_path / "t.parquet") == {"weights": "é", "key": "2"}
+    disk.write_table(tmp_path / "t.parquet", frame, {"weights": "é", "key": "2"})
+    assert disk.read_table(tmp_path / "t.parquet").equals(frame)
+    assert disk.table_metadata(tmp_path / "t.parquet") == {"weights": "é", "key": "2"}
 
 
 def test_a_table_that_is_cut_or_missing_is_named(tmp_path):
     file = tmp_path / "t.parquet"
-    store.write_table(file, pl.DataFrame({"a": [1, 2]}))
+    disk.write_table(file, pl.DataFrame({"a": [1, 2]}))
     file.write_bytes(file.read_bytes()[:-20])
-    for read in (store.read_table, store.table_metadata):
+    for read in (disk.read_table, disk.table_metadata):
         with pytest.raises(OntogenyError, match=r"t\.parquet cannot be read as parquet"):
             read(file)
     with pytest.raises(OntogenyError, match="does not exist"):
-        store.read_table(tmp_path / "u.parquet")
+        disk.read_table(tmp_path / "u.parquet")
 
 
 TAKEN_FOR_PATTERNS = ["runs[1]", "r?ns", "r*", "{a,b}", "a=1", "~", "s3:"]
@@ -277,14 +277,14 @@ def test_a_table_is_the_one_of_just_that_name(tmp_path, monkeypatch, place):
     for folder in ("runs1", "rins", "a", place):
         for name in ("t.parquet", "t[1].parquet", "t1.parquet"):
             frame = pl.DataFrame({"where": [f"{folder}/{name}"]})
-            store.write_table(Path(folder) / name, frame, {"where": f"{folder}/{name}"})
+            disk.write_table(Path(folder) / name, frame, {"where": f"{folder}/{name}"})
             frame.write_csv((Path(folder) / name).with_suffix(".csv").absolute())
     for name in ("t.parquet", "t[1].parquet"):
         path, where = Path(place) / name, [f"{place}/{name}"]
         assert (tmp_path / path).is_file()
-        frames = [store.read_table(path), store.scan_table(path).collect(), store.read_csv(path.with_suffix(".csv"))]
+        frames = [disk.read_table(path), disk.scan_table(path).collect(), disk.read_csv(path.with_suffix(".csv"))]
         assert [frame.to_dict(as_series=False) for frame in frames] == [{"where": where}] * 3
-        assert [store.table_metadata(path)["where"]] == where
+        assert [disk.table_metadata(path)["where"]] == where
 
 
 @pytest.mark.parametrize("place", TAKEN_FOR_PATTERNS)
@@ -292,23 +292,23 @@ def test_a_runs_scores_are_its_own_whatever_its_folder_is_called(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     for folder in ("runs1", "rins", "a", place):
         run = RunFolder(Path(folder) / "tiny")
-        store.write_table(run.scores(0, "s", 1), pl.DataFrame({"where": [folder]}))
+        disk.write_table(run.scores(0, "s", 1), pl.DataFrame({"where": [folder]}))
     assert run.scan_scores("s").collect()["where"].to_list() == [place]
 
 
 def test_a_table_that_is_there_is_kept_as_it_is(tmp_path):
     file, frame = tmp_path / "t.parquet", pl.DataFrame({"a": [1, 2], "b": ["x", None], "c": [None, None]})
-    store.keep_table(file, frame, {"key": "1"})
+    disk.keep_table(file, frame, {"key": "1"})
     kept = file.stat().st_ino
-    store.keep_table(file, frame, {"key": "1"})
+    disk.keep_table(file, frame, {"key": "1"})
     assert file.stat().st_ino == kept
     for other, key in ((frame, "2"), (frame.head(1), "2")):
-        store.keep_table(file, other, {"key": key})
-        assert store.read_table(file).equals(other)
-        assert store.table_metadata(file) == {"key": key}
+        disk.keep_table(file, other, {"key": key})
+        assert disk.read_table(file).equals(other)
+        assert disk.table_metadata(file) == {"key": key}
     file.write_bytes(b"PAR1")
-    store.keep_table(file, frame, {"key": "1"})
-    assert store.read_table(file).equals(frame)
+    disk.keep_table(file, frame, {"key": "1"})
+    assert disk.read_table(file).equals(frame)
 
 
 # --- checkpoints
@@ -406,7 +406,7 @@ def test_checkpoints_scores_and_states_are_in_the_order_of_their_steps(tmp_path)
     steps = [1000, 9, 0, 10, 2, 123_456]
     for step in steps:
         write(run, 3, step, tokens=step * 10, words=step / 2)
-        store.write_table(run.scores(3, "s", step), pl.DataFrame({"a": [step]}))
+        disk.write_table(run.scores(3, "s", step), pl.DataFrame({"a": [step]}))
         run.state(3, step).parent.mkdir(exist_ok=True)
         run.state(3, step).touch()
     assert run.checkpoints(3) == [Checkpoint(s, run.checkpoint(3, s), s * 10, s / 2) for s in sorted(steps)]
@@ -482,7 +482,7 @@ def test_readings_of_one_instrument_are_replaced_and_others_are_not(tmp_path):
     assert tables_of(run, "rules").frame.select("seed", "step", "test_loss").collect().rows() == [(0, 4, 1.0)]
     tiny.keep_reading(run, rules, 0, 4, "w2", test_loss=2.0)
     assert tables_of(run, "rules").frame.select("test_loss", "ood_rule1").collect().rows() == [(2.0, None)]
-    assert [store.table_metadata(run.reading(name, 0, 4))["weights"] for name in ("loss", "rules")] == ["w2", "w2"]
+    assert [disk.table_metadata(run.reading(name, 0, 4))["weights"] for name in ("loss", "rules")] == ["w2", "w2"]
 
 
 def test_a_folder_that_is_no_run_is_said_with_the_runs_beside_it(tmp_path):
@@ -589,13 +589,13 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path, monkeypatch):
 )
 def test_a_table_of_a_run_holds_what_its_place_says(own_run, name, break_it, said):
     file = own_run / name
-    break_it(store.read_table(file)).write_parquet(file)
+    break_it(disk.read_table(file)).write_parquet(file)
     with pytest.raises(OntogenyError, match=f"{name}: .*{said}{own_run}"):
-        store.read_table(file)
-    store.remove(file)
+        disk.read_table(file)
+    disk.remove(file)
     file.mkdir()
     with pytest.raises(OntogenyError, match=f"{name} cannot be read as parquet"):
-        store.read_table(file)
+        disk.read_table(file)
 
 
 FACTS = {"key": "a", "dtype": "<u2", "tokens": 1, "documents": 1, "words": 1.0, "unknown": 0}
@@ -617,16 +617,16 @@ FACTS = {"key": "a", "dtype": "<u2", "tokens": 1, "documents": 1, "words": 1.0, 
 def test_json_of_a_run_holds_what_its_place_says(own_run, name, found, said):
     (own_run / name).write_text(json.dumps(found))
     with pytest.raises(OntogenyError, match=f"{name}: {said}"):
-        store.read_json(own_run / name)
+        disk.read_json(own_run / name)
 
 
 def test_a_table_that_is_broken_inside_is_named_when_what_was_made_of_several_is_read(tmp_path):
     paths = [tmp_path / f"a[{number}].parquet" for number in range(3)]
     for path in paths:
-        store.write_table(path, pl.DataFrame({"a": [1.5, 2.5, 3.5] * 50}))
-    whole = store.scan_tables({(0, step): path for step, path in enumerate(paths)}).select("step", "a").filter(pl.col("a") > 2)
-    assert store.collected(whole)["step"].to_list() == [0] * 100 + [1] * 100 + [2] * 100
+        disk.write_table(path, pl.DataFrame({"a": [1.5, 2.5, 3.5] * 50}))
+    whole = disk.scan_tables({(0, step): path for step, path in enumerate(paths)}).select("step", "a").filter(pl.col("a") > 2)
+    assert disk.collected(whole)["step"].to_list() == [0] * 100 + [1] * 100 + [2] * 100
     content = paths[1].read_bytes()
     paths[1].write_bytes(content[:4] + b"\xff" * 20 + content[24:])
     with pytest.raises(OntogenyError, match=r"a\[1\]\.parquet cannot be read as parquet"):
-        store.collected(whole)
+        disk.collected(whole)

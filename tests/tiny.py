@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ontogeny import disk
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.recipe import Recipe
 from ontogeny.records import Document, Pair
@@ -80,7 +80,7 @@ def keep_reading(run, instrument, seed, step, weights="0" * 64, key="key", **val
     frame = pl.DataFrame(values).select(
         (pl.col(name) if name in values else pl.lit(None).alias(name)).cast(column.dtype) for name, column in asked.columns.items()
     )
-    store.write_table(run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""})
+    disk.write_table(run.reading(asked.name, seed, step), frame, {"key": key, "settings": settings, "weights": weights, "not": ""})
 
 
 def blimp(folder: Path) -> Path:

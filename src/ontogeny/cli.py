@@ -206,11 +206,11 @@ def score(
     Of many, only what is missing: a command that was stopped goes on.  A single folder is scored each time.
     """
     from ontogeny import recipe as recipes
+    from ontogeny.disk import check_output
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
     from ontogeny.readers import score_folders, score_one
     from ontogeny.readers.folders import each_suite, suite_named, with_columns
-    from ontogeny.store import check_output
 
     suite = with_columns(suite, good=good, bad=bad, paradigm=paradigm, columns=columns)
     folder, single = folders[0], len(folders) == 1
@@ -291,10 +291,10 @@ def surprisals(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the surprisal of every token of every sentence of a file, with its characters and its word."""
+    from ontogeny.disk import TABLES, check_output, export_table
     from ontogeny.display import Display
     from ontogeny.files import lines
     from ontogeny.scoring.surprisals import surprisals as of
-    from ontogeny.store import TABLES, check_output, export_table
     from ontogeny.tokens.pretrained import open_tokenizer
 
     check_output(out, overwrite, TABLES)
@@ -389,10 +389,10 @@ def verdicts(
 
     Of a run, `--set verdicts.early=0.2` tries a threshold and changes nothing in the run.
     """
+    from ontogeny.disk import check_output
     from ontogeny.display import Display
     from ontogeny.judging import judge_table
     from ontogeny.laboratory import Run
-    from ontogeny.store import check_output
 
     display = Display()
     if not source.is_dir():
@@ -426,9 +426,9 @@ def ngrams(
     overwrite: Overwrite = False,
 ) -> None:
     """Count the n-grams of the text that a run trains on, over the model's own tokens and over words."""
+    from ontogeny.disk import check_output
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
-    from ontogeny.store import check_output
 
     if arpa:
         check_output(arpa, overwrite)
@@ -639,9 +639,9 @@ def make_suite(
 ) -> None:
     """Make minimal pairs of BLiMP's paradigms from micro-English's grammar, as a table for the suite `table`."""
     from ontogeny.commands.made_suites import make
+    from ontogeny.disk import check_output
     from ontogeny.display import Display
     from ontogeny.registry import nearest
-    from ontogeny.store import check_output
 
     if like != "blimp-like":
         raise OntogenyError(f"no pairs are called {like!r}; {nearest(like, ['blimp-like'])}")
@@ -785,8 +785,9 @@ def list_(root: Root = Path("runs"), as_json: AsJson = False) -> None:
 def show(run: RunPath, as_json: AsJson = False) -> None:
     """Show one run: what it is, how far it has come, its verdicts."""
     from ontogeny.commands.overview import describe, described
+    from ontogeny.disk import read_table
     from ontogeny.display import Display
-    from ontogeny.store import RunFolder, read_table
+    from ontogeny.store import RunFolder
 
     folder = RunFolder.existing(run)
     if as_json:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.evidence.warning import Calibration, Finished, calibrate, need_enough, warn
 from ontogeny.judging import curves_of
 from ontogeny.readers import recipe_of
@@ -136,7 +136,7 @@ def finished(source: Path, suite: str | None = None, say: Say = lambda text: Non
         return source.stem, curves, timeline_of(curves, None), Thresholds()
     folder = RunFolder.existing(source)
     recipe = recipe_of(folder)
-    curves = store.read_table(folder.curves) if folder.curves.exists() else pl.DataFrame()
+    curves = disk.read_table(folder.curves) if folder.curves.exists() else pl.DataFrame()
     if curves.is_empty():
         raise OntogenyError(f"{source} has no curves to calibrate on; run: ontogeny verdicts {source}")
     names = [cast(Suite, part).name for part in recipe.suites]

@@ -18,8 +18,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
+from ontogeny.disk import human_size, no_file
 from ontogeny.records import OntogenyError
-from ontogeny.store import human_size, no_file
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PARQUET_ROWS = 1024  # rows in memory at a time

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.disk import access
 from ontogeny.files import check_pointer
 from ontogeny.records import OntogenyError
-from ontogeny.store import access
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import polars as pl
 
+from ontogeny import disk, store
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.display import QUIET, Display
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Observation, Thresholds
@@ -81,7 +81,7 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display, keep: bo
 def _write(path: Path, frames: Sequence[pl.DataFrame], about: dict[str, str] | None = None) -> None:
     """The suites' frames as one table; none of them: no table, also not one of before."""
     if frames:
-        store.write_table(path, _together(frames), about)
+        disk.write_table(path, _together(frames), about)
     else:
         path.unlink(missing_ok=True)
 
@@ -108,12 +108,12 @@ def made_of(folder: RunFolder, recipe: Observation) -> str:
         files += [folder.scores(seed, suite, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
     files += [folder.reading(DevLoss.NAME, seed, c.step) for seed in folder.seeds() for c in folder.checkpoints(seed)]
     hashes = [(str(file.relative_to(folder.path)), store.file_hash(file)) for file in files if file.exists()]
-    return store.content_key(hashes, folder.lineage().get("training"), recipe.verdicts, list(SCHEMA))
+    return disk.content_key(hashes, folder.lineage().get("training"), recipe.verdicts, list(SCHEMA))
 
 
 def judged(folder: RunFolder, recipe: Observation) -> bool:
     """True if the verdicts that are there were made of what is there now."""
-    return folder.verdicts.exists() and store.table_metadata(folder.verdicts).get("made_of") == made_of(folder, recipe)
+    return folder.verdicts.exists() and disk.table_metadata(folder.verdicts).get("made_of") == made_of(folder, recipe)
 
 
 def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
 
     Raises OntogenyError if a table holds scores of other pairs than the run's, or made otherwise.
     """
-    pairs, rows = store.read_table(folder.pairs(suite)), []
+    pairs, rows = disk.read_table(folder.pairs(suite)), []
     graded = set(pairs["paradigm"]) - set(_ungraded(pairs)["paradigm"])
     for clocks, every, facts in _scored(folder, suite, recipe, len(pairs)):
         scores = every.filter(~pl.col("paradigm").is_in(list(graded))) if graded else every
@@ -194,7 +194,7 @@ def _scored(folder: RunFolder, suite: str, recipe: Observation, pairs: int) -> I
     most = max(1, HELD // 2 // max(1, pairs))  # what is made of them takes as much again
     for at in range(0, len(every), most):
         places = {(seed, step): folder.scores(seed, suite, step) for seed, step in every[at : at + most]}
-        facts = {moment: store.table_metadata(path) for moment, path in places.items()}
+        facts = {moment: disk.table_metadata(path) for moment, path in places.items()}
         if other := next((path for moment, path in places.items() if facts[moment].get("key") not in keys), None):
             raise OntogenyError(
                 f"{other} was scored on other pairs, or otherwise, than the recipe has now; run: ontogeny score {folder.path}"
@@ -205,7 +205,7 @@ def _scored(folder: RunFolder, suite: str, recipe: Observation, pairs: int) -> I
 
 def _graded(folder: RunFolder, suite: str, recipe: Observation, display: Display) -> list[pl.DataFrame]:
     """The correlations of a suite's graded paradigms, if it has any, which the run's page and the terminal are told of."""
-    pairs = store.read_table(folder.pairs(suite))
+    pairs = disk.read_table(folder.pairs(suite))
     if "human" not in pairs.columns:
         return []
     human = pairs.drop_nulls("human").select("paradigm", "pair", "human")
@@ -244,8 +244,8 @@ class ScoredPairs:
     def __init__(self, folder: RunFolder, suite: str, seeds: list[int], steps: list[int] | None = None):
         at = {seed: folder.scored(seed, suite) if steps is None else steps for seed in seeds}
         places = {(seed, step): folder.scores(seed, suite, step) for seed in seeds for step in at[seed]}
-        self.scores, self.tables = store.scan_tables(places), len(places)
-        self.contrasts = store.read_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
+        self.scores, self.tables = disk.scan_tables(places), len(places)
+        self.contrasts = disk.read_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
         self.held: dict[str, pl.DataFrame] = {}
 
     def __call__(self, paradigm: str) -> pl.DataFrame:
@@ -263,7 +263,7 @@ class ScoredPairs:
     def _read(self, wanted: list[str]) -> dict[str, pl.DataFrame]:
         sides = ("good", *wrong_sides(self.scores.collect_schema().names()))
         columns = ("paradigm", "seed", "step", "pair", *(f"{what}_{side}" for what in ("logp", "tokens") for side in sides))
-        found = store.collected(self.scores.filter(pl.col("paradigm").is_in(wanted)).select(columns))
+        found = disk.collected(self.scores.filter(pl.col("paradigm").is_in(wanted)).select(columns))
         contrasts = self.contrasts.filter(pl.col("paradigm").is_in(wanted))
         own = found.join(contrasts, on=["paradigm", "pair"], how="left", maintain_order="left")
         parts = own.partition_by("paradigm", as_dict=True, include_key=False)
@@ -294,7 +294,7 @@ def judge_table(
     of a paradigm, where the table does not say.
     """
     if out is not None:
-        store.check_output(out, overwrite, [".parquet"])
+        disk.check_output(out, overwrite, [".parquet"])
     raw: dict[str, Any] = {"verdicts": {}}
     for setting in settings:
         recipes.override(raw, setting)
@@ -312,6 +312,6 @@ def judge_table(
         + tallied(table)
     )
     if out is not None:
-        store.write_table(out, table)
+        disk.write_table(out, table)
         display.say(f"verdicts: {out}")
     return table

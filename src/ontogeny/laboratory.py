@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny import disk, store
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.display import QUIET, Display
 from ontogeny.machine import hardware, versions
 from ontogeny.opened import OpenedRun
@@ -62,7 +62,7 @@ class Run(OpenedRun):
 
                 same_training(cls(folder.path).recipe, recipe, folder, kind)
                 cls(folder.path, display).move_readings()
-            with store.atomic(folder.recipe) as temporary:
+            with disk.atomic(folder.recipe) as temporary:
                 temporary.write_text(text, encoding="utf-8")
             folder.note(
                 kind=kind,
@@ -276,7 +276,7 @@ class Run(OpenedRun):
         thresholds = recipes.build(type(self.recipe.verdicts), raw["verdicts"], "--set")
         found = judge_run(self.folder, self.recipe.model_copy(update={"verdicts": thresholds}), self.display, keep=False)
         if out:
-            store.export_table(out, found)
+            disk.export_table(out, found)
         return found
 
     def write_report(self) -> Path:
@@ -329,9 +329,9 @@ class Run(OpenedRun):
 
         verdicts = self.verdicts() if self.folder.verdicts.exists() else pl.DataFrame()
         stuck = verdicts.filter(pl.col("verdict") == "entrenched").select("suite", "paradigm").rows() if len(verdicts) else []
-        key = store.content_key(stuck, self.text.train.facts["key"], [asked.key for asked in self.asked])
+        key = disk.content_key(stuck, self.text.train.facts["key"], [asked.key for asked in self.asked])
         path, rows = self.folder.explained, []
-        if path.exists() and store.table_metadata(path).get("key") == key:
+        if path.exists() and disk.table_metadata(path).get("key") == key:
             return
         with self.display.bar("why paradigms are entrenched", len(stuck), "paradigms") as advance:
             for suite, paradigm in stuck:
@@ -340,7 +340,7 @@ class Run(OpenedRun):
                 rows.append((suite, paradigm, page.stem, f"{why_words.headline(found)} {why_words.strongest(found)}".strip()))
                 advance(1)
         schema = dict.fromkeys(("suite", "paradigm", "page", "says"), pl.String)
-        store.write_table(path, pl.DataFrame(rows, schema, orient="row"), {"key": key})
+        disk.write_table(path, pl.DataFrame(rows, schema, orient="row"), {"key": key})
 
     def why(
         self, paradigm: str, pair: str | None = None, level: str = "word", order: int = 2, suite: str | None = None, **options: int

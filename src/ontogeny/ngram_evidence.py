@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from ontogeny import ngrams, store
+from ontogeny import disk, ngrams, store
+from ontogeny.disk import collected
 from ontogeny.display import Display
 from ontogeny.evidence.concordance import Concordance
 from ontogeny.evidence.foretell import cases, contests, foretell, two_by_two
@@ -28,7 +29,7 @@ from ontogeny.results import Results, score_keys
 from ontogeny.scoring import settled
 from ontogeny.scoring.options import decided, need_right
 from ontogeny.scoring.reading import SuitePairs
-from ontogeny.store import RunFolder, collected
+from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import rows_of
 from ontogeny.training.order import first_seen
@@ -86,7 +87,7 @@ class Evidence:
             raise OntogenyError(f"{self.folder.path} has no curves yet; run: ontogeny verdicts {self.folder.path}")
         if others := sorted({pair.paradigm for pair in every} - set(self._paradigms["paradigm"])):
             self.display.say(f"n-gram evidence is of right answers, and leaves out: {', '.join(others)}")
-        judged = set(store.read_table(self.folder.curves)["suite"])
+        judged = set(disk.read_table(self.folder.curves)["suite"])
         if waiting := [asked.name for asked in self.decided if asked.name not in judged]:
             raise OntogenyError(
                 f"{self.folder.path} has no curves on {', '.join(waiting)} yet; run: ontogeny score {self.folder.path}, then "
@@ -98,15 +99,15 @@ class Evidence:
             settled.need_all(self.folder, asked.name, "n-gram evidence")
         counted = self.counts.levels(order)
         scored = [self._scored(asked) for asked in self.decided]
-        key = store.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])
+        key = disk.content_key(self.text.train.facts["key"], order, [(asked.key, len(asked.pairs)) for asked in scored])
         margins = self._table("margins", key, lambda: self._margins(counted, order, scored))
-        read = store.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self.results.moments()])
-        with_seeds = store.content_key(key, self.results.moments())
+        read = disk.content_key(key, [(seed, step, self._weights(seed, step)) for seed, step in self.results.moments()])
+        with_seeds = disk.content_key(key, self.results.moments())
         self._optional("ngram_curves", with_seeds, lambda: self._ngram_curves(counted["token"], order, scored))
         found = self._optional("ladder", read, lambda: self._each(margins, ladder, "ladder"))
         if found is not None:
             self._optional("rungs", read, lambda: rungs(found, self.results.clock.trained, contrasts=self._contrasts()))
-        self._foretold(margins, store.content_key(read, self.recipe.verdicts, store.file_hash(self.folder.curves)))
+        self._foretold(margins, disk.content_key(read, self.recipe.verdicts, store.file_hash(self.folder.curves)))
 
     def _foretold(self, margins: pl.DataFrame, key: str) -> None:
         curves = self._judged()
@@ -138,10 +139,10 @@ class Evidence:
 
     def _table(self, name: str, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         path, version = self.folder.evidence(name), VERSIONS.get(name)
-        key = store.content_key(key, version) if version else key
-        if not (path.exists() and store.table_metadata(path).get("key") == key):
-            store.write_table(path, make(), {"key": key})
-        return store.read_table(path)
+        key = disk.content_key(key, version) if version else key
+        if not (path.exists() and disk.table_metadata(path).get("key") == key):
+            disk.write_table(path, make(), {"key": key})
+        return disk.read_table(path)
 
     def _scored(self, asked: SuitePairs) -> SuitePairs:
         """A suite with the pairs that the network was scored on; others are longer than its context.
@@ -155,12 +156,12 @@ class Evidence:
         )
         if (path := next(scored, None)) is None:
             raise OntogenyError(f"{self.folder.path} has no scores on {asked.name} yet; run: ontogeny score {self.folder.path}")
-        if store.table_metadata(path).get("key") not in score_keys(self.folder, asked.name, self.recipe):
+        if disk.table_metadata(path).get("key") not in score_keys(self.folder, asked.name, self.recipe):
             raise OntogenyError(
                 f"{path} was scored on other pairs than the recipe has now; run: ontogeny score {self.folder.path}, then "
                 f"ontogeny verdicts {self.folder.path}"
             )
-        known = set(store.read_table(path).select("paradigm", "pair").iter_rows())
+        known = set(disk.read_table(path).select("paradigm", "pair").iter_rows())
         pairs = [pair for pair in asked.pairs if (pair.paradigm, pair.pair) in known]
         if out := len(asked.pairs) - len(pairs):
             self.display.say(f"{asked.name}: {out:,} pairs are longer than the model's context, have no scores and are left out")
@@ -214,7 +215,7 @@ class Evidence:
         self, suite: str, moments: Sequence[tuple[int, int]], advance: Callable[[int], None]
     ) -> Iterator[tuple[int, int, pl.DataFrame]]:
         for seed, step in moments:
-            scores = store.read_table(self.folder.scores(seed, suite, step))
+            scores = disk.read_table(self.folder.scores(seed, suite, step))
             yield seed, step, scores.join(self._paradigms.filter(suite=suite), on="paradigm", how="semi", maintain_order="left")
             advance(1)
 
@@ -234,7 +235,7 @@ class Evidence:
 
     def _contrasts(self) -> pl.DataFrame:
         """suite, paradigm, pair and its critical contrast."""
-        tables = [store.read_table(self.folder.pairs(asked.name)).with_columns(suite=pl.lit(asked.name)) for asked in self.decided]
+        tables = [disk.read_table(self.folder.pairs(asked.name)).with_columns(suite=pl.lit(asked.name)) for asked in self.decided]
         return pl.concat([table.select("suite", "paradigm", "pair", "contrast") for table in tables])
 
     # --- facts ----------------------------------------------------------------------------------------------------
@@ -251,7 +252,7 @@ class Evidence:
 
     def _weights(self, seed: int, step: int) -> list[str]:
         paths = [self.folder.scores(seed, asked.name, step) for asked in self.decided]
-        return [store.table_metadata(path).get("weights", "") for path in paths if path.exists()]
+        return [disk.table_metadata(path).get("weights", "") for path in paths if path.exists()]
 
     # --- explaining -----------------------------------------------------------------------------------------------
 
@@ -279,10 +280,10 @@ class Evidence:
     def _known(self, suite: str, paradigm: str, human: dict[str, float]) -> Known:
         if not (self.folder.verdicts.exists() and self.folder.curves.exists()):
             return Known(human=human.get(paradigm))
-        curves = store.read_table(self.folder.curves).filter(suite=suite, paradigm=paradigm)
+        curves = disk.read_table(self.folder.curves).filter(suite=suite, paradigm=paradigm)
         if curves.is_empty():  # this suite joined the run later
             return Known(human=human.get(paradigm))
-        verdict = store.read_table(self.folder.verdicts).filter(suite=suite, paradigm=paradigm)["verdict"].to_list()
+        verdict = disk.read_table(self.folder.verdicts).filter(suite=suite, paradigm=paradigm)["verdict"].to_list()
         view = windows(self.results.timeline(curves), self.recipe.verdicts)
         means = dict(curves.group_by("step").agg(pl.col("accuracy").mean()).iter_rows())
 

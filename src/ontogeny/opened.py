@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ontogeny import disk, registry
 from ontogeny import recipe as recipes
-from ontogeny import registry, store
 from ontogeny.display import QUIET, Display
 from ontogeny.readers import ReadingMode, Readings, recipe_of
 from ontogeny.recipe import Observation, Recipe
@@ -50,11 +50,11 @@ class OpenedRun:
 
     def curves(self) -> pl.DataFrame:
         """Accuracy and mean margins of every paradigm at every checkpoint and seed."""
-        return store.read_table(self.folder.curves)
+        return disk.read_table(self.folder.curves)
 
     def verdicts(self) -> pl.DataFrame:
         """One row a paradigm: its verdict and the evidence."""
-        return store.read_table(self.folder.verdicts)
+        return disk.read_table(self.folder.verdicts)
 
     @property
     def results(self) -> Results:
@@ -81,11 +81,11 @@ class OpenedRun:
         """Of every paradigm that people have graded: the correlation of scores with their judgements, by checkpoint and seed."""
         if not self.folder.correlations.exists():
             raise OntogenyError(f"{self.folder.path} has no correlations: none of its suites has items with a graded judgement")
-        return store.read_table(self.folder.correlations)
+        return disk.read_table(self.folder.correlations)
 
     def losses(self, seed: int | None = None) -> pl.DataFrame:
         """Training loss, learning rate, gradient norm, tokens and words at every step."""
-        return store.read_table(self.folder.losses(self.folder.seeds()[0] if seed is None else seed))
+        return disk.read_table(self.folder.losses(self.folder.seeds()[0] if seed is None else seed))
 
     def figure(self, name: str = "map", **options: Any) -> alt.Chart:
         """A figure of the report by name, for a notebook."""
@@ -108,7 +108,7 @@ class OpenedRun:
             there = sorted(table.stem for table in path.parent.glob("*.parquet"))
             hint = registry.nearest(name, there) if there else f"run: ontogeny evidence {self.folder.path}"
             raise OntogenyError(f"{self.folder.path} has no table of evidence called {name!r}; {hint}")
-        return store.read_table(path)
+        return disk.read_table(path)
 
     def _suite(self) -> str:
         return cast(Suite, self.recipe.suites[0]).name
@@ -157,10 +157,10 @@ class OpenedRun:
         from ontogeny.interventions import bigram_margins
 
         path = self.folder.stream_margins
-        key = store.content_key([stream.text.facts["key"] for stream in self.streams], [asked.key for asked in self.asked])
-        if not path.exists() or store.table_metadata(path).get("key") != key:
-            store.write_table(path, bigram_margins(self.intervention_context, self.streams), {"key": key})
-        return store.read_table(path)
+        key = disk.content_key([stream.text.facts["key"] for stream in self.streams], [asked.key for asked in self.asked])
+        if not path.exists() or disk.table_metadata(path).get("key") != key:
+            disk.write_table(path, bigram_margins(self.intervention_context, self.streams), {"key": key})
+        return disk.read_table(path)
 
     def training_plan(self, jobs: int = 1) -> TrainingPlan:
         """What the training is, or will be, with `jobs` seeds side by side; a run that began keeps the engine it began with."""

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ontogeny import recipe as recipes
 from ontogeny import registry
+from ontogeny.disk import collected, file_name, read_table, table_metadata
 from ontogeny.display import SHOWN
 from ontogeny.evidence.apart import apart
 from ontogeny.evidence.over import NUMBERS, OVER, WholeRun
@@ -27,7 +28,7 @@ from ontogeny.pages.words import count, enumerated
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
-from ontogeny.store import RunFolder, collected, fault, file_name, read_table, score_key, table_metadata
+from ontogeny.store import RunFolder, fault, score_key
 from ontogeny.trajectories import Timeline
 from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.timeline import boundaries

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from ontogeny import foreign
+from ontogeny.disk import file_name
 from ontogeny.display import Display
 from ontogeny.judging import curves_of
 from ontogeny.recipe import Observation, Thresholds
@@ -25,7 +26,7 @@ from ontogeny.records import OntogenyError, Suite
 from ontogeny.registry import nearest
 from ontogeny.results import Results
 from ontogeny.scoring.options import CHANCE
-from ontogeny.store import RunFolder, file_name
+from ontogeny.store import RunFolder
 from ontogeny.trajectories import Timeline
 from ontogeny.trajectories.bands import states, upper_edge
 from ontogeny.trajectories.timeline import windows

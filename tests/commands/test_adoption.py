@@ -5,7 +5,7 @@ import shutil
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands import adoption
 from ontogeny.commands.overview import describe
 from ontogeny.display import QUIET
@@ -56,8 +56,8 @@ def test_checkpoints_without_a_tokenizer_are_read_with_one_that_is_named_and_kep
     here.score()
     own = RunFolder(finished_run)
     one, other = here.folder.scores(0, SUITE, 1), own.scores(1, SUITE, 1)
-    assert store.read_table(one).equals(store.read_table(other))
-    assert store.table_metadata(one)["key"] != store.table_metadata(other)["key"]
+    assert disk.read_table(one).equals(disk.read_table(other))
+    assert disk.table_metadata(one)["key"] != disk.table_metadata(other)["key"]
     before = one.stat().st_mtime_ns
     Run(here.folder.path).score()
     assert one.stat().st_mtime_ns == before  # nothing is missing
@@ -73,10 +73,10 @@ def test_an_adopted_run_has_the_scores_of_our_own(finished_run, theirs, tmp_path
     assert here.folder.scored(0, SUITE) == tiny.TRAINED
     for step in tiny.TRAINED:
         one, other = here.folder.scores(0, SUITE, step), own.scores(1, SUITE, step)
-        assert store.read_table(one).equals(store.read_table(other))
-        assert store.table_metadata(one)["weights"] == store.table_metadata(other)["weights"]
+        assert disk.read_table(one).equals(disk.read_table(other))
+        assert disk.table_metadata(one)["weights"] == disk.table_metadata(other)["weights"]
     verdicts = here.judge()
-    assert set(verdicts["paradigm"]) == set(store.read_table(own.verdicts)["paradigm"])
+    assert set(verdicts["paradigm"]) == set(disk.read_table(own.verdicts)["paradigm"])
     assert {p: p.stat().st_mtime_ns for p in theirs.rglob("*")} == before  # somebody else's folder is only read
     assert Run(here.folder.path).recipe == here.recipe
     assert here.folder.lineage()["opened"] == {

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands.auditing import audit_suite, corpus_named, guides
 from ontogeny.display import QUIET
 from ontogeny.evidence.guides import Guides
@@ -48,7 +48,7 @@ def test_against_a_folder_of_text_by_hand(tmp_path, suite, text):
     assert not [column for column in found.table.columns if column.startswith("token_")]
     assert (found.facts["suite"], found.facts["words"], found.facts["documents"]) == ("own", 18, 5)
     assert found.facts["thresholds"] == Guides().model_dump(mode="json")
-    assert store.read_table(tmp_path / "out" / "audit.parquet").equals(found.table)
+    assert disk.read_table(tmp_path / "out" / "audit.parquet").equals(found.table)
 
 
 def test_the_second_time_the_counts_are_there(tmp_path, suite, text):

@@ -8,7 +8,7 @@ import pytest
 import tiny
 from babylm_checker import check
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands import adoption
 from ontogeny.commands.babylm import Submission, reading_scores, revisions
 from ontogeny.commands.exporting import export
@@ -97,7 +97,7 @@ def test_the_checker_finds_nothing_wrong(made, data):
     wrong, accuracy = check(made[1], data)
     assert wrong == []
     assert made[1].name == "all_full_preds_and_fast_scores_causal.json"
-    scores = store.read_table(made[0].folder.scores(0, "babylm-supplement", 24))
+    scores = disk.read_table(made[0].folder.scores(0, "babylm-supplement", 24))
     right = scores.select((pl.col("logp_good") - pl.col("logp_bad") >= -1e-5).cast(pl.Int8).sum().over("paradigm").unique())
     assert accuracy["blimp_supplement"] == pytest.approx((right.mean().item() + 1) / 3)  # the pair of one sentence is right
 
@@ -108,9 +108,7 @@ def test_other_tasks_are_answered_in_the_pipelines_words(made):
     assert list(whole["ewok"]) == ["social-relations"] and list(whole["comps"]) == ["base", "wugs_dist_before"]
     assert list(whole["entity_tracking_filtered"]) == ["regular_0_ops", "regular_2_ops"]
     assert len(whole["entity_tracking_filtered"]["regular_0_ops"]["predictions"]) == 1  # the other has an option of nothing
-    scores = (
-        store.read_table(submission.folder.scores(0, "entity-tracking", 24)).filter(paradigm="regular_2_ops").row(0, named=True)
-    )
+    scores = disk.read_table(submission.folder.scores(0, "entity-tracking", 24)).filter(paradigm="regular_2_ops").row(0, named=True)
     best = np.argmax([scores["logp_good"], scores["logp_bad"], scores["logp_bad_2"]])
     (given,) = whole["entity_tracking_filtered"]["regular_2_ops"]["predictions"]
     assert given["pred"].strip() == ITEMS["entity_tracking/regular"][2]["options"][best].strip()

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands.early_warning import warn_of
 from ontogeny.display import Display
 from ontogeny.early_warning import Alarms, calibrated, finished, stands
@@ -35,9 +35,9 @@ def run(own_run):
 
 def trained(folder):
     """The run as if it had learned from its first step on: its dev loss is below the entropy of its text."""
-    lineage = store.read_json(folder / "lineage.json")
+    lineage = disk.read_json(folder / "lineage.json")
     lineage["tokens"]["train"]["unigram_entropy"] = 99.0
-    store.write_json(folder / "lineage.json", lineage)
+    disk.write_json(folder / "lineage.json", lineage)
     return folder
 
 
@@ -46,10 +46,10 @@ def done(finished_run, tmp_path):
     """Another run's folder that has ended, with curves of enough pairs: one paradigm in five wrong from its first step on."""
     folder = tmp_path / "done"
     shutil.copytree(finished_run, folder)
-    curves = store.read_table(folder / "curves.parquet")
+    curves = disk.read_table(folder / "curves.parquet")
     wrong = pl.col("paradigm").rank("dense") % 5 == 0
     accuracy = pl.when(wrong).then(0.2).otherwise(0.9 - pl.col("paradigm").rank("dense") / 100)
-    store.write_table(folder / "curves.parquet", curves.with_columns(n=pl.lit(1000, curves.schema["n"]), accuracy=accuracy))
+    disk.write_table(folder / "curves.parquet", curves.with_columns(n=pl.lit(1000, curves.schema["n"]), accuracy=accuracy))
     recipe = (folder / "recipe.yaml").read_text()
     assert "min_late: 3" in recipe
     (folder / "recipe.yaml").write_text(recipe.replace("min_late: 3", "min_late: 2"))
@@ -138,8 +138,8 @@ def test_a_run_cannot_be_its_own_calibration(run, table):
 
 
 def test_a_calibration_that_has_not_ended_is_refused(run, done):
-    curves = store.read_table(done / "curves.parquet")
-    store.write_table(done / "curves.parquet", curves.filter(pl.col("step") <= 16))
+    curves = disk.read_table(done / "curves.parquet")
+    disk.write_table(done / "curves.parquet", curves.filter(pl.col("step") <= 16))
     with pytest.raises(OntogenyError, match=r"done has been read to step 16 of 24 only: it cannot calibrate yet"):
         warn_of(run, [done])
     (done / "curves.parquet").unlink()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands import exporting
 from ontogeny.commands.exporting import export, tables
 from ontogeny.laboratory import Run
@@ -81,7 +81,7 @@ def test_what_stopped_in_the_middle_goes_on(run, tmp_path, monkeypatch, to):
 
 
 def test_variants_that_could_not_be_judged_are_rows_without_a_verdict(run, tmp_path):
-    sensitivity = store.read_table(run.folder.sensitivity).with_columns(verdict=pl.lit(None, pl.String))
-    store.write_table(run.folder.sensitivity, sensitivity)
+    sensitivity = disk.read_table(run.folder.sensitivity).with_columns(verdict=pl.lit(None, pl.String))
+    disk.write_table(run.folder.sensitivity, sensitivity)
     export(run, "csv", tmp_path / "out")
     assert pl.read_csv(tmp_path / "out" / "sensitivity.csv")["verdict"].null_count() == len(sensitivity)

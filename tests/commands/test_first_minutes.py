@@ -11,8 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 import ontogeny as og
+from ontogeny import disk
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.cli import app
 from ontogeny.commands import suite_files
 from ontogeny.commands.beginning import new
@@ -57,7 +57,7 @@ def test_a_model_gives_its_shape_and_tokenizer(text, finished_run, tmp_path):
     tokenizer = recipe.tokenizer.make(())
     built = recipe.model.build(len(tokenizer), 16, tokenizer.bos_token_id, None).config
     for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim", "model_type"):
-        assert getattr(built, name) == store.read_json(theirs / "config.json")[name]
+        assert getattr(built, name) == disk.read_json(theirs / "config.json")[name]
 
 
 def test_what_a_recipe_cannot_be_made_of_is_said(text, tmp_path):
@@ -157,15 +157,15 @@ def test_thresholds_are_tried_and_the_run_stays_as_it_is(own_run, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in own_run.rglob("*") if path.is_file()}
     tried = json.loads(call("verdicts", own_run, "--set", "verdicts.hi=0.99", "--out", tmp_path / "tried.parquet", "--json"))
     assert {row["hi"] for row in tried} == {0.99}
-    assert store.read_table(tmp_path / "tried.parquet")["verdict"].to_list() == [row["verdict"] for row in tried]
+    assert disk.read_table(tmp_path / "tried.parquet")["verdict"].to_list() == [row["verdict"] for row in tried]
     call("verdicts", own_run, "--set", "verdicts.hi=0.99", "--out", tmp_path / "tried.csv")
     assert pl.read_csv(tmp_path / "tried.csv")["verdict"].to_list() == [row["verdict"] for row in tried]
     assert {path: path.stat().st_mtime_ns for path in own_run.rglob("*") if path.is_file()} == before
 
 
 def test_what_lists_runs_opens_no_file_of_a_checkpoint(own_run, monkeypatch):
-    opened, real = [], store.read_json
-    monkeypatch.setattr(store, "read_json", lambda path: opened.append(path) or real(path))
+    opened, real = [], disk.read_json
+    monkeypatch.setattr(disk, "read_json", lambda path: opened.append(path) or real(path))
     call("list", "--runs", own_run.parent), call("show", own_run)
     assert [path for path in opened if "checkpoints" in str(path)] == []
 

@@ -11,7 +11,7 @@ import pytest
 import tiny
 from hub_server import Hub
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.commands import adoption
 from ontogeny.commands.adoption import FromHub, adopt, preview
 from ontogeny.commands.overview import describe
@@ -64,8 +64,8 @@ def same_scores(run, finished_run, steps, seed=0):
     assert run.folder.scored(seed, SUITE) == list(steps)
     for step, was in steps.items():
         one, other = run.folder.scores(seed, SUITE, step), own.scores(1, SUITE, was)
-        assert store.read_table(one).equals(store.read_table(other))
-        assert store.table_metadata(one)["weights"] == store.table_metadata(other)["weights"]
+        assert disk.read_table(one).equals(disk.read_table(other))
+        assert disk.table_metadata(one)["weights"] == disk.table_metadata(other)["weights"]
 
 
 def lying(run):
@@ -149,7 +149,7 @@ def test_the_same_bytes_are_read_once_and_shown_as_such(hub, ours, finished_run,
     here = opened(tmp_path, display=heard)
     here.score()
     same_scores(here, finished_run, {0: 0, 1: 0, 8: 8, 9: 0})
-    about = store.table_metadata(here.folder.scores(0, SUITE, 9))
+    about = disk.table_metadata(here.folder.scores(0, SUITE, 9))
     assert (about["same as"], about["step"]) == ("seed 0, step 0", "9")
     assert len([asked for asked in hub.asked if asked.startswith("GET /cdn/")]) == 2
     assert "! byte for byte the same: step0 = step1 = step9" in heard.warnings
@@ -230,7 +230,7 @@ def test_a_full_disk_stops_the_stream_and_the_same_command_goes_on(pythia, finis
     coming = here.folder.path / "seed-0" / "checkpoints" / ".step-00000008"
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with monkeypatch.context() as patched:
-        patched.setattr(store, "_temporary", lambda name: f".{name}.tmp")  # its own has a random part
+        patched.setattr(disk, "_temporary", lambda name: f".{name}.tmp")  # its own has a random part
         tiny.refuse_writing(patched, coming.with_name(f"{coming.name}.tmp"), full)
         with pytest.raises(OntogenyError, match=r"the disk is full: writing .*step-00000008.*make room and run again"):
             here.score()
@@ -283,8 +283,8 @@ def test_instruments_that_compare_with_the_first_checkpoint_have_it_brought(pyth
     Run(here.folder.path).read(["geometry"], again=[8, 24])
     tables = [here.folder.reading("geometry", 0, step) for step in STEPS]
     assert [table.exists() for table in tables] == [True] * 3
-    assert store.read_table(tables[0])["cka"].drop_nulls().min() == pytest.approx(1)
-    assert store.read_table(tables[2])["cka"].drop_nulls().min() < 1
+    assert disk.read_table(tables[0])["cka"].drop_nulls().min() == pytest.approx(1)
+    assert disk.read_table(tables[2])["cka"].drop_nulls().min() < 1
     for step in (8, 24):
         here.folder.reading("geometry", 0, step).unlink()
     Run(here.folder.path).read(["geometry"])  # another process: the first is not among those that are to be read
@@ -296,9 +296,9 @@ def test_weights_may_be_opened_in_less_than_float32(pythia, finished_run, tmp_pa
     here = opened(tmp_path, REPO, "scoring.dtype=bfloat16", "scoring.device_map=auto", revisions=["step24"])
     here.score()
     one, other = here.folder.scores(0, SUITE, 24), RunFolder(finished_run).scores(1, SUITE, 24)
-    theirs, own = (store.read_table(table)["logp_good"] for table in (one, other))
+    theirs, own = (disk.read_table(table)["logp_good"] for table in (one, other))
     assert 0 < (theirs - own).abs().max() < 1
-    assert store.table_metadata(one)["key"] != store.table_metadata(other)["key"]
+    assert disk.table_metadata(one)["key"] != disk.table_metadata(other)["key"]
 
 
 def pickled(ours, tmp_path, step):
@@ -317,7 +317,7 @@ def test_pickled_weights_are_read_as_tensors_alone_and_that_is_said(hub, ours, t
     here.score()
     for step in STEPS[:2]:
         one, other = here.folder.scores(0, SUITE, step), RunFolder(finished_run).scores(1, SUITE, step)
-        assert store.read_table(one).equals(store.read_table(other))
+        assert disk.read_table(one).equals(disk.read_table(other))
     assert any("pickled weights" in note for note in here.folder.lineage()["opened"]["notes"])
 
 

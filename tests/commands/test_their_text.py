@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.commands import adoption, auditing
 from ontogeny.commands.overview import describe
 from ontogeny.corpora.micro_english import MicroEnglish
@@ -135,7 +135,7 @@ def test_a_text_that_cannot_be_had_is_said_before_anything_is_made(finished_run,
 
 def test_a_checkpoint_of_another_tokenizer_is_an_error_that_names_it(finished_run, text, tmp_path):
     run = opened(finished_run, tmp_path, "theirs", corpus=text / "train.txt")
-    store.remove(run.folder.tokenizer)
+    disk.remove(run.folder.tokenizer)
     open_or_make(run.folder.tokenizer, "other", lambda: tiny.words("a b c d"))
     with pytest.raises(OntogenyError, match=r"step-0+ has a tokenizer of .* tokens, the text was cut by another"):
         Run(run.folder.path).read(["loss"])

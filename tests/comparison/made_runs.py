@@ -9,9 +9,10 @@ import polars as pl
 import tiny
 
 from ontogeny import recipe as recipes
+from ontogeny.disk import write_table
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Thresholds
-from ontogeny.store import RunFolder, write_table
+from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
 from ontogeny.trajectories import Timeline, judge
 

@@ -17,8 +17,8 @@ from ontogeny.commands import sweeps
 from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.gathering import gather
 from ontogeny.comparison.page import GLYPHS, compare, overview, render, where
+from ontogeny.disk import read_table, write_table
 from ontogeny.records import OntogenyError
-from ontogeny.store import read_table, write_table
 from ontogeny.trajectories import VERDICTS
 
 

@@ -7,9 +7,10 @@ import pytest
 from made_runs import PHENOMENA, STEPS, TEXT, made
 
 from ontogeny.comparison.gathering import gather, speed, weights
+from ontogeny.disk import read_table, write_table
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, read_table, write_table
+from ontogeny.store import RunFolder
 
 
 @pytest.fixture(scope="module")

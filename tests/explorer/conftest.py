@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ontogeny.store import read_table, table_metadata, write_table
+from ontogeny.disk import read_table, table_metadata, write_table
 
 NASTY = "<img src=x onerror=alert(1)>"
 PARADIGM = "../<b>up</b>"

@@ -9,11 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from ontogeny.disk import read_table, write_table
 from ontogeny.explorer.addresses import address
 from ontogeny.explorer.export import export
 from ontogeny.explorer.server import app, bound
 from ontogeny.explorer.shelf import RunShelf
-from ontogeny.store import read_table, write_table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'ontogeny[dev]'")

@@ -16,6 +16,7 @@ import pytest
 import tiny
 
 from ontogeny import leases
+from ontogeny.disk import read_table
 from ontogeny.explorer import server
 from ontogeny.explorer.addresses import VIEWS, Links, address, file_of, named
 from ontogeny.explorer.errands import Errands, outcome
@@ -23,7 +24,7 @@ from ontogeny.explorer.export import export
 from ontogeny.explorer.server import answer, app, bound, host_of
 from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, read_table
+from ontogeny.store import RunFolder
 
 pytest.importorskip("starlette", reason="the extra explorer is not installed")
 from starlette.testclient import TestClient

@@ -13,8 +13,8 @@ import torch
 from markupsafe import escape
 from polars.testing import assert_frame_equal
 
+from ontogeny import disk, registry
 from ontogeny import recipe as recipes
-from ontogeny import registry, store
 from ontogeny.architectures.lstm import LSTM
 from ontogeny.instruments import Column, DoesNotApply, Instrument, Subject, distance, rules, subject, tables
 from ontogeny.instruments.instrument import CLOCK, schema
@@ -92,7 +92,7 @@ def subject_of(run, step=4, **opened):
 
 
 def kept(run, name, step=4):
-    return store.read_table(run.folder.reading(name, 0, step))
+    return disk.read_table(run.folder.reading(name, 0, step))
 
 
 # --- its table ----------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_stale_settings_leave_nothing(name, own, monkeypatch):
         monkeypatch.setattr(type(instrument), "version", type(instrument).version + 1)
     stamps = {other: own.folder.reading(other, 0, 4).stat().st_mtime_ns for other in NAMES if other != name}
     own.read([instrument.model_dump(mode="json")], jobs=1)
-    facts = [store.table_metadata(own.folder.reading(name, 0, step)) for step in STEPS]
+    facts = [disk.table_metadata(own.folder.reading(name, 0, step)) for step in STEPS]
     assert {fact["key"] for fact in facts} == {instrument.key(own.readings.context)}
     found = own.results.tables[name]
     assert found.others == () and found.instrument == instrument
@@ -227,7 +227,7 @@ def test_a_masked_model_is_read_or_recorded_as_one_that_it_does_not_apply_to(nam
         assert kept(run, name).equals(kept(Run(read), name), null_equal=True)
         return
     said = OF_TREES.get(name, f"{name} reads causal language models, and this is a masked one")
-    assert store.table_metadata(run.folder.reading(name, 0, 4))["not"] == said == run.results.tables[name].reason
+    assert disk.table_metadata(run.folder.reading(name, 0, 4))["not"] == said == run.results.tables[name].reason
     assert kept(run, name).is_empty() and dict(kept(run, name).schema) == schema(made(name))
     assert run.display.said.count(said) == 1 and f"{said}." in run.results.notes()
     assert not run.readings.waits(0, run.folder.checkpoints(0)[0], instruments=[made(name)])  # not asked again

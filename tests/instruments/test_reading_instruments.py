@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 import tiny
 
+from ontogeny import disk, registry, store
 from ontogeny import recipe as recipes
-from ontogeny import registry, store
 from ontogeny.instruments import Column, DoesNotApply, Instrument
 from ontogeny.instruments.tables import unread
 from ontogeny.laboratory import Run
@@ -201,7 +201,7 @@ def stamps(run, instrument):
 def test_a_dev_loss_that_is_not_there_is_no_number(begin):
     run = begin()
     path = run.folder.reading("loss", 0, 2)
-    store.write_table(path, store.read_table(path).with_columns(dev=pl.lit(None, pl.Float64)), store.table_metadata(path))
+    disk.write_table(path, disk.read_table(path).with_columns(dev=pl.lit(None, pl.Float64)), disk.table_metadata(path))
     with pytest.raises(OntogenyError, match=r"step-00000002.parquet has no loss in it; .*--with loss --again 2 reads"):
         run.results.dev_losses()
 
@@ -295,7 +295,7 @@ def test_a_model_is_opened_and_hashed_once_for_its_suites_and_instruments(begin,
     assert sorted(opened) == sorted((what, store.step_name(step)) for what in ("open_model", "weights_hash") for step in STEPS)
     for step in STEPS:
         paths = [run.folder.scores(0, "micro-english", step), *(run.folder.reading(name, 0, step) for name in ("loss", "ruler"))]
-        assert {store.table_metadata(path)["weights"] for path in paths} == {store.sealed_weights(run.folder.checkpoint(0, step))}
+        assert {disk.table_metadata(path)["weights"] for path in paths} == {store.sealed_weights(run.folder.checkpoint(0, step))}
 
 
 def test_an_instrument_with_nothing_to_say_is_not_asked_again(begin, opened):
@@ -500,7 +500,7 @@ def as_before(run, **more):
         found = [(name, key, value + step) for name, own in (OLD | more).items() for key, value in own.items()]
         table = pl.DataFrame(found, schema=["instrument", "key", "value"], orient="row")
         weights = store.sealed_weights(run.folder.checkpoint(0, step))
-        store.write_table(run.folder.readings(0) / f"{store.step_name(step)}.parquet", table, {"key": "old", "weights": weights})
+        disk.write_table(run.folder.readings(0) / f"{store.step_name(step)}.parquet", table, {"key": "old", "weights": weights})
 
 
 def shown(run):
@@ -565,7 +565,7 @@ def test_what_cannot_be_moved_is_named_and_left_as_it_is(begin):
         "! readings of gone are of a version before and this run's recipe has no such instrument: left as they are"
     ]
     assert rows(run, "ruler", "mark_0") == [(0, 7.0), (2, 9.0), (4, 11.0)]
-    old = store.read_table(run.folder.readings(0) / f"{store.step_name(2)}.parquet")
+    old = disk.read_table(run.folder.readings(0) / f"{store.step_name(2)}.parquet")
     assert old.filter(instrument="gone")["value"].to_list() == [3.0]
     page = write_report(run.folder).read_text(encoding="utf-8")
     assert "gone" in json.dumps(run.results.notes()) and "gone" in page

@@ -3,8 +3,8 @@
 import pytest
 import tiny
 
+from ontogeny import disk
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.instruments.rule_table import last, lowest, published, rule_table
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
@@ -17,7 +17,7 @@ def run(folder, language="L3", model="opt", instruments=True, readings=True):
     part = f"instruments=[{{kind: rules, language: {language}}}]" if instruments else "instruments=[]"
     recipe = tiny.recipe(f"name={language}-{model}", part, f"model={{kind: {model}}}")
     here = RunFolder(folder / recipe.name)
-    with store.atomic(here.recipe) as temporary:
+    with disk.atomic(here.recipe) as temporary:
         temporary.write_text(recipes.dump(recipe), encoding="utf-8")
     here.note(kind="trained")
     for seed, losses in LOSSES.items():

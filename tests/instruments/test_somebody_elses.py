@@ -12,7 +12,7 @@ import pytest
 import tiny
 
 import ontogeny
-from ontogeny import registry, store
+from ontogeny import disk, registry
 from ontogeny.comparison.page import compare
 from ontogeny.laboratory import Run
 from ontogeny.pages.axes import taken_apart
@@ -200,7 +200,7 @@ def test_a_study_asks_for_it(installed, tmp_path, monkeypatch, in_this_process):
     last = found.readings.filter(step=4).sort("measure", "arm", "seed")
     assert last.filter(measure="pulse.beats")["value"].to_list() == [8.0, 28.0, 4.0, 14.0]  # twice, then untouched
     assert set(last.filter(measure="gazes.attention@layer=2@head=4")["value"]) == {0.5}
-    claims = {row["prediction"]: row for row in store.read_table(folder / "analysis" / "claims.parquet").iter_rows(named=True)}
+    claims = {row["prediction"]: row for row in disk.read_table(folder / "analysis" / "claims.parquet").iter_rows(named=True)}
     assert set(claims) == {"P1", "P2"}
     assert "pulse.beats" in (folder / "report" / "index.html").read_text(encoding="utf-8")
 
@@ -257,8 +257,8 @@ def test_a_figure_without_rows_says_why(run):
 
 def test_one_number_opens_one_instruments_tables(run, monkeypatch):
     run.read(["pulse", "gazes"], jobs=1)
-    asked, known = [], store.table_metadata
-    monkeypatch.setattr(store, "table_metadata", lambda path: asked.append(path.parent.name) or known(path))
+    asked, known = [], disk.table_metadata
+    monkeypatch.setattr(disk, "table_metadata", lambda path: asked.append(path.parent.name) or known(path))
     assert len(run.reading("pulse").collect()) == 2 * len(tiny.TRAINED)
     assert set(asked) == {"pulse"}
 

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions import InterventionContext, Stream, treatment
 from ontogeny.recipe import Recipe
 from ontogeny.records import Document
@@ -46,7 +46,7 @@ def context_of(tmp_path):
         recipe = recipe_with(**settings)
         folder = RunFolder(tmp_path / f"run-{next(runs)}")
         tokenizer = WordTokenizer().make(documents)
-        key = store.content_key([document.text for document in documents], recipe.bos)
+        key = disk.content_key([document.text for document in documents], recipe.bos)
         text = token_store.write(folder.tokens, "train", documents, tokenizer, bos=recipe.bos, key=key)
         return InterventionContext(folder, recipe, tokenizer, text, text, lambda: list(pairs), warn)
 

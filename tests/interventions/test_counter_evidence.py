@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions import counter_evidence
 from ontogeny.interventions.closed_loop import ClosedLoop
 from ontogeny.interventions.counter_evidence import CounterEvidence, met_in
@@ -137,7 +137,7 @@ def test_the_loop_reads_counter_evidence_from_the_checkpoint_at_which_an_alarm_s
     context, read = looped({0: [], 2: ["wh"], 4: [], 6: ["wh"], 9: ["wh"]})
     assert [rows is not None for rows in read] == [False, False, True, True, False, False, True, True, False, False]
     assert read[2] is read[6] and texts_of(context, read[2]).count(FORETOLD) == 2
-    kept = store.read_json(context.folder.loop(0))
+    kept = disk.read_json(context.folder.loop(0))
     assert [(row["step"], row["alarms"], row["answered"]) for row in kept] == [
         (2, ["wh"], ["wh"]),
         (4, [], []),
@@ -148,7 +148,7 @@ def test_the_loop_reads_counter_evidence_from_the_checkpoint_at_which_an_alarm_s
 def test_the_control_reads_for_paradigms_of_which_no_alarm_stands(looped):
     context, read = looped({0: [], 2: ["other"], 4: ["wh", "other"]}, answers="others")
     assert texts_of(context, read[2]).count(FORETOLD) == 2 and read[4] is None
-    assert store.read_json(context.folder.loop(0))[0]["answered"] == ["wh"]
+    assert disk.read_json(context.folder.loop(0))[0]["answered"] == ["wh"]
 
 
 def test_an_alarm_that_the_text_has_nothing_for_is_said_and_training_goes_on(looped):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from ontogeny import ngrams, registry, store
+from ontogeny import disk, ngrams, registry
 from ontogeny.interventions import promises, streams
 from ontogeny.interventions.bigram_counts import Margins
 from ontogeny.interventions.context import InterventionContext
@@ -369,7 +369,7 @@ def test_a_recipe_says_it_by_name_and_the_run_keeps_what_was_changed(context_of)
     part = {"kind": "exchange", "paradigm": "domain", "classes": [["him", "himself"]], "construction": SAYS, "tolerance": 0.2}
     context = context_of(TEXT, [*PAIRS, *APART], interventions=[part])
     (stream,) = streams(context, lambda: tiny.documents(*TEXT))
-    (told,) = store.read_json(context.folder.interventions)["edits"]
+    (told,) = disk.read_json(context.folder.interventions)["edits"]
     rows = context.folder.changes(1, "exchange").read_text(encoding="utf-8").splitlines()
     assert told["kind"] == "exchange"
     assert [row["promise"] for row in told["promises"]] == ["lengths", "order", "unigrams", "construction"]

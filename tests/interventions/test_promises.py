@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions import StreamEdit, StreamEdited, TextEdit, streams
 from ontogeny.interventions.promises import CHECKS, check, lengths, where
 from ontogeny.records import Document, Edited, OntogenyError, Removed
@@ -107,7 +107,7 @@ def test_promises_that_were_kept_are_told(context_of):
     edit = put(context, "a b c", "a b", "c c a", "b a", promised=("documents", "lengths", "offsets", "order", "unigrams"))
     context = context_of(TEXTS, interventions=[edit])
     streams(context, lambda: DOCUMENTS)
-    (told,) = store.read_json(context.folder.interventions)["edits"]
+    (told,) = disk.read_json(context.folder.interventions)["edits"]
     assert told["promises"] == [{"promise": promise, "kept": True} for promise in edit.promised]
 
 

@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions import Objective, StreamEdit, StreamEdited, TextEdit, Window, streams, treatment
 from ontogeny.interventions.streams import stretches
 from ontogeny.records import Document, Edited, OntogenyError, Removed
@@ -113,7 +113,7 @@ def said(context, stream):
 
 
 def facts(context):
-    return store.read_json(context.folder.interventions)
+    return disk.read_json(context.folder.interventions)
 
 
 def changes(context, number, kind):

@@ -46,7 +46,7 @@ def write_stream(folder, documents, vocabulary):
     np.array(rows, dtype=ROW).tofile(folder / "train.idx")
     facts = {"key": "k", "dtype": "<u2", "tokens": len(ids), "documents": len(documents), "words": 0}
     facts |= {"bos": BOS, "vocabulary": vocabulary, "sources": ["even.txt", "odd.txt"]}
-    token_store.store.write_json(folder / "train.json", facts)
+    token_store.disk.write_json(folder / "train.json", facts)
     return TokenStore(folder, "train")
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_backend import BOS, ByHand, assert_found_again, embedded, write_stream
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.ngrams import infinigram
 from ontogeny.ngrams.infinigram import InfiniGram, write_index
 from ontogeny.records import OntogenyError
@@ -186,7 +186,7 @@ def test_another_vocabulary_is_refused(tmp_path, by_hand, vocabulary, message):
 
 def test_a_described_index_knows_its_vocabulary_and_bos(tmp_path, by_hand):
     write_shard(tmp_path, 0, DOCUMENTS)
-    store.write_json(tmp_path / "ontogeny.json", {"key": "k", "vocabulary": VOCABULARY, "bos": BOS})
+    disk.write_json(tmp_path / "ontogeny.json", {"key": "k", "vocabulary": VOCABULARY, "bos": BOS})
     counts = InfiniGram(tmp_path)
     assert (counts.vocabulary, counts.bos) == (VOCABULARY, BOS)
     with pytest.raises(OntogenyError, match="made with vocabulary 6, not 7"):

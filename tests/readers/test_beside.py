@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.laboratory import Run
 from ontogeny.readers import ReadingMode, beside, live, plan
 from ontogeny.readers.beside import Beside
@@ -47,7 +47,7 @@ def rest(own):
 
 def tables(folder):
     run = RunFolder(folder)
-    scores = {step: store.read_table(run.scores(1, SUITE, step)) for step in run.scored(1, SUITE)}
+    scores = {step: disk.read_table(run.scores(1, SUITE, step)) for step in run.scored(1, SUITE)}
     return scores, Results(run).dev_losses()
 
 
@@ -133,7 +133,7 @@ def test_a_run_reads_beside_its_training_if_it_is_told_to(tmp_path, finished_run
     for seed in (0, 1):
         assert here.folder.scored(seed, SUITE) == [0, 16, 24]
         for step in (0, 16, 24):
-            one, other = (store.read_table(run.scores(seed, SUITE, step)) for run in (here.folder, theirs))
+            one, other = (disk.read_table(run.scores(seed, SUITE, step)) for run in (here.folder, theirs))
             assert one["logp_good"].to_list() == pytest.approx(other["logp_good"].to_list(), abs=1e-5)
     assert here.folder.lineage()["reading"]["planned"]["at_once"]
 

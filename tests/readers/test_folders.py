@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.readers import score_folders
 from ontogeny.readers.folders import names_of
 from ontogeny.records import OntogenyError
@@ -15,7 +15,7 @@ from ontogeny.store import RunFolder
 
 @pytest.fixture
 def table(finished_run, tmp_path):
-    pairs = store.read_table(RunFolder(finished_run).pairs("micro-english"))
+    pairs = disk.read_table(RunFolder(finished_run).pairs("micro-english"))
     pairs.select("paradigm", "pair", "good", "bad").write_csv(tmp_path / "own.csv")
     return tmp_path / "own.csv"
 
@@ -32,8 +32,8 @@ def test_each_has_a_table_and_only_what_is_missing_is_scored(finished_run, table
     assert lines[0] == f"{out / 'step-0.parquet'}: there already"
     assert (out / "step-0.parquet").stat().st_ino == stamp
     for name in ("step-8", "step-24"):
-        found = store.read_table(out / f"{name}.parquet")
-        theirs = store.read_table(run.scores(0, "micro-english", 24))
+        found = disk.read_table(out / f"{name}.parquet")
+        theirs = disk.read_table(run.scores(0, "micro-english", 24))
         assert found["logp_bad"].to_list() == pytest.approx(theirs["logp_bad"].to_list(), abs=1e-4)
     assert "there already" not in score_folders(folders[:1], "table", table, out, bos=False, device="cpu")[0]
 

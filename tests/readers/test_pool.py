@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.laboratory import Run
 from ontogeny.readers import pool
 from ontogeny.records import OntogenyError
@@ -38,8 +38,8 @@ def test_processes_side_by_side_write_the_tables_of_one(own_run, finished_run):
         assert ours.scored(seed, SUITE) == tiny.TRAINED
         for step in tiny.TRAINED:
             one, other = (run.scores(seed, SUITE, step) for run in (ours, theirs))
-            assert store.read_table(one).equals(store.read_table(other))
-            assert store.table_metadata(one) == store.table_metadata(other)
+            assert disk.read_table(one).equals(disk.read_table(other))
+            assert disk.table_metadata(one) == disk.table_metadata(other)
     assert Results(ours).dev_losses() == Results(theirs).dev_losses() and len(Results(ours).dev_losses()) == 14
     (reading,) = (line for line in display.said if line.startswith("reading 4 checkpoints with 2 processes of "))
     assert "of memory each" in reading
@@ -163,9 +163,9 @@ def test_another_engine_gets_all_that_is_not_read_and_nothing_is_read_here(own_r
         def opened(self, places, display):
             yield lambda pieces, hear: iter([(piece, perform(piece.message())) for piece in pieces])
 
-    kept = {step: store.read_table(RunFolder(own_run).scores(0, SUITE, step)) for step in (1, 2)}
+    kept = {step: disk.read_table(RunFolder(own_run).scores(0, SUITE, step)) for step in (1, 2)}
     for step in kept:
         RunFolder(own_run).scores(0, SUITE, step).unlink()
     monkeypatch.setattr(pool, "read", None)  # would raise
     Run(own_run).score(engine=Elsewhere())
-    assert all(store.read_table(RunFolder(own_run).scores(0, SUITE, step)).equals(table) for step, table in kept.items())
+    assert all(disk.read_table(RunFolder(own_run).scores(0, SUITE, step)).equals(table) for step, table in kept.items())

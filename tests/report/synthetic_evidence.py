@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import tiny
 
+from ontogeny.disk import write_table
 from ontogeny.instruments import WITH_EVIDENCE
-from ontogeny.store import RunFolder, write_table
+from ontogeny.store import RunFolder
 
 ORDERS = (1, 2, 3, 4, 5)
 QUESTIONS = ("stays wrong", "ends wrong")

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import tiny
 
+from ontogeny.disk import write_table
 from ontogeny.recipe import Thresholds
-from ontogeny.store import RunFolder, write_table
+from ontogeny.store import RunFolder
 from ontogeny.trajectories import Timeline, judge
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 330, 660, 990, 1320, 1650, 1980, 2310, 2640, 2970, 3300)

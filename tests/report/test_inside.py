@@ -8,13 +8,13 @@ import pytest
 import tiny
 from synthetic_run import make_run
 
+from ontogeny.disk import write_table
 from ontogeny.instruments.knowledge import Knowledge
 from ontogeny.pages.panel import chart
 from ontogeny.records import OntogenyError
 from ontogeny.report import figure, inside
 from ontogeny.report.page import render
 from ontogeny.results import Results
-from ontogeny.store import write_table
 
 STEPS = (0, 8, 64, 330, 660, 1650, 3300, 4950, 5610, 6270, 6600)
 

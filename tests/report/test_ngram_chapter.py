@@ -11,6 +11,7 @@ from synthetic_evidence import add_evidence, evidence_of
 from synthetic_run import curves_of, make_run, paradigm_names, verdicts_of
 from test_page import charts_of, without_scripts
 
+from ontogeny.disk import remove, write_table
 from ontogeny.pages.axes import taken_apart
 from ontogeny.pages.panel import lacks
 from ontogeny.pages.theme import config
@@ -20,7 +21,7 @@ from ontogeny.report.ngram_chapter import TABLES
 from ontogeny.report.page import render, write_figures
 from ontogeny.report.panels import panels_of
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, remove, write_table
+from ontogeny.store import RunFolder
 
 STEPS = (0, 64, 256, 330, 660, 1650, 3300, 5280, 5940, 6600)
 FIGURES = {"ladder", "distance", "rungs", "bigrams", "foretold", "reliance", "ngrams", "matched"}

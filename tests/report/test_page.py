@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from synthetic_run import STEPS, make_run, paradigm_names
 
+from ontogeny.disk import read_table, write_table
 from ontogeny.pages.axes import taken_apart
 from ontogeny.pages.embed import Charts, columns, script_safe
 from ontogeny.records import OntogenyError
@@ -17,7 +18,7 @@ from ontogeny.report.examples import examples, marked
 from ontogeny.report.page import render, write_figures
 from ontogeny.report.provenance import commands, flattened, tables
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, read_table, write_table
+from ontogeny.store import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -258,13 +259,13 @@ def test_verdicts_of_an_earlier_version_open_and_say_what_judges_them_anew(tmp_p
 
 
 def test_cells_and_verdicts_lead_to_their_paradigm_and_that_to_why_it_is_so(own_run):
-    from ontogeny import store
+    from ontogeny import disk
     from ontogeny.store import RunFolder
 
     run = RunFolder(own_run)
     suite, first, second = (
-        *store.read_table(run.verdicts).select("suite", "paradigm").row(0),
-        store.read_table(run.verdicts)["paradigm"][1],
+        *disk.read_table(run.verdicts).select("suite", "paradigm").row(0),
+        disk.read_table(run.verdicts)["paradigm"][1],
     )
     said = {"suite": [suite], "paradigm": [first], "page": [first], "says": ["Bigrams <lead> it astray."]}
     write_table(run.explained, pl.DataFrame(said))

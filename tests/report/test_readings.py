@@ -9,12 +9,12 @@ import pytest
 import tiny
 from synthetic_run import STEPS, make_run
 
+from ontogeny.disk import read_table, table_metadata, write_table
 from ontogeny.instruments.rules import Rules
 from ontogeny.pages.curves import reading, share
 from ontogeny.records import OntogenyError
 from ontogeny.report.page import render
 from ontogeny.results import Results
-from ontogeny.store import read_table, table_metadata, write_table
 
 VALUES = pl.DataFrame({"seed": [0, 0, 1, 1], "step": [0, 8, 0, 8], "value": [0.1, 0.7, 0.3, 0.9]})
 

@@ -9,7 +9,7 @@ import tiny
 import torch
 from transformers import OPTForCausalLM, OPTModel
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import distributions, plan, readout, sentences
 from ontogeny.scoring import pairs as of_pairs
@@ -242,10 +242,10 @@ def test_a_runs_scores_name_the_weights_that_were_scored(finished_run):
     hashes = set()
     for seed in run.seeds():
         for step in tiny.TRAINED:
-            found = store.table_metadata(run.scores(seed, "micro-english", step))
+            found = disk.table_metadata(run.scores(seed, "micro-english", step))
             assert found["weights"] == store.file_hash(run.checkpoint(seed, step) / "model.safetensors")
             assert (found["seed"], found["step"]) == (str(seed), str(step))
-            assert store.table_metadata(run.reading("loss", seed, step))["weights"] == found["weights"]
+            assert disk.table_metadata(run.reading("loss", seed, step))["weights"] == found["weights"]
             hashes.add(found["weights"])
     assert len(hashes) == 2 * len(tiny.TRAINED)
 
@@ -255,7 +255,7 @@ def test_a_run_is_scored_as_a_single_folder_is(finished_run):
     asked = ask(MicroEnglishPairs(pairs_per_paradigm=10), None)
     for step in (0, 24):
         single, _, _ = score_folder(run.checkpoint(1, step), asked, CPU, 64, True, lambda n: None)
-        ours = store.read_table(run.scores(1, "micro-english", step))
+        ours = disk.read_table(run.scores(1, "micro-english", step))
         assert single.drop("logp_good", "logp_bad", "critical_good", "critical_bad").equals(
             ours.drop("logp_good", "logp_bad", "critical_good", "critical_bad")
         )

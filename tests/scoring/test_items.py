@@ -13,7 +13,7 @@ from test_masked import build as masked_model
 from test_masked import tokenizer as letters  # noqa: F401
 from test_reading import checkpoint, kept, observation  # noqa: F401
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.ngrams import KneserNey, build
 from ontogeny.records import OntogenyError, Pair, said
 from ontogeny.scoring import ngram_pairs, options, plan, settled
@@ -51,11 +51,11 @@ def model(tokenizer):
 def test_keys_are_those_of_before_there_were_other_items():
     """Literal values of the version before: no old score is made again."""
     plain = [Pair("p", "1", "a b", "b a"), Pair("p", "2", "a b", "b c", "agr", "syntax", True, False), Pair("p", "3", "c", "d")]
-    assert store.content_key(plain) == "f2aa482964d384bf"
-    assert store.content_key(plain[0]) == "bd4a79cbf09dc0d0"
-    assert store.content_key({"x": plain[1]}, 3) == "25d9b5238f9de638"
-    assert store.score_key(store.content_key(plain), True) == "9a85c1330b5a627f"
-    assert store.content_key(list(MicroEnglishPairs(pairs_per_paradigm=2).pairs())) == "a0096a500cb20e0f"
+    assert disk.content_key(plain) == "f2aa482964d384bf"
+    assert disk.content_key(plain[0]) == "bd4a79cbf09dc0d0"
+    assert disk.content_key({"x": plain[1]}, 3) == "25d9b5238f9de638"
+    assert store.score_key(disk.content_key(plain), True) == "9a85c1330b5a627f"
+    assert disk.content_key(list(MicroEnglishPairs(pairs_per_paradigm=2).pairs())) == "a0096a500cb20e0f"
     assert ask(MicroEnglishPairs(pairs_per_paradigm=10), None).key == "5540c127cde6fdd4"
     assert settled.order(plain) == {"p": [0, 2, 1]}
 
@@ -63,7 +63,7 @@ def test_keys_are_those_of_before_there_were_other_items():
 def test_a_key_changes_with_what_an_item_has_besides():
     plain = Pair("p", "1", "a", "b")
     items = [plain, replace(plain, context="c"), replace(plain, more=("c",)), replace(plain, human=0.0), replace(plain, human=1.0)]
-    assert len({store.content_key(item) for item in items}) == len(items)
+    assert len({disk.content_key(item) for item in items}) == len(items)
     assert said(plain) == {
         "paradigm": "p", "pair": "1", "good": "a", "bad": "b",
         "phenomenon": "", "field": "", "one_prefix": False, "two_prefix": False,
@@ -73,7 +73,7 @@ def test_a_key_changes_with_what_an_item_has_besides():
 def table_of(tmp_path, pairs):
     folder = RunFolder(tmp_path)
     keep_pairs(folder, SuitePairs("own", pairs, [], {}, "k"))
-    return store.read_table(folder.pairs("own"))
+    return disk.read_table(folder.pairs("own"))
 
 
 def test_tables_have_the_columns_that_are_used(tmp_path):
@@ -188,7 +188,7 @@ def test_items_are_tokenised_once_and_opened_as_they_were(tmp_path, checkpoint):
 
     first, again = planned(), planned()
     (path,) = kept(tmp_path)
-    assert store.read_table(path).columns == ["paradigm", "pair", "good", "bad", "bad_2", "bad_3", "before"]
+    assert disk.read_table(path).columns == ["paradigm", "pair", "good", "bad", "bad_2", "bad_3", "before"]
     assert again.sentences.rows == first.sentences.rows == plan.make(asked.pairs, words, 2, 16).sentences.rows
     assert again.options.tolist() == first.options.tolist()
 
@@ -374,7 +374,7 @@ def test_they_are_kept_and_read_back(tmp_path, tokenizer):
     assert reading._kept_tokens(tmp_path / "tokens.parquet", asked, 2) == tokens
     folder = RunFolder(tmp_path / "run")
     keep_pairs(folder, asked)
-    kept_pairs = store.read_table(folder.pairs("regions"))
+    kept_pairs = disk.read_table(folder.pairs("regions"))
     assert kept_pairs["predictions"].to_list()[3] == [[1, -1]]
     assert kept_pairs["contrast"].to_list()[0] == "c|d d"
 

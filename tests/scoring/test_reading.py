@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from ontogeny import recipe, store
+from ontogeny import disk, recipe, store
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.report.sections import _unknown
 from ontogeny.scoring import plan
@@ -89,7 +89,7 @@ def test_a_table_of_other_pairs_or_a_broken_one_is_refused(tmp_path, asked, chec
     suite = asked(*PAIRS)
     plan_of(tmp_path, suite, checkpoint)
     (path,) = kept(tmp_path)
-    store.write_table(path, store.read_table(path).with_columns(pair=pl.lit("other")))
+    disk.write_table(path, disk.read_table(path).with_columns(pair=pl.lit("other")))
     with pytest.raises(OntogenyError, match="does not hold the pairs of own; delete it and it is made again"):
         plan_of(tmp_path, suite, checkpoint)
     path.write_bytes(path.read_bytes()[:50])
@@ -134,7 +134,7 @@ def test_a_tokenizer_without_bos_is_named_and_read_without(tmp_path, asked, chec
     with pytest.raises(OntogenyError, match="neither a BOS nor an EOS token; give it one, or set bos: false"):
         read_by(tmp_path, suite, folder)
     run = read_by(tmp_path, suite, folder, ("bos", False))
-    assert store.read_table(run.scores(0, "own", 8))["tokens_good"].to_list() == [2, 1]  # the first is not scored
+    assert disk.read_table(run.scores(0, "own", 8))["tokens_good"].to_list() == [2, 1]  # the first is not scored
 
 
 def test_scores_made_otherwise_are_other_scores():
@@ -146,7 +146,7 @@ def test_scores_made_otherwise_are_other_scores():
         for metric in ("within-word", "original")
     }
     assert len(keys) == 16
-    assert store.score_key("pairs", True) == store.content_key("pairs", True)  # as before there were other ways
+    assert store.score_key("pairs", True) == disk.content_key("pairs", True)  # as before there were other ways
 
 
 def test_a_leading_space_is_seen_by_tokenizers_that_see_it():

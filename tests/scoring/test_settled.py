@@ -10,7 +10,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny import recipe, store
+from ontogeny import disk, recipe
 from ontogeny.judging import curves_of
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Thresholds
@@ -176,12 +176,12 @@ def runs(tmp_path_factory):
     other = again(folder, ("until: settled", "until: all"))
     other.score()
     one.judge()
-    store.write_table(folder.curves, curves_of(folder, "micro-english", other.recipe))
+    disk.write_table(folder.curves, curves_of(folder, "micro-english", other.recipe))
     return one.folder, other.folder
 
 
 def table(folder, step):
-    return store.read_table(folder.scores(0, "micro-english", step))
+    return disk.read_table(folder.scores(0, "micro-english", step))
 
 
 def joined(part, whole):
@@ -197,7 +197,7 @@ def test_a_run_read_until_settled_has_fewer_pairs_and_the_same_numbers_and_state
         both = joined(table(part, step), table(whole, step))
         assert len(both) == read[step][0]
         assert (both["logp_good"] - both["logp_good_all"]).abs().max() < 1e-4
-    ours, theirs = (store.read_table(folder.curves).sort("paradigm", "step") for folder in runs)
+    ours, theirs = (disk.read_table(folder.curves).sort("paradigm", "step") for folder in runs)
     assert (ours["n"] == theirs["n"]).all()  # the pairs there are
     assert (ours["read"] < theirs["read"]).any()
     assert (theirs["read"] == theirs["n"]).all()
@@ -206,12 +206,12 @@ def test_a_run_read_until_settled_has_fewer_pairs_and_the_same_numbers_and_state
 
 def test_the_run_says_how_much_was_read_and_that_it_has_no_null(runs):
     assert "needs all pairs" in runs[0].lineage()["nulls"]["micro-english"]["none"]
-    ours, theirs = (store.read_table(folder.curves) for folder in runs)
+    ours, theirs = (disk.read_table(folder.curves) for folder in runs)
     (said,) = _settled(ours)
     assert f"{ours['read'].sum():,} of {ours['n'].sum():,}" in said
     assert _settled(theirs) == _settled(theirs.drop("read")) == []
-    about = store.table_metadata(runs[0].scores(0, "micro-english", 0))
-    assert about["whole"] == store.table_metadata(runs[1].scores(0, "micro-english", 0))["key"]
+    about = disk.table_metadata(runs[0].scores(0, "micro-english", 0))
+    assert about["whole"] == disk.table_metadata(runs[1].scores(0, "micro-english", 0))["key"]
     cells = 1 * 1 * (len(tiny.TRAINED) - 1) * len(settled.sizes(about))
     assert float(about["level"]) == pytest.approx(0.5 / cells)
 
@@ -245,7 +245,7 @@ def test_it_is_completed_with_what_is_missing_alone(own, runs, monkeypatch):
         ours, theirs = table(own, step), table(runs[1], step)
         assert ours.select("paradigm", "pair").equals(theirs.select("paradigm", "pair"))
         assert (ours["logp_bad"] - theirs["logp_bad"]).abs().max() < 1e-4
-        keys = [store.table_metadata(folder.scores(0, "micro-english", step))["key"] for folder in (own, runs[1])]
+        keys = [disk.table_metadata(folder.scores(0, "micro-english", step))["key"] for folder in (own, runs[1])]
         assert keys[0] == keys[1]
     run.judge()
     assert "swaps" in own.lineage()["nulls"]["micro-english"]
@@ -278,8 +278,8 @@ def test_what_is_settled_is_not_read_again_and_another_band_reads_on(own, monkey
 
 def test_weights_that_changed_are_read_from_the_beginning(own, runs):
     path = own.scores(0, "micro-english", 0)
-    about = store.table_metadata(path)
-    store.write_table(path, table(own, 0).with_columns(logp_good=pl.lit(-1.0)), about | {"weights": "others"})
+    about = disk.table_metadata(path)
+    disk.write_table(path, table(own, 0).with_columns(logp_good=pl.lit(-1.0)), about | {"weights": "others"})
     again(own, ("until: settled", "until: all")).score()
     assert (table(own, 0)["logp_good"] - table(runs[1], 0)["logp_good"]).abs().max() < 1e-4
 

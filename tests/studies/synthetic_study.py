@@ -12,9 +12,10 @@ import polars as pl
 import tiny
 
 from ontogeny import recipe
+from ontogeny.disk import write_json, write_table
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Thresholds
-from ontogeny.store import RunFolder, write_json, write_table
+from ontogeny.store import RunFolder
 from ontogeny.studies.plan import Arm, ArmTemplate, Prediction, Study, StudyFile
 from ontogeny.trajectories import Timeline, curve, judge
 

@@ -5,7 +5,7 @@ import pytest
 import synthetic_study
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies import study_file
@@ -64,7 +64,7 @@ def test_an_outcome_without_room_is_named_where_earlier_runs_show_it(tmp_path):
     curves = pl.read_parquet(run.curves)
     for accuracy, side, move in ((0.01, "floor", "fall"), (0.99, "ceiling", "rise")):
         stuck = pl.when(pl.col("paradigm") == synthetic_study.NAMED[0]).then(accuracy).otherwise(0.5)
-        store.write_table(run.curves, curves.with_columns(accuracy=stuck))
+        disk.write_table(run.curves, curves.with_columns(accuracy=stuck))
         (line,) = doubts(own, [run])
         said = f"P2: late_accuracy of {synthetic_study.NAMED[0]} is {accuracy} in the reference, at its {side}, where no {move} can"
         assert line.startswith(said) and line.endswith("predict late_margin")

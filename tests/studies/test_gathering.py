@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from synthetic_study import B0, CONTROLS, NAMED, SMALL, STEPS, Study, make_study, plain, study_of
 
+from ontogeny.disk import read_table, write_table
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, read_table, write_table
+from ontogeny.store import RunFolder
 from ontogeny.studies.figures_arms import moved
 from ontogeny.studies.gathering import FRAMES, SCHEMAS, StudyFrames, gather, keep, kept
 from ontogeny.studies.measures import achieved

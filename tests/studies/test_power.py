@@ -7,9 +7,10 @@ import pytest
 from scipy.stats import nct, ttest_ind
 from scipy.stats import t as student
 
+from ontogeny.disk import write_table
 from ontogeny.estimators.significance import flips
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, write_table
+from ontogeny.store import RunFolder
 from ontogeny.studies.power import SD, power, seed_sd
 
 # --- by formula ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from typer.testing import CliRunner
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.cli import app
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
@@ -93,7 +93,7 @@ def test_arms_share_first_weights_and_tokenizer(place, study, done):
 
 def test_the_bigram_margin_of_each_arm_is_measured(place, study, done):
     margins = {
-        arm.name: store.read_table(RunFolder(running.path_of(place / "runs" / "little", arm)).stream_margins) for arm in study.arms
+        arm.name: disk.read_table(RunFolder(running.path_of(place / "runs" / "little", arm)).stream_margins) for arm in study.arms
     }
     assert margins["untouched"].equals(margins["warm-up 0.5"])
     assert not margins["untouched"]["bigram_margin"].equals(margins["dropped"]["bigram_margin"])
@@ -127,13 +127,13 @@ def test_what_is_missing_is_ordered_by_priority_and_seed(place, study, tmp_path)
 def test_a_seed_that_was_lost_is_the_only_one_made_again(place, study, done, in_this_process):
     folder = RunFolder(running.path_of(place / "runs" / "little", study.arm("dropped")))
     lost = folder.scores(1, "micro-english", 4)
-    table = store.read_table(lost)
+    table = disk.read_table(lost)
     lost.unlink()
     assert [(one.arm.name, one.seed) for one in running.missing(study, place / "runs" / "little")] == [("dropped", 1)]
     before = written(place / "runs" / "little")
     running.run_arms(study, place / "runs" / "little", jobs=1)
     after = written(place / "runs" / "little")
-    assert store.read_table(lost).equals(table)
+    assert disk.read_table(lost).equals(table)
     assert {path for path in after if after[path] != before.get(path)} == {lost}
 
 
@@ -147,8 +147,8 @@ def test_an_arm_is_judged_anew_by_what_is_in_its_files_not_by_when(place, study,
     assert judged == []
     arm = RunFolder(running.path_of(root / "little", study.arm("dropped")))
     scores = arm.scores(1, "micro-english", 4)
-    facts, table = store.table_metadata(scores), store.read_table(scores)
-    store.write_table(scores, table.with_columns(logp_good=pl.col("logp_bad"), logp_bad=pl.col("logp_good")), facts)
+    facts, table = disk.table_metadata(scores), disk.read_table(scores)
+    disk.write_table(scores, table.with_columns(logp_good=pl.col("logp_bad"), logp_bad=pl.col("logp_good")), facts)
     os.utime(scores, (1, 1))
     running.judge_arms(study, root / "little")
     assert judged == ["dropped"]

@@ -10,9 +10,9 @@ import pytest
 from planned_study import BASE as TINY
 from synthetic_study import CONTROLS, NAMED, SHAM, SMALL, UNTOUCHED, make_study, study_of
 
+from ontogeny.disk import write_table
 from ontogeny.pages.axes import save, taken_apart
 from ontogeny.records import OntogenyError
-from ontogeny.store import write_table
 from ontogeny.studies import edits, figures, study_file
 from ontogeny.studies.analysis import Analysed, analyse
 from ontogeny.studies.claims import CLAIMS

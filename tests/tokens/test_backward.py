@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.architectures.bert import BERT
 from ontogeny.architectures.bigram import Bigram
 from ontogeny.ngrams import build
@@ -62,13 +62,13 @@ def test_a_saved_tokenizer_is_still_backward(kind, tmp_path):
 def test_forward_goes_unsaid_so_that_runs_from_before_keep_their_keys(tmp_path):
     assert WordTokenizer().model_dump() == {"vocab_size": 8192, "exact": False, "kind": "word", "min_frequency": 1}
     assert (
-        store.content_key(WordTokenizer(direction="forward"))
-        == store.content_key(WordTokenizer())
-        != store.content_key(WordTokenizer(direction="backward"))
+        disk.content_key(WordTokenizer(direction="forward"))
+        == disk.content_key(WordTokenizer())
+        != disk.content_key(WordTokenizer(direction="backward"))
     )
     assert WordTokenizer.model_validate(WordTokenizer(direction="backward").model_dump()).direction == "backward"
     WordTokenizer().make(tiny.documents(*LINES)).save_pretrained(tmp_path)
-    assert "direction" not in store.read_json(tmp_path / "tokenizer_config.json")
+    assert "direction" not in disk.read_json(tmp_path / "tokenizer_config.json")
     with pytest.raises(OntogenyError, match=r"tokenizer\.direction input should be 'forward' or 'backward'"):
         tiny.recipe("tokenizer.direction=back")
 

@@ -9,7 +9,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.records import Document, OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.tokens import token_store
@@ -68,7 +68,7 @@ def test_a_changed_byte_is_found_when_it_is_asked_for(tmp_path, written, name):
 
 
 def test_a_store_of_an_older_version_has_no_hashes_and_is_taken(tmp_path, written):
-    store.write_json(tmp_path / "train.json", {name: fact for name, fact in written.facts.items() if name != "hashes"})
+    disk.write_json(tmp_path / "train.json", {name: fact for name, fact in written.facts.items() if name != "hashes"})
     tiny.flip(written.path)
     assert len(TokenStore(tmp_path, "train").checked()) == len(written)
 
@@ -241,4 +241,4 @@ def test_tokens_are_written_in_whole_batches(tmp_path, tokenizer):
     written = token_store.write(tmp_path, "train", documents, tokenizer, bos=True, key="k", progress=seen.append)
     assert seen == [2000, 2000, 1]
     assert len(written) == 3 * 4001
-    assert store.read_json(tmp_path / "train.json")["documents"] == 4001
+    assert disk.read_json(tmp_path / "train.json")["documents"] == 4001

@@ -13,8 +13,8 @@ import tiny
 import torch
 from torch.nn import functional as F
 
+from ontogeny import disk, store
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Training
 from ontogeny.records import OntogenyError
@@ -259,7 +259,7 @@ def assert_whole(folder, finished_run):
     """Bit for bit the run that was never stopped, dropout and all."""
     kept = RunFolder(finished_run)
     assert [c.step for c in folder.checkpoints(0)] == tiny.TRAINED
-    ours, theirs = store.read_table(folder.losses(0)), store.read_table(kept.losses(0))
+    ours, theirs = disk.read_table(folder.losses(0)), disk.read_table(kept.losses(0))
     assert ours.drop("seconds").equals(theirs.drop("seconds"))
     for step in tiny.TRAINED:
         assert store.weights_hash(folder.checkpoint(0, step)) == store.weights_hash(kept.checkpoint(0, step))

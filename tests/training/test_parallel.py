@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributed as dist
 
+from ontogeny import disk
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.display import QUIET
 from ontogeny.interventions.averaging import Average, Averaging
 from ontogeny.interventions.jitter import Jitter, Jittered
@@ -322,7 +322,7 @@ def test_a_killed_pair_goes_on_on_two_machines_to_the_losses_of_one(tmp_path, mo
             Run.begin(recipe, tmp_path).train()
     assert second.wait(timeout=600) == 0, second.communicate()
     second.stderr.close()
-    losses, expected = (store.read_table(run.losses(0)).drop("seconds") for run in (folder, whole.folder))
+    losses, expected = (disk.read_table(run.losses(0)).drop("seconds") for run in (folder, whole.folder))
     assert losses.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-5)
     assert [c.step for c in folder.checkpoints(0)] == tiny.TRAINED
     assert folder.lineage()["training"]["processes"] == 2

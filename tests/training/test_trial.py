@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Training
 from ontogeny.store import RunFolder
@@ -247,7 +247,7 @@ def test_compiled_ways_are_left_out_where_compiling_would_take_too_long(plain, m
 
 
 def losses(run):
-    return store.read_table(run.folder.losses(0)).drop("seconds")
+    return disk.read_table(run.folder.losses(0)).drop("seconds")
 
 
 QUICK = ("seeds=[0]", "scoring.live=false", "training.save_minutes=0")

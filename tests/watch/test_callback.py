@@ -12,7 +12,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 import ontogeny as og
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.records import OntogenyError
 
 PAGE = Path(__file__).parents[2] / "docs" / "anybodys-models.md"
@@ -152,7 +152,7 @@ def test_a_training_that_goes_on_makes_the_later_snapshots_anew(tmp_path, datase
     assert list(after) == [0, 2, 4, 8, 12]
     assert [step for step in before if before[step] == after[step]] == [0, 2, 4]
     assert "! the training goes on from step 4: its snapshots at steps [8, 12] are made anew" in second.display.warnings
-    assert [store.table_metadata(folder.scores(42, "micro-english", s))["weights"] for s in after] == list(after.values())
+    assert [disk.table_metadata(folder.scores(42, "micro-english", s))["weights"] for s in after] == list(after.values())
     assert og.open(folder.path).losses()["loss"].to_list()[:4] == losses[:4]
     assert og.open(folder.path).losses()["step"].to_list() == list(range(1, 13))
 
@@ -287,7 +287,7 @@ def test_a_full_disk_costs_a_snapshot_and_no_training(tmp_path, tokenizer, monke
 
     def full(self, seed, step, save, **facts):
         if step == 1:
-            raise store.disk_full(self.path)
+            raise disk.disk_full(self.path)
         return write(self, seed, step, save, **facts)
 
     monkeypatch.setattr(store.RunFolder, "write_checkpoint", full)

@@ -7,8 +7,8 @@ import pytest
 import tiny
 from typer.testing import CliRunner
 
+from ontogeny import disk, registry, store
 from ontogeny import recipe as recipes
-from ontogeny import registry, store
 from ontogeny.cli import app
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
@@ -84,7 +84,7 @@ def test_a_run_is_its_pieces_command_lines(tmp_path, finished_run):
     call(*train)  # makes what it stands on first
     ours, theirs = RunFolder(run), RunFolder(finished_run)
     assert store.weights_hash(ours.checkpoint(1, 24)) == store.weights_hash(theirs.checkpoint(1, 24))
-    assert store.read_table(ours.scores(1, SUITE, 24)).equals(store.read_table(theirs.scores(1, SUITE, 24)))
+    assert disk.read_table(ours.scores(1, SUITE, 24)).equals(disk.read_table(theirs.scores(1, SUITE, 24)))
     assert [p.name for p in (run / "lineage").iterdir()] == ["train-seed-1.json"]
     stamp = ours.losses(1).stat().st_mtime_ns
     call(*train)
@@ -138,18 +138,18 @@ def read_again(run, engine):
     with engine.opened([(1, None)], heard) as submit, folder.writing():
         found = do([*pieces, Piece("judge", str(run), after=tuple(pieces))], submit, heard, "pieces")
     assert {answer["trouble"] for answer in found.values()} == {None}
-    return pl.concat([store.read_table(folder.scores(0, SUITE, step)) for step in (1, 8)])
+    return pl.concat([disk.read_table(folder.scores(0, SUITE, step)) for step in (1, 8)])
 
 
 def test_submitits_own_executor_reads_what_we_read(own_run, finished_run):
     pytest.importorskip("submitit", reason="submitit is not installed")
     theirs = RunFolder(finished_run)
     found = read_again(own_run, recipes.engine(tiny.recipe("engine={kind: slurm, executor: local, at_once: 2}").engine))
-    assert found.equals(pl.concat([store.read_table(theirs.scores(0, SUITE, step)) for step in (1, 8)]))
+    assert found.equals(pl.concat([disk.read_table(theirs.scores(0, SUITE, step)) for step in (1, 8)]))
     assert not list((own_run / "jobs").glob("*.json"))
 
 
 def test_two_nodes_of_ray_read_what_we_read(own_run, finished_run, two_nodes):
     theirs = RunFolder(finished_run)
     found = read_again(own_run, recipes.engine(None, "ray"))
-    assert found.equals(pl.concat([store.read_table(theirs.scores(0, SUITE, step)) for step in (1, 8)]))
+    assert found.equals(pl.concat([disk.read_table(theirs.scores(0, SUITE, step)) for step in (1, 8)]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.store import RunFolder
 from ontogeny.work.piece import perform
 from ontogeny.work.process import Ended, Told, Worker
@@ -80,11 +80,11 @@ def test_one_at_work_ends_when_who_asks_it_is_killed(tmp_path):
 def test_a_run_is_read_as_it_asks(own_run):
     run, said = RunFolder(own_run), []
     path = run.scores(1, "micro-english", 8)
-    kept = store.read_table(path)
+    kept = disk.read_table(path)
     path.unlink()
     asked = {"what": "read", "run": str(own_run), "inputs": {"seed": 1, "step": 8}}
     assert perform(asked, Told(said.append)) == {"done": "", "trouble": None}
-    assert store.read_table(path).equals(kept)
+    assert disk.read_table(path).equals(kept)
     heard, notes = [m for m in said if "say" in m], [m for m in said if "say" not in m]
     assert ["tokens unknown" in m["say"] or "the same tokens" in m["say"] for m in heard] == [True, True]
     assert [set(message) for message in notes] == [{"note"}] * len(notes)

@@ -12,6 +12,7 @@ from typing import Any, cast
 from ontogeny import recipe as recipes
 from ontogeny import sources, trackers
 from ontogeny.commands.auditing import corpus_named
+from ontogeny.disk import file_name, read_json, write_json
 from ontogeny.display import QUIET, Display, count
 from ontogeny.laboratory import Run
 from ontogeny.machine import products_per_second
@@ -24,7 +25,7 @@ from ontogeny.sources import revisions
 from ontogeny.sources.hub import Listing
 from ontogeny.sources.revisions import RevisionChoice, Revisions
 from ontogeny.sources.stream import code_of
-from ontogeny.store import RunFolder, file_name, read_json, write_json
+from ontogeny.store import RunFolder
 from ontogeny.tokens.prepare import open_or_make, told_by
 from ontogeny.tokens.pretrained import Pretrained, open_tokenizer
 from ontogeny.training.engine import find_device

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
-from ontogeny import ngrams, registry, store
+from ontogeny import disk, ngrams, registry
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.evidence.audit import audit
@@ -55,7 +55,7 @@ def audit_suite(
     """
     if (corpus is None) == (run is None):
         raise OntogenyError("an audit is against a training text: say --corpus FOLDER, or --run RUN for the text of a run")
-    store.claim(folder, "audit.parquet", "Name another folder with --out", "index.html")
+    disk.claim(folder, "audit.parquet", "Name another folder with --out", "index.html")
     thresholds = guides(settings)
     if run is not None and path is not None:
         raise OntogenyError(f"--suite-path is for --corpus: with --run the suite is as the recipe of {run} has it")
@@ -64,7 +64,7 @@ def audit_suite(
         found = audit_run(here.ngram_evidence, _asked_by(here, suite), thresholds)
     else:
         found = audit_text(asked_of(suite, path), cast(str, corpus), folder / "words", thresholds, display)
-    store.write_table(folder / "audit.parquet", found.table)
+    disk.write_table(folder / "audit.parquet", found.table)
     return found
 
 
@@ -101,7 +101,7 @@ def corpus_named(name: str, option: str = "--corpus") -> Any:
     if name in registry.names("corpus"):
         return recipes.build(registry.load("corpus", name), {"kind": name}, option)
     if "/" in name or "." in name:
-        raise store.missing(Path(name), option)
+        raise disk.missing(Path(name), option)
     near = registry.nearest(name, registry.names("corpus"))
     raise OntogenyError(f"{option} {name}: neither a folder or file of text nor a kind of corpus; {near}")
 

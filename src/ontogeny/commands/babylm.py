@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from ontogeny import files, registry, store
+from ontogeny import disk, files, registry
 from ontogeny.commands.overview import plain
 from ontogeny.commands.pushing import check_here
 from ontogeny.instruments.reading import explained, read_table
@@ -199,8 +199,8 @@ class Submission:
         found: dict[Asked, tuple[float, ...]] = {}
         for suite in self.folder.suites():
             path = self.folder.scores(self.seed, suite, step)
-            if path.exists() and {"good", "bad"} <= set((pairs := store.read_table(self.folder.pairs(suite))).columns):
-                for row in store.read_table(path).join(pairs, on=["paradigm", "pair"]).iter_rows(named=True):
+            if path.exists() and {"good", "bad"} <= set((pairs := disk.read_table(self.folder.pairs(suite))).columns):
+                for row in disk.read_table(path).join(pairs, on=["paradigm", "pair"]).iter_rows(named=True):
                     options = row["good"], row["bad"], *(row.get("more") or ())
                     before = row.get("contexts") or (row.get("context") or "",) * len(options)
                     logps = tuple(row[f"logp_{side}"] for side in sides(len(options)))
@@ -237,7 +237,7 @@ class Submission:
             raise OntogenyError(f"no {AOA.data} in {self.data}")
         asked = [
             (number, said["context"], word)
-            for word, contexts in store.read_json(file).items()
+            for word, contexts in disk.read_json(file).items()
             if len(word) > 1
             for number, said in enumerate(contexts)
         ]
@@ -300,7 +300,7 @@ class Submission:
         """
         top = out / self.name
         collated = f"all_full_preds_and_fast_scores_{self.backend}.json"
-        store.claim(top, collated, "Name another folder with --out")
+        disk.claim(top, collated, "Name another folder with --out")
         last, whole = self.checkpoints[-1], dict.fromkeys(ORDER)
         for task in PAIRS:
             whole[task.key] = self._made(top, "main", task, "predictions.json", lambda task=task: self.pairs(task, last))
@@ -370,5 +370,5 @@ def reading_scores(file: Path, made: Predictions) -> dict[str, float | None]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    with store.atomic(path) as temporary:
+    with disk.atomic(path) as temporary:
         temporary.write_text(json.dumps(plain(value), ensure_ascii=False), encoding="utf-8")

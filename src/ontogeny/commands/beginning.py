@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+from ontogeny import disk, registry
 from ontogeny import recipe as recipes
-from ontogeny import registry, store
 from ontogeny.records import Corpus, OntogenyError, Suite
 
 LIKE = {
@@ -36,7 +36,7 @@ def new(path: Path, corpus: Path, model: Path | None = None, suites: Sequence[di
     if path.suffix not in (".yaml", ".yml"):
         raise OntogenyError(f"{path}: a recipe's file ends in .yaml")
     if not corpus.exists():
-        raise store.missing(corpus, "--corpus")
+        raise disk.missing(corpus, "--corpus")
     shape = _shape(model) if model else {"model": MODEL, "tokenizer": SMALL, "context": 128}
     listed = "\n".join(f"  - {_flow(suite)}" for suite in suites or [{"kind": "micro-english"}])
     hint = (
@@ -48,7 +48,7 @@ def new(path: Path, corpus: Path, model: Path | None = None, suites: Sequence[di
     name = re.sub(r"[^\w.~-]", "-", path.stem).lstrip("-.~") or "mine"
     written = text.format(name=name, file=shlex.quote(str(path)), corpus=_flow(str(corpus)), suites=listed + hint, **shape)
     _check(recipes.parse(written, str(path)))
-    with store.atomic(path) as temporary:
+    with disk.atomic(path) as temporary:
         temporary.write_text(written, encoding="utf-8")
     return path
 
@@ -63,7 +63,7 @@ def _check(recipe: recipes.Recipe) -> None:
 
 def _shape(folder: Path) -> dict[str, Any]:
     """Kind, sizes, tokenizer and context of a model in a folder.  Raises OntogenyError for a kind that cannot be trained here."""
-    config = store.read_json(folder / "config.json") if (folder / "config.json").exists() else None
+    config = disk.read_json(folder / "config.json") if (folder / "config.json").exists() else None
     if config is None:
         raise OntogenyError(f"--model {folder} holds no config.json; name the folder of a model, as from_pretrained opens it")
     kind = LIKE.get(config.get("model_type"))

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ontogeny.disk import read_table
 from ontogeny.estimators.means import accuracy
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
-from ontogeny.store import read_table
 from ontogeny.trajectories.timeline import windows
 
 SENTENCES = ["logp_good", "logp_bad"]

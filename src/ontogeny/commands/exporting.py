@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.codebook import meaning
 from ontogeny.display import QUIET, Display
 from ontogeny.laboratory import Run
@@ -68,18 +68,18 @@ def tables(run: Run) -> Iterator[tuple[str, pl.DataFrame, dict[str, tuple[str, s
     folder, results = run.folder, run.results
     for path in (folder.verdicts, folder.curves, folder.sensitivity, folder.correlations):
         if path.exists():
-            yield path.stem, store.read_table(path), {}
+            yield path.stem, disk.read_table(path), {}
     if results.losses is not None:
         yield "losses", results.losses, {}
     for suite in folder.suites():
-        yield f"pairs-{suite}", store.read_table(folder.pairs(suite)), {}
+        yield f"pairs-{suite}", disk.read_table(folder.pairs(suite)), {}
         if (scores := folder.scan_scores(suite)) is not None:
-            yield f"scores-{suite}", store.collected(scores), {}
+            yield f"scores-{suite}", disk.collected(scores), {}
     for name, read in results.tables.items():
         said = {column: (one.says, one.unit) for column, one in read.instrument.columns.items()}
-        yield f"reading-{name}", store.collected(read.frame), said
+        yield f"reading-{name}", disk.collected(read.frame), said
     for path in sorted(folder.evidence("margins").parent.glob("*.parquet")):
-        yield f"evidence-{path.stem}", store.read_table(path), {}
+        yield f"evidence-{path.stem}", disk.read_table(path), {}
 
 
 def codebook(name: str, frame: pl.DataFrame, said: dict[str, tuple[str, str]]) -> pl.DataFrame:
@@ -96,12 +96,12 @@ def export_tables(run: Run, to: str, out: Path, display: Display) -> Path:
 
     Raises OntogenyError for a folder that is there and was not made by this.
     """
-    store.claim(out, MARK[to], "Name another folder with --out")
+    disk.claim(out, MARK[to], "Name another folder with --out")
     if not (out / MARK[to]).exists():  # first, so that what stops in the middle is known for ours
         _write_text(out / MARK[to], "")
     book, written = pl.DataFrame(schema=CODEBOOK), {}
     for name, frame, said in tables(run):
-        file = store.file_name(name)
+        file = disk.file_name(name)
         written[file] = frame.schema
         _write(out / f"{file}{ENDING[to]}", frame)
         book.extend(codebook(file, frame, said).with_columns(table=pl.lit(file)))
@@ -121,11 +121,11 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
     if path.suffix == ".json":
         _write_text(path, json.dumps(frame.to_dicts(), ensure_ascii=False, indent=0) + "\n")
     else:
-        store.export_table(path, frame)
+        disk.export_table(path, frame)
 
 
 def _write_text(path: Path, text: str) -> None:
-    with store.atomic(path) as temporary:
+    with disk.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

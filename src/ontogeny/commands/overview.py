@@ -10,9 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.disk import access, human_size, read_table
 from ontogeny.display import count, some
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, access, human_size, read_table
+from ontogeny.store import RunFolder
 
 LOOKED_AT = 1000  # files of a folder whose sizes are asked for; looking at each of 100,000 takes most of a second
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.display import Display, some
 from ontogeny.laboratory import Run
 from ontogeny.records import Checkpoint, OntogenyError
@@ -137,7 +137,7 @@ def write_card(run: Run, folder: Path, repo: str, names: list[str]) -> None:
     verdicts = run.verdicts() if run.folder.verdicts.exists() else None
     if verdicts is not None:
         run.figure("map").save(str(folder / MAP), scale_factor=2)
-    with store.atomic(folder / "README.md") as temporary:
+    with disk.atomic(folder / "README.md") as temporary:
         temporary.write_text("\n".join(card(run, verdicts, repo, names)) + "\n", encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ontogeny import files, registry, store
+from ontogeny import disk, files, registry
 from ontogeny.commands.pushing import hub_errors
 from ontogeny.display import QUIET, Display
 from ontogeny.readers.folders import asked_of
@@ -88,7 +88,7 @@ def get(name: str, out: Path | None, display: Display) -> Path:
         raise OntogenyError(
             f"{place} is there already; name another folder with --out, or use it: --suite {name} --suite-path {place}"
         )
-    with hub_errors(home.repo, f"by hand: {home.by_hand}"), store.atomic(place) as temporary:
+    with hub_errors(home.repo, f"by hand: {home.by_hand}"), disk.atomic(place) as temporary:
         _bring(name, home.repo, temporary, display)
     asked_of(name, place)
     return place

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ontogeny import grids, store
+from ontogeny import disk, grids
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.instruments import Instrument
@@ -72,7 +72,7 @@ def check_tables(todo: Sequence[Recipe], root: Path, stem: str) -> None:
     speak = {one.name for recipe in todo for one in recipe.instruments if type(one).across is not Instrument.across}
     for name in sorted(speak):
         for out in (root / f"{stem}.parquet", root / f"{stem}-{name}.parquet"):
-            store.check_output(out, mend="move it away")
+            disk.check_output(out, mend="move it away")
 
 
 def tables_across(todo: Sequence[Recipe], root: Path, stem: str) -> dict[Path, Tabulated]:
@@ -84,6 +84,6 @@ def tables_across(todo: Sequence[Recipe], root: Path, stem: str) -> dict[Path, T
         if (across := instrument.across(runs)) is not None:
             table, shown = across
             out = root / (f"{stem}.parquet" if not found else f"{stem}-{name}.parquet")
-            store.write_table(out, table)
+            disk.write_table(out, table)
             found[out] = shown
     return found

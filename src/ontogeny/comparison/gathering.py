@@ -14,6 +14,7 @@ from ontogeny.comparison.agreement import Floats, Resampled, differences, pairwi
 from ontogeny.comparison.bits import HeldOut, bits_per_word, has_next_token_loss, held_out
 from ontogeny.comparison.differing import Differing, differing
 from ontogeny.comparison.names import check_differ, parted
+from ontogeny.disk import content_key, table_metadata
 from ontogeny.estimators.resampling import cluster_sums
 from ontogeny.evidence.laws import components
 from ontogeny.judging import ScoredPairs
@@ -24,7 +25,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results
 from ontogeny.scoring.options import CHANCE
-from ontogeny.store import RunFolder, content_key, table_metadata
+from ontogeny.store import RunFolder
 from ontogeny.trajectories.cases import WindowMean, arrange
 from ontogeny.trajectories.evidence import FIRM
 from ontogeny.trajectories.verdicts import VERDICTS

@@ -15,12 +15,13 @@ from ontogeny.comparison import figures, sentences
 from ontogeny.comparison.differing import text
 from ontogeny.comparison.gathering import ComparedRun, RunComparison, gather, weights
 from ontogeny.comparison.names import parted
+from ontogeny.disk import atomic, claim, file_name, human_size, write_table
 from ontogeny.pages.axes import known, save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, Panel, chart, shown
 from ontogeny.pages.templates import STANDALONE, PageFrame, look
 from ontogeny.pages.words import MEANINGS, decimals, difference, human, probability
-from ontogeny.store import atomic, claim, file_hash, file_name, human_size, write_table
+from ontogeny.store import file_hash
 
 GLYPHS = {  # beside the colour, so that no verdict is told by it alone
     "entrenched": "✕",

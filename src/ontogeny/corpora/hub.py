@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ontogeny.corpora.text import Unit, checked, cut, walk
+from ontogeny.disk import content_key, missing
 from ontogeny.display import visible
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing
+from ontogeny.store import file_hash
 
 PROBE = 5.0  # seconds to wait for the hub's first answer; its own client retries for about half a minute
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from ontogeny import files
+from ontogeny.disk import access, content_key, missing, no_file
 from ontogeny.display import some, visible
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import access, content_key, file_hash, missing, no_file
+from ontogeny.store import file_hash
 
 Unit = Literal["line", "file"]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ontogeny.corpora.text import walk
+from ontogeny.disk import access, missing
 from ontogeny.files import lines
 from ontogeny.records import OntogenyError
-from ontogeny.store import access, missing
 
 ENDINGS = (".conllu", ".conllu.gz")
 NONE = "_"  # CoNLL-U's word for what a column does not say

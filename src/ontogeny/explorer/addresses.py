@@ -12,9 +12,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ontogeny.disk import file_name
 from ontogeny.explorer.errands import AT_ONCE
 from ontogeny.explorer.shelf import Lost, RunShelf
-from ontogeny.store import file_name
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
+from ontogeny.disk import atomic, claim
 from ontogeny.display import QUIET, Display
 from ontogeny.explorer.addresses import Links, address, file_of, view
 from ontogeny.explorer.rendering import ASSETS, asset, lost, render
@@ -13,7 +14,7 @@ from ontogeny.explorer.seen import COLUMNS, evenly
 from ontogeny.explorer.shelf import RunShelf
 from ontogeny.pages.words import count
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, atomic, claim
+from ontogeny.store import RunFolder
 
 PAIRS = 7  # checkpoints whose pairs are written, the last of them too: each is a page for every paradigm and seed
 TOGETHER = 6  # runs, at most, of which every two are compared

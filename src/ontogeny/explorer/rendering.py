@@ -9,11 +9,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ontogeny.disk import human_size
 from ontogeny.explorer.addresses import Links, View
 from ontogeny.pages.templates import PageFrame, look, templates
 from ontogeny.pages.theme import DARK, LIGHT, shades_of
 from ontogeny.pages.words import MEANINGS, decimals, human, percent
-from ontogeny.store import human_size
 
 ROOM = Path(__file__).parent / "templates"
 # unsafe-eval: Vega makes functions of its expressions; nothing is loaded but what lies here

@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from ontogeny.disk import scan_table
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.pages.panel import DRAWN, Panel
 from ontogeny.recipe import Thresholds
 from ontogeny.results import CURVES, Results
-from ontogeny.store import scan_table
 from ontogeny.trajectories import judge_alone
 
 COLUMNS = 60  # checkpoints that a map has columns for: more are neither told apart nor hit

@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.disk import scan_table
 from ontogeny.explorer.addresses import Links, address, load, view
 from ontogeny.explorer.rendering import ASSETS, POLICY, asset, lost, render
 from ontogeny.explorer.shelf import Lost, RunShelf
 from ontogeny.records import OntogenyError
-from ontogeny.store import scan_table
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

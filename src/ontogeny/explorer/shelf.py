@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ontogeny.commands.overview import standing
+from ontogeny.disk import access, file_name, scan_table
 from ontogeny.explorer.errands import Errands
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, access, file_name, scan_table
+from ontogeny.store import RunFolder
 
 if TYPE_CHECKING:
     from ontogeny.explorer.seen import Seen

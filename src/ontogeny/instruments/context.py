@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.display import Display
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.ngrams import ORDER
@@ -123,12 +123,12 @@ class ReadingContext:
                     "ontogeny open CHECKPOINTS --corpus FOLDER"
                 )
             splits = SPLITS if need == "text" else SPLITS[:1]
-            return store.content_key([self.text(split).facts["key"] for split in splits])
+            return disk.content_key([self.text(split).facts["key"] for split in splits])
         if need == "pairs":
-            return store.content_key([suite.key for suite in self.suites])
+            return disk.content_key([suite.key for suite in self.suites])
         if need == "scores":
             asked = self.folder.scored_how(self.recipe.scoring)
-            return store.content_key([score_key(suite.key, self.recipe.bos, *asked) for suite in self.suites])
+            return disk.content_key([score_key(suite.key, self.recipe.bos, *asked) for suite in self.suites])
         for other in self._instruments():
             if other.name == need and need != who:
                 return other.key(self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.pages import curves
 from ontogeny.pages.panel import Clock, Panel, Tabulated
 from ontogeny.recipe import Kind
@@ -116,7 +116,7 @@ class Instrument(Kind):
         """
         asked = (*self.needs, *(use for use in self.uses if context.knows_text))
         needed = [context.key_of(need, self.name) for need in asked]
-        return store.content_key(self.name, self.version, self.model_dump(mode="json"), self.contents(), needed)
+        return disk.content_key(self.name, self.version, self.model_dump(mode="json"), self.contents(), needed)
 
     def table_of(self, subject: Subject) -> tuple[pl.DataFrame, str]:
         """What it reads of a checkpoint, and why it does not apply where it does not (then without rows).

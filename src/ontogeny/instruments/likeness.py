@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from ontogeny.disk import content_key
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import Column, Instrument, schema
 from ontogeny.instruments.subject import Subject
 from ontogeny.pages import curves
 from ontogeny.pages.panel import Clock, Drawn, Frames, Panel
-from ontogeny.store import content_key
 from ontogeny.trajectories.timeline import Floats
 
 LAST = "last checkpoint"

@@ -13,13 +13,14 @@ import polars as pl
 from ruamel.yaml import YAML
 
 from ontogeny import recipe as recipes
+from ontogeny.disk import collected
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.tables import NO_LENGTH, tables_of
 from ontogeny.pages.panel import Tabulated
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
-from ontogeny.store import RunFolder, collected
+from ontogeny.store import RunFolder
 
 TRANSFORMERS = ("opt", "gpt2", "gpt-neox", "llama")
 COMPARED = ("id_rule1", "id_rule2", "ood_rule1", "ood_rule2_completion")  # their loss counts padding, so it is not

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.foreign import class_named
 from ontogeny.instruments.context import ReadingContext
 from ontogeny.instruments.instrument import DoesNotApply
@@ -181,17 +181,17 @@ class Subject:
         Raises OntogenyError where not all pairs were read, or none yet, or of other weights.
         """
         path = self.context.folder.scores(self.seed, suite, self.checkpoint.step)
-        facts = store.table_metadata(path) if path.exists() else {}
+        facts = disk.table_metadata(path) if path.exists() else {}
         if facts.get("weights") != self.weights or settled.sizes(facts) is not None:
             raise OntogenyError(
                 f"{self.checkpoint.folder} has no scores on all pairs of {suite}; with scoring.until: all in the recipe, "
                 f"ontogeny score {self.context.folder.path} makes them"
             )
-        return store.read_table(path)
+        return disk.read_table(path)
 
     def table(self, instrument: str) -> pl.DataFrame:
         """What another instrument, one that this one `needs`, read of this checkpoint."""
-        return store.read_table(self.context.folder.reading(instrument, self.seed, self.checkpoint.step))
+        return disk.read_table(self.context.folder.reading(instrument, self.seed, self.checkpoint.step))
 
     def reference(self) -> Subject:
         """The same seed's first checkpoint, the untrained model where step 0 is kept."""

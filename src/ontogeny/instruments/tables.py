@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny import registry, store
+from ontogeny import disk, registry, store
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.instruments.subject import Subject
@@ -34,7 +34,7 @@ def write(instrument: Instrument, subject: Subject) -> str:
     key = instrument.key(subject.context)
     table, reason = instrument.table_of(subject)
     path = subject.context.folder.reading(instrument.name, subject.seed, subject.checkpoint.step)
-    store.write_table(path, table, {"key": key, "settings": _settings(instrument), "weights": subject.weights, "not": reason})
+    disk.write_table(path, table, {"key": key, "settings": _settings(instrument), "weights": subject.weights, "not": reason})
     return reason
 
 
@@ -43,7 +43,7 @@ def is_there(folder: RunFolder, instrument: Instrument, key: str, seed: int, che
     path = folder.reading(instrument.name, seed, checkpoint.step)
     if not path.exists():
         return False
-    facts, sealed = store.table_metadata(path), store.sealed_weights(checkpoint.folder)
+    facts, sealed = disk.table_metadata(path), store.sealed_weights(checkpoint.folder)
     same = facts.get("settings") == _settings(instrument) if facts.get("key") == MOVED else facts.get("key") == key
     return same and (sealed is None or facts.get("weights") == sealed)
 
@@ -58,7 +58,7 @@ def unread(folder: RunFolder, recipe: Observation, seed: int, steps: Sequence[in
         asked = steps if instrument.name == DevLoss.NAME else due(folder, recipe, seed, steps)
         paths = {step: folder.reading(instrument.name, seed, step) for step in asked}
         settings = _settings(instrument)
-        gone = [s for s, path in paths.items() if not path.exists() or store.table_metadata(path).get("settings") != settings]
+        gone = [s for s, path in paths.items() if not path.exists() or disk.table_metadata(path).get("settings") != settings]
         found |= {instrument.name: gone} if gone else {}
     return found
 
@@ -120,12 +120,12 @@ def tables_of(folder: RunFolder, name: str) -> InstrumentTables | None:
     there = {(seed, step_of(path)): path for seed in folder.seeds() for path in _inside(folder.readings(seed) / name)}
     if not there:
         return _as_before(folder, name)
-    facts = {moment: store.table_metadata(path) for moment, path in sorted(there.items())}
+    facts = {moment: disk.table_metadata(path) for moment, path in sorted(there.items())}
     keys = _keys(facts)
     counts = Counter(keys.values())
     most = max(reversed(keys.values()), key=lambda key: counts[key])
     mine = [moment for moment, key in keys.items() if key == most]
-    frame = store.scan_tables({moment: there[moment] for moment in mine}).select("seed", "step", pl.exclude("seed", "step"))
+    frame = disk.scan_tables({moment: there[moment] for moment in mine}).select("seed", "step", pl.exclude("seed", "step"))
     said = next((fact["not"] for fact in facts.values() if fact.get("not")), "")
     settings = json.loads(facts[mine[-1]].get("settings", "{}"))
     return InstrumentTables(name, frame, settings, tuple(mine), tuple(moment for moment, key in keys.items() if key != most), said)
@@ -153,7 +153,7 @@ def _old(folder: RunFolder, seed: int) -> list[Path]:
 
 
 def _old_names(path: Path) -> list[str]:
-    found: list[str] = store.read_table(path)["instrument"].unique().to_list()
+    found: list[str] = disk.read_table(path)["instrument"].unique().to_list()
     return found
 
 
@@ -161,8 +161,8 @@ def _old_rows(folder: RunFolder) -> Iterator[tuple[str, int, int, pl.DataFrame, 
     """Instrument, seed, step, its table in today's form and its metadata."""
     for seed in folder.seeds():
         for path in _old(folder, seed):
-            for (name,), part in store.read_table(path).group_by("instrument", maintain_order=True):
-                yield str(name), seed, step_of(path), _widened(part), store.table_metadata(path)
+            for (name,), part in disk.read_table(path).group_by("instrument", maintain_order=True):
+                yield str(name), seed, step_of(path), _widened(part), disk.table_metadata(path)
 
 
 def _widened(part: pl.DataFrame) -> pl.DataFrame:
@@ -202,7 +202,7 @@ def move(folder: RunFolder, recipe: Observation) -> list[str]:
             )
         elif not (path := folder.reading(name, seed, step)).exists():
             metadata = {"key": MOVED, "settings": _settings(instrument), "weights": facts.get("weights", ""), "not": ""}
-            store.write_table(path, _in_full(instrument, frame), metadata)
+            disk.write_table(path, _in_full(instrument, frame), metadata)
     for seed in folder.seeds():
         for path in _old(folder, seed):
             if not set(_old_names(path)) - set(known):

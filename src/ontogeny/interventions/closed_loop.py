@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions.counter_evidence import CounterEvidence, ReadsMore
 from ontogeny.interventions.kinds import CorpusEdit, Course
 from ontogeny.interventions.streams import edited
@@ -95,6 +95,6 @@ class Looped(Change):
 
     def _keep(self) -> None:
         path, now = self.context.folder.loop(self.seed), max(self.heard)
-        before = [row for row in (store.read_json(path) if path.exists() else []) if row["step"] < now]  # of before a kill, too
+        before = [row for row in (disk.read_json(path) if path.exists() else []) if row["step"] < now]  # of before a kill, too
         own = self.heard[now]
-        store.write_json(path, [*before, {"step": now, "alarms": own, "answered": self._answered(own)}])
+        disk.write_json(path, [*before, {"step": now, "alarms": own, "answered": self._answered(own)}])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ontogeny import ngrams, store
+from ontogeny import disk, ngrams
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
@@ -108,4 +108,4 @@ class InterventionContext:
 
     def key(self, *parts: Any) -> str:
         """A content key of the stream before this intervention and of `parts`."""
-        return store.content_key(self.text.facts["key"], *parts)
+        return disk.content_key(self.text.facts["key"], *parts)

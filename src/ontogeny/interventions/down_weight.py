@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
@@ -51,7 +51,7 @@ class DownWeight(Objective):
             raise OntogenyError(
                 "interventions: down-weight: with pace: linear nothing is tilted in the end; leave the suite untilted out"
             )
-        with store.atomic(context.folder.tilt) as temporary:
+        with disk.atomic(context.folder.tilt) as temporary:
             keep_tilt(temporary, sparse(bigrams), self.gamma)
 
 

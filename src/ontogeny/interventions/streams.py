@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import CorpusEdit, StreamEdit, TextEdit
 from ontogeny.interventions.promises import check
@@ -102,7 +102,7 @@ class _Maker:
         self.bar = bar
         self.stages: dict[tuple[int, ...], _Stage] = {(): _Stage(context.untouched, documents)}
         path = context.folder.interventions
-        known = store.read_json(path)["edits"] if path.exists() else []
+        known = disk.read_json(path)["edits"] if path.exists() else []
         self.facts = {fact["key"]: fact for fact in known}  # by the key of the stream that an edit gives
         self.used: list[str] = []
 
@@ -126,7 +126,7 @@ class _Maker:
         self, edit: CorpusEdit, before: _Stage, context: InterventionContext, numbers: tuple[int, ...], key: str
     ) -> TokenStore:
         path = self._changes(edit, numbers, key)
-        with self.bar(edit.kind) as progress, store.atomic(path) as log:
+        with self.bar(edit.kind) as progress, disk.atomic(path) as log:
             if isinstance(edit, TextEdit) and before.documents:
                 text, facts = _edit_documents(edit, counted(before.documents(), progress), context, log, key)
             else:
@@ -157,7 +157,7 @@ class _Maker:
             return
         told = [{"from": s.start, "until": s.until, "edits": list(s.edits), "stream": s.text.path.name} for s in found]
         facts = {"streams": told, "edits": [self.facts[key] for key in dict.fromkeys(self.used)]}
-        store.write_json(self.context.folder.interventions, facts)
+        disk.write_json(self.context.folder.interventions, facts)
 
 
 def _gone() -> TokenStore:
@@ -198,7 +198,7 @@ def edited(edit: StreamEdit, context: InterventionContext) -> TokenStore:
     key = key_of(edit, context)
     folder, name = context.folder.tokens, f"train-{key}"
     if not (folder / f"{name}.json").exists():
-        with store.atomic(context.folder.changes(0, f"{edit.kind}-{key}")) as log:
+        with disk.atomic(context.folder.changes(0, f"{edit.kind}-{key}")) as log:
             _edit_tokens(edit, context, log, key)
     return token_store.open_or_write(folder, name, key, _gone)
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.ngrams.kneser_ney import Floats, KneserNey
 from ontogeny.ngrams.sorting import Ints
 from ontogeny.records import OntogenyError
@@ -29,7 +29,7 @@ def write(path: Path, model: KneserNey, order: int, names: Sequence[str], unknow
     if bos is None:
         raise OntogenyError("an ARPA model begins its sentences with <s>; this stream has no BOS")
     words = _names(names, bos, unknown)
-    with store.atomic(path) as temporary, temporary.open("wb") as file:
+    with disk.atomic(path) as temporary, temporary.open("wb") as file:
         known = model.index.levels[0].key.astype(np.int64)
         if "<s>" in words.gather(known):
             raise OntogenyError(

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.ngrams.sorting import Ints, SortedLevel, buckets, sort_bucket
 from ontogeny.records import OntogenyError
 
@@ -66,7 +66,7 @@ class Index:
         """
         self.folder = folder
         self.ids = ids
-        self.facts: dict[str, Any] = store.read_json(folder / "index.json")
+        self.facts: dict[str, Any] = disk.read_json(folder / "index.json")
         if (key is not None and self.facts["key"] != key) or self.facts["tokens"] != len(ids):
             raise OntogenyError(
                 f"the counts in {folder} are of another text, or of other tokens of this one; they must be made anew"
@@ -208,7 +208,7 @@ def open_or_build(
 
 def is_whole(folder: Path, key: str, order: int) -> bool:
     """True if the folder holds an index with this content key and at least this order."""
-    known = store.read_json(folder / "index.json") if (folder / "index.json").exists() else {}
+    known = disk.read_json(folder / "index.json") if (folder / "index.json").exists() else {}
     return known.get("key") == key and known.get("order", 0) >= order
 
 
@@ -238,7 +238,7 @@ def build(
         raise OntogenyError(f"documents should begin with token {bos}, which never occurs in this stream; bos=None if none does")
     wide = np.dtype("<u4") if len(ids) < NARROW else np.dtype("<u8")
     most = max(1, min(memory // (BYTES * workers), -(-len(ids) // (2 * workers))))
-    with store.atomic(folder, mark="index.json") as temporary:
+    with disk.atomic(folder, mark="index.json") as temporary:
         temporary.mkdir()
         rows = [0] * order
         with ExitStack() as stack:
@@ -257,7 +257,7 @@ def build(
             "dtype": wide.str,
             "distinct": rows,
         }
-        store.write_json(temporary / "index.json", facts)
+        disk.write_json(temporary / "index.json", facts)
     return Index(folder, ids)
 
 

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from ontogeny.disk import content_key
 from ontogeny.ngrams.infinigram import Shard, shards_of
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError
-from ontogeny.store import content_key
 from ontogeny.tokens.pretrained import open_tokenizer
 
 PROBED = 2**20  # tokens at either end of a shard that its fingerprint is of

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.ngrams.backend import AROUND, Place, check_tokens, document_bounds, surroundings
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.token_store import TokenStore
@@ -218,7 +218,7 @@ def require_package() -> None:
 def shards_of(folder: Path) -> list[str]:
     """Numbers of an index's shards, in order.  Raises OntogenyError with the names of files that are missing."""
     if not folder.is_dir():
-        raise store.missing(folder, "an infini-gram index")
+        raise disk.missing(folder, "an infini-gram index")
     numbers = sorted((path.suffix[1:] for path in folder.glob("tokenized.*") if path.suffix[1:].isdigit()), key=int)
     wanted = [f"{name}.{number}" for number in numbers or ["0"] for name in NEEDED]
     described = [number for number in numbers if any((folder / f"{name}.{number}").exists() for name in OPTIONAL)]
@@ -235,7 +235,7 @@ def _described(folder: Path, vocabulary: int | None, bos: int | None) -> tuple[i
         if vocabulary is None:
             raise OntogenyError(f"{folder} does not say how large its tokenizer's vocabulary is: give it, and the BOS token")
         return vocabulary, bos
-    said = store.read_json(path)
+    said = disk.read_json(path)
     for name, given in (("vocabulary", vocabulary), ("bos", bos)):
         if given is not None and given != said[name]:
             raise OntogenyError(f"{folder} was made with {name} {said[name]}, not {given}: the tokenizer is another one")
@@ -281,14 +281,14 @@ def write_index(stream: TokenStore, folder: Path, *, memory: int = 4, processes:
     require_package()
     if stream.facts["bos"] is None:
         raise OntogenyError(f"{stream.path} has no BOS between documents, and infini-gram's format wants one before each")
-    with store.atomic(folder, mark="ontogeny.json") as temporary:
+    with disk.atomic(folder, mark="ontogeny.json") as temporary:
         temporary.mkdir()
         dtype = np.dtype("<u2") if stream.facts["vocabulary"] < 2**16 else np.dtype("<u4")
         _write_tokens(stream, temporary / "tokenized.0", dtype)
         (stream.documents["start"] * dtype.itemsize).astype("<u8").tofile(temporary / "offset.0")
         _write_metadata(stream, temporary)
         run_indexer(temporary, f"u{8 * dtype.itemsize}", memory, processes)
-        store.write_json(temporary / "ontogeny.json", {name: stream.facts[name] for name in ("key", "vocabulary", "bos")})
+        disk.write_json(temporary / "ontogeny.json", {name: stream.facts[name] for name in ("key", "vocabulary", "bos")})
     return InfiniGram(folder)
 
 
@@ -335,4 +335,4 @@ def run_indexer(folder: Path, kind: str, memory: int, processes: int) -> None:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-5:]
         raise OntogenyError(f"infini-gram's indexer failed on {folder}; its last words: {' / '.join(said)}")
     for left_over in folder.glob("*-0"):
-        store.remove(left_over)
+        disk.remove(left_over)

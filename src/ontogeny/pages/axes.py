@@ -13,10 +13,10 @@ import altair as alt
 import polars as pl
 import vl_convert
 
+from ontogeny.disk import atomic
 from ontogeny.display import visible
 from ontogeny.pages.theme import FONT, LIGHT, VERDICT_COLOURS, config
 from ontogeny.records import OntogenyError
-from ontogeny.store import atomic
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 WIDTH = 640  # pixels; the page asks for "container" instead

@@ -10,10 +10,10 @@ from typing import Any
 
 import vl_convert
 
+from ontogeny.disk import atomic, caches, content_key
 from ontogeny.pages.axes import DRAWING, VEGA_LITE, Rows, Tables, legible, taken_apart
 from ontogeny.pages.theme import DARK, LIGHT, config
 from ontogeny.records import OntogenyError
-from ontogeny.store import atomic, caches, content_key
 
 APART = "_ontogeny_apart"  # attribute of a drawing: what `taken_apart` made of it
 

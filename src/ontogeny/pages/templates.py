@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ontogeny.disk import content_key
 from ontogeny.display import visible
 from ontogeny.pages.theme import DARK, LIGHT, VERDICT_COLOURS
-from ontogeny.store import content_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny import disk, registry, store
 from ontogeny import recipe as recipes
-from ontogeny import registry, store
 from ontogeny.display import QUIET, Display, count
 from ontogeny.readers.pool import spread
 from ontogeny.recipe import Observation, Scoring
@@ -122,7 +122,7 @@ def score_one(
     Raises OntogenyError if the folder or the suite cannot be opened, and for a file that is there and not of this program's making,
     unless it may be written over.
     """
-    store.check_output(out, overwrite, [".parquet"])
+    disk.check_output(out, overwrite, [".parquet"])
     return f"{out}: {score(folder, asked_of(suite, suite_path), out, bos, device, display, tokenizer)}"
 
 
@@ -138,7 +138,7 @@ def score(folder: Path, asked: SuitePairs, out: Path, bos: bool, device: str, di
             folder, asked, where, most, bos, progress, lambda text: display.warn(f"{folder}: {text}"), tokenizer
         )
     facts = {"weights": weights, "suite": asked.key, "folder": str(folder), "settings": _how(asked, bos, tokenizer)}
-    store.write_table(out, frame, facts)
+    disk.write_table(out, frame, facts)
     left = [*_accuracy(frame, asked), *_correlations(frame, asked)]
     return f"{count(len(frame), 'pair')}, {'; '.join([*left, *asked.told, *plan.told])}"
 
@@ -198,7 +198,7 @@ def score_folders(
     lines = {folder: f"{table}: there already" for folder, table in tables.items() if _same(folder, table, how)}
     todo = [folder for folder in folders if folder not in lines]
     for folder in todo:
-        store.check_output(tables[folder], overwrite)
+        disk.check_output(tables[folder], overwrite)
     path = str(suite_path.absolute()) if suite_path else None
     own = str(Path(tokenizer).absolute()) if tokenizer and Path(tokenizer).is_dir() else tokenizer
     settings = {"suite": suite, "suite_path": path, "bos": bos, "device": device, "tokenizer": own}
@@ -244,7 +244,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     parts = next(n for n in range(1, 10_000) if len({path.parts[-n:] for path in paths}) == len(paths))
     own = [[part for part in path.parts[-parts:] if part != path.anchor] for path in paths]
     joined = Counter("-".join(names).casefold() for names in own)
-    return [store.file_name(name, names if joined[name.casefold()] > 1 else None) for names in own for name in ["-".join(names)]]
+    return [disk.file_name(name, names if joined[name.casefold()] > 1 else None) for names in own for name in ["-".join(names)]]
 
 
 def _how(asked: SuitePairs, bos: bool, tokenizer: str | None) -> str:
@@ -257,5 +257,5 @@ def _how(asked: SuitePairs, bos: bool, tokenizer: str | None) -> str:
 def _same(folder: Path, table: Path, how: str) -> bool:
     if not table.exists() or not folder.is_dir():
         return False
-    found = store.table_metadata(table)
+    found = disk.table_metadata(table)
     return found.get("settings") == how and found.get("weights") == store.weights_hash(folder)

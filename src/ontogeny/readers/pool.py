@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.display import Display
 from ontogeny.instruments import Instrument
 from ontogeny.readers.readings import Readings, read
@@ -224,4 +224,4 @@ def _memory() -> str:
     from ontogeny.training.engine import peak_memory
 
     most = peak_memory(torch.device("cpu"))
-    return f", about {store.human_size(most)} of memory each" if most else ""
+    return f", about {disk.human_size(most)} of memory each" if most else ""

@@ -7,8 +7,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny import disk, store
 from ontogeny import recipe as recipes
-from ontogeny import store
 from ontogeny.display import Display
 from ontogeny.foreign import Opening
 from ontogeny.instruments import Instrument, ReadingContext, Subject, tables
@@ -236,7 +236,7 @@ class Readings:
 
 
 def _copy_table(source: Path, target: Path, facts: Mapping[str, str]) -> None:
-    store.write_table(target, store.read_table(source), store.table_metadata(source) | dict(facts))
+    disk.write_table(target, disk.read_table(source), disk.table_metadata(source) | dict(facts))
 
 
 def _depth(name: str, known: Mapping[str, Instrument], above: tuple[str, ...] = ()) -> int:

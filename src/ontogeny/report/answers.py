@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from ontogeny.disk import read_table
 from ontogeny.report.ngram_sentences import answer
-from ontogeny.store import RunFolder, read_table
+from ontogeny.store import RunFolder
 
 
 def answers(run: RunFolder) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.disk import atomic
 from ontogeny.pages.templates import look, templates
 from ontogeny.pages.words import count, enumerated
 from ontogeny.report.provenance import flattened
-from ontogeny.store import atomic
 
 VERDICTS = {  # the class of each, and what it means
     "meaningful guide": (

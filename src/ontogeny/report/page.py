@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ontogeny.disk import atomic, file_name
 from ontogeny.pages.axes import save
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import chart, lacks, shown
@@ -13,7 +14,7 @@ from ontogeny.report.panels import panels_of
 from ontogeny.report.provenance import commands, tables
 from ontogeny.report.sections import suite_section
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, atomic, file_name
+from ontogeny.store import RunFolder
 
 SCALE = 1.5  # resolution of PNG files
 

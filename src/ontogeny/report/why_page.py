@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ontogeny.disk import atomic, file_name
 from ontogeny.pages.templates import STANDALONE, PageFrame, look
 from ontogeny.report import why_words as words
 from ontogeny.report.examples import marked
-from ontogeny.store import atomic, file_name
 
 if TYPE_CHECKING:
     from ontogeny.evidence.why import Explanation

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 
-from ontogeny import foreign, store
+from ontogeny import disk, foreign, store
 from ontogeny.ngrams.words import without_words
 from ontogeny.recipe import Observation, Scoring, Thresholds
 from ontogeny.records import Checkpoint, OntogenyError, Pair, Suite, said
@@ -94,7 +94,7 @@ def ask(part: Any, per_paradigm: int | None) -> SuitePairs:
         raise OntogenyError(f"suite {suite.name} has no pair whose two sentences differ")
     options.check(chosen)
     joined = getattr(suite, "joined", False)
-    key = store.content_key(chosen, "joined") if joined else store.content_key(chosen)
+    key = disk.content_key(chosen, "joined") if joined else disk.content_key(chosen)
     left = tuple(suite.left_out()) if hasattr(suite, "left_out") else ()
     return SuitePairs(suite.name, chosen, identical, suite.human(), key, getattr(suite, "part", None), left, joined)
 
@@ -108,8 +108,8 @@ def keep_pairs(folder: RunFolder, asked: SuitePairs) -> None:
         if name in used
     }
     columns["contrast"] = pl.Series([contrast_of(pair) for pair in asked.pairs])
-    other = {} if store.file_name(asked.name) == asked.name else {"suite": asked.name}  # the file's name is another
-    store.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key} | other)
+    other = {} if disk.file_name(asked.name) == asked.name else {"suite": asked.name}  # the file's name is another
+    disk.keep_table(folder.pairs(asked.name), pl.DataFrame(columns), {"key": asked.key} | other)
 
 
 def kept_pairs(table: pl.DataFrame) -> Iterator[Pair]:
@@ -201,7 +201,7 @@ class CheckpointReader:
         path, whole = self.folder.scores(seed, asked.name, checkpoint.step), self._key(asked)
         if not path.exists():
             return False
-        known = store.table_metadata(path).get("key")
+        known = disk.table_metadata(path).get("key")
         return known == whole or (self._until_settled(seed, checkpoint, asked) and known == settled.key(whole, self.observation))
 
     def _key(self, asked: SuitePairs) -> str:
@@ -227,7 +227,7 @@ class CheckpointReader:
                 score = _scorer(asked_of, todo, tokenizer, self.device, how, bos, progress, checkpoint.folder)
                 scored, about = self._read_suite(seed, checkpoint, asked, todo, score, weights)
             facts = {**about, "weights": weights, "step": str(checkpoint.step), "seed": str(seed)}
-            store.write_table(self.folder.scores(seed, asked.name, checkpoint.step), scored.frame, facts)
+            disk.write_table(self.folder.scores(seed, asked.name, checkpoint.step), scored.frame, facts)
             told = {"too_long": len(todo.too_long), "unknown_tokens": todo.unknown, **todo.unknown_facts}
             self.folder.note(suites={asked.name: {**asked.facts(), **told, **scored.facts}})
             self._say(asked, checkpoint, scored)
@@ -255,8 +255,8 @@ class CheckpointReader:
         path = self.folder.scores(seed, asked.name, checkpoint.step)
         if not path.exists() or self._scored(seed, checkpoint, asked):  # then it is to be read again
             return None
-        about = store.table_metadata(path)
-        return store.read_table(path) if (about.get("whole"), about.get("weights")) == (self._key(asked), weights) else None
+        about = disk.table_metadata(path)
+        return disk.read_table(path) if (about.get("whole"), about.get("weights")) == (self._key(asked), weights) else None
 
     def _say(self, asked: SuitePairs, checkpoint: Checkpoint, scored: pairs.Scored) -> None:
         where = f"{asked.name} at step {checkpoint.step:,}"
@@ -272,7 +272,7 @@ class CheckpointReader:
         """The suite's plan for this tokenizer, made once."""
         first, context = frame(model, tokenizer, self.observation.bos, self.context)
         spaced = self.observation.scoring.leading_space
-        key = store.content_key(asked.key, tokenizer_key(folder, tokenizer), first, spaced)
+        key = disk.content_key(asked.key, tokenizer_key(folder, tokenizer), first, spaced)
         if (key, context) not in self._plans:
             path = self.folder.tokenised(asked.name, key)
             if not path.exists():
@@ -345,12 +345,12 @@ def _keep_tokens(path: Path, asked: SuitePairs, tokens: plan.Tokenised, key: str
         columns["before"] = [own[0].before for own in tokens]
     if any(row.lost for own in tokens for row in own):
         columns["lost"] = [[row.lost for row in own] for own in tokens]
-    store.write_table(path, pl.DataFrame(columns), {"key": key})
+    disk.write_table(path, pl.DataFrame(columns), {"key": key})
 
 
 def _kept_tokens(path: Path, asked: SuitePairs, first: int | None) -> plan.Tokenised:
     """Raises OntogenyError if the table is broken or not of these pairs."""
-    table = store.read_table(path)
+    table = disk.read_table(path)
     if table.select("paradigm", "pair").rows() != [(pair.paradigm, pair.pair) for pair in asked.pairs]:
         raise OntogenyError(f"{path} does not hold the pairs of {asked.name}; delete it and it is made again")
     before = table["before"].to_list() if "before" in table.columns else [0 if first is None else 1] * len(table)
@@ -468,4 +468,4 @@ def _scorer(
 def tokenizer_key(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
     """Changes with anything that decides which tokens a text becomes."""
     files = {file.name: store.file_hash(file) for file in foreign.tokenizer_files(folder)}
-    return store.content_key(files or tokenizer.get_vocab())
+    return disk.content_key(files or tokenizer.get_vocab())

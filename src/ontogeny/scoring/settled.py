@@ -23,7 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.scoring.options import CHANCE, wrong_sides
@@ -203,7 +203,7 @@ def key(whole: str, observation: Observation) -> str:
     """The key of a table that was read until settled; `whole`: its key had all pairs been read."""
     thresholds, how = observation.verdicts, observation.scoring
     of_states = () if how.confident == "run" else (how.confident,)
-    return store.content_key(whole, "settled", how.confidence, *of_states, thresholds.hi, thresholds.confidence, thresholds.tie)
+    return disk.content_key(whole, "settled", how.confidence, *of_states, thresholds.hi, thresholds.confidence, thresholds.tie)
 
 
 def facts(whole: str, observation: Observation, share: float, reading: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -221,7 +221,7 @@ def need_all(folder: RunFolder, suite: str, what: str) -> None:
     """Raises OntogenyError if a suite was read until settled anywhere: `what` (as in "n-gram evidence") needs all of its pairs."""
     for seed in folder.seeds():
         for step in folder.scored(seed, suite):
-            if sizes(store.table_metadata(folder.scores(seed, suite, step))) is not None:
+            if sizes(disk.table_metadata(folder.scores(seed, suite, step))) is not None:
                 raise OntogenyError(
                     f"{what} needs all pairs of {suite}, and at step {step} of seed {seed} they were read until settled; set "
                     f"scoring.until to all in {folder.recipe}, then run: ontogeny score {folder.path} (it reads what is missing) "

@@ -18,10 +18,11 @@ from fnmatch import fnmatch
 from functools import cached_property
 from typing import Any
 
+from ontogeny.disk import says_full
 from ontogeny.display import some
 from ontogeny.foreign import SETTINGS, TOKENIZER, VOCABULARY, Say
 from ontogeny.records import OntogenyError
-from ontogeny.store import hash_together, says_full
+from ontogeny.store import hash_together
 
 TRIES = 10  # with waits of 1, 2, 4 ... seconds between them, about five minutes
 LONGEST = 60.0  # seconds, where the hub does not say how long

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 
+from ontogeny.disk import content_key, human_size
 from ontogeny.display import count as so_many
 from ontogeny.display import some
 from ontogeny.records import Checkpoint, OntogenyError, Revision
@@ -16,7 +17,6 @@ from ontogeny.sources.clock import Candidate, end_to_end, in_order, several_cloc
 from ontogeny.sources.folders import NO_MODEL, NO_MOMENT, NotTaken
 from ontogeny.sources.hub import HubFile, Listing, about, close_to, tokenizer_of, weights_hash, weights_of
 from ontogeny.sources.names import CLOCKS, CheckpointName, parse, understand
-from ontogeny.store import content_key, human_size
 
 # OWNER/NAME, perhaps with {1..9} in it and @PATTERN behind it
 ADDRESS = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.{},-]+(?:@.+)?")

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.display import Display
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.sources.hub import TRIES, Gone, HubClient, Listing
@@ -31,7 +31,7 @@ class Arrivals:
     """
 
     def __init__(self, folder: RunFolder, wanted: Sequence[Checkpoint], display: Display, code: str | None = None):
-        told = store.read_json(folder.hub)
+        told = disk.read_json(folder.hub)
         self.keep = bool(told["keep"])
         self.broken: OntogenyError | None = None  # why nothing comes any more
         self._listing = Listing(told, display.warn)
@@ -47,7 +47,7 @@ class Arrivals:
             for seed in folder.seeds():
                 for checkpoint in folder.checkpoints(seed):
                     if checkpoint.folder not in here:
-                        store.remove(checkpoint.folder)  # read before the command was stopped
+                        disk.remove(checkpoint.folder)  # read before the command was stopped
             sizes = sorted(sum(one.file.size for one in self._files(checkpoint)) for checkpoint in wanted)
             _check_room(folder.path, sum(sizes[-2:]))
 
@@ -79,7 +79,7 @@ class Arrivals:
 
     def _let_go(self, *folders: Path) -> None:
         for folder in folders if not self.keep else ():
-            store.remove(folder)
+            disk.remove(folder)
 
     def _wait_for(self, checkpoint: Checkpoint) -> None:
         if self._coming is None or self._coming[0] != checkpoint:
@@ -136,11 +136,11 @@ class Arrivals:
         if (checkpoint.folder / store.DONE).exists():
             return
         files = self._files(checkpoint)
-        with store.atomic(checkpoint.folder) as temporary:
+        with disk.atomic(checkpoint.folder) as temporary:
             temporary.mkdir()
             for one in files:
                 self._client.ask(one.repo, lambda api, one=one: self._take(api, one, temporary), TRIES)  # type: ignore[misc]
-            store.remove(temporary / ".cache")  # the client's notes
+            disk.remove(temporary / ".cache")  # the client's notes
             store.seal(temporary, {one.file.path: one.file.id for one in files if one.file.large})
 
     def _take(self, api: Any, one: Bringing, folder: Path) -> None:
@@ -159,9 +159,9 @@ def code_of(place: str, listing: Listing) -> list[Bringing]:
 
 def _check_room(path: Path, needed: int) -> None:
     """Raises OntogenyError for a disk on which so many bytes have no room."""
-    if needed > (free := store.free_space(path)):
+    if needed > (free := disk.free_space(path)):
         raise OntogenyError(
-            f"the disk of {path} has {store.human_size(free)} free, and the checkpoints take {store.human_size(needed)} at once; "
+            f"the disk of {path} has {disk.human_size(free)} free, and the checkpoints take {disk.human_size(needed)} at once; "
             "make room, or name a folder on a larger disk: --runs"
         )
 

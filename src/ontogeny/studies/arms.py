@@ -14,10 +14,10 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ontogeny import recipe as recipes
+from ontogeny.disk import content_key, file_name
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_name
 from ontogeny.studies.plan import Arm, ArmTemplate, StudyFile
 
 PLACE = re.compile(r"\{(\w+)\}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
@@ -42,7 +42,7 @@ def new(name: str, recipe: str, out: Path | None = None) -> Path:
     if path.exists():
         raise OntogenyError(f"{path} is there already; give the study another name, or say --out")
     text = (files("ontogeny.studies") / "template.yaml").read_text(encoding="utf-8")
-    with store.atomic(path) as temporary:
+    with disk.atomic(path) as temporary:
         temporary.write_text(text.format(name=name, recipe=recipe, file=path), encoding="utf-8")
     return path
 
@@ -131,7 +131,7 @@ def register(study: Study, root: Path, display: Display = QUIET) -> Path:
     guards.check_fresh(study, root)
     folder = root / study.file.name
     said = registration.register(folder, study)
-    with store.atomic(folder / WRITTEN) as temporary:
+    with disk.atomic(folder / WRITTEN) as temporary:
         temporary.write_text(study_file.dump(study), encoding="utf-8")
     for line in said.says():
         display.say(line)
@@ -163,7 +163,7 @@ def _decide(study: Study, folder: Path) -> Result:
     found = analyse(study, gathered)
     chances = power_of(study, folder)
     for name, table in (found.tables() | {"power": chances}).items():
-        store.write_table(folder / "analysis" / f"{name}.parquet", table)
+        disk.write_table(folder / "analysis" / f"{name}.parquet", table)
     said = registration.read(folder)
     page = write_study_report(
         folder,

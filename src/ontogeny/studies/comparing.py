@@ -8,8 +8,9 @@ from functools import cached_property
 
 import polars as pl
 
+from ontogeny.disk import content_key, table_metadata
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, content_key, file_hash, table_metadata, weights_hash
+from ontogeny.store import RunFolder, file_hash, weights_hash
 from ontogeny.trajectories import Timeline
 
 LIBRARIES = ("python", "torch", "transformers", "tokenizers", "ontogeny")

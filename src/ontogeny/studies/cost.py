@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ontogeny.disk import content_key, human_size
 from ontogeny.display import QUIET, Display
 from ontogeny.laboratory import Run
 from ontogeny.recipe import Recipe
-from ontogeny.store import content_key, human_size
 from ontogeny.studies.plan import Arm, Study
 from ontogeny.studies.running import ArmSeed
 

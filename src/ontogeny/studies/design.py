@@ -8,12 +8,13 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from ontogeny.disk import content_key
 from ontogeny.interventions.kinds import CorpusEdit
 from ontogeny.laboratory import Run
 from ontogeny.pages.words import count, listed
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results
-from ontogeny.store import RunFolder, content_key, file_hash
+from ontogeny.store import RunFolder, file_hash
 from ontogeny.studies.arms import comparable
 from ontogeny.studies.comparing import tokenizer
 from ontogeny.studies.plan import Arm, Study

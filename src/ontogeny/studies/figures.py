@@ -10,11 +10,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from ontogeny.disk import read_table
 from ontogeny.pages.axes import beside, known, save
 from ontogeny.pages.panel import Clock, Drawn, Panel
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
-from ontogeny.store import read_table
 from ontogeny.studies import figures_arms, figures_claims
 from ontogeny.studies.arm_styles import ArmStyles, arm_styles
 from ontogeny.studies.gathering import StudyFrames, kept

@@ -11,11 +11,12 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.disk import access, read_json, read_table, write_json, write_table
 from ontogeny.instruments.tables import unread
 from ontogeny.records import OntogenyError
 from ontogeny.results import Results, spans
 from ontogeny.scoring.options import CHANCE
-from ontogeny.store import RunFolder, access, read_json, read_table, write_json, write_table
+from ontogeny.store import RunFolder
 from ontogeny.studies.comparing import Gap, ReadArm, differences
 from ontogeny.studies.outcomes import outcomes_of
 from ontogeny.studies.plan import Arm, Study

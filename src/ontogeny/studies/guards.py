@@ -18,11 +18,12 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
+from ontogeny.disk import content_key, read_json, write_json
 from ontogeny.estimators.means import accuracy
 from ontogeny.interventions.counter_evidence import ReadsMore
 from ontogeny.interventions.kinds import CorpusEdit, Objective
 from ontogeny.records import OntogenyError, Suite
-from ontogeny.store import RunFolder, content_key, read_json, write_json
+from ontogeny.store import RunFolder
 from ontogeny.studies import registration
 from ontogeny.studies.gathering import StudyFrames
 from ontogeny.studies.measures import Measures

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from ontogeny.disk import collected, scan_table
 from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.scoring import settled
-from ontogeny.store import RunFolder, collected, scan_table
+from ontogeny.store import RunFolder
 from ontogeny.suites import held_out
 from ontogeny.trajectories.curves import margin, outcome
 from ontogeny.trajectories.timeline import Floats, Windows

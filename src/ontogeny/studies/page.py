@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.disk import atomic
 from ontogeny.pages.embed import Charts, drawn
 from ontogeny.pages.panel import Clock, shown
 from ontogeny.pages.templates import STANDALONE, PageFrame, anchor, look
 from ontogeny.pages.words import count, decimals, human
 from ontogeny.report.provenance import tables
-from ontogeny.store import atomic
 from ontogeny.studies import edits, figures, sentences
 from ontogeny.studies.claims import WHOLE
 from ontogeny.studies.cost import duration

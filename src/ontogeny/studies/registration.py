@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ontogeny.disk import claim, content_key, read_json, write_json
 from ontogeny.records import OntogenyError
-from ontogeny.store import claim, content_key, read_json, write_json
 from ontogeny.studies.arms import changed, comparable
 from ontogeny.studies.plan import Study
 

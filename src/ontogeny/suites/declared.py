@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 from ruamel.yaml import YAML
 
+from ontogeny.disk import content_key, missing
 from ontogeny.display import some
 from ontogeny.recipe import Kind, Part
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing
+from ontogeny.store import file_hash
 from ontogeny.suites.babylm import inside
 from ontogeny.suites.jsonl import sentence, value
 from ontogeny.suites.table import READERS, Row, number_in, once, rows_of

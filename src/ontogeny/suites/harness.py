@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ontogeny.disk import content_key
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key
 
 FEWSHOT_SEED = 1234  # simple_evaluate's own
 NOT_TAKEN = {

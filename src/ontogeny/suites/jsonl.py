@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
+from ontogeny.disk import content_key, missing
 from ontogeny.display import some
 from ontogeny.files import characters
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing
+from ontogeny.store import file_hash
 
 
 class ParadigmFolder(Kind):

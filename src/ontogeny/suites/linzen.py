@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from ontogeny.disk import content_key, missing
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
-from ontogeny.store import content_key, file_hash, missing
+from ontogeny.store import file_hash
 from ontogeny.suites.jsonl import sentence, value
 from ontogeny.suites.table import rows_of
 

@@ -22,10 +22,10 @@ from ontogeny.corpora.micro_english import Grammar, micro_english, repetitive, s
 from ontogeny.corpora.micro_english.derivation import Node, State
 from ontogeny.corpora.micro_english.language import build
 from ontogeny.corpora.micro_english.paradigms import Frame, Paradigm, paradigms
+from ontogeny.disk import atomic
 from ontogeny.recipe import Kind
 from ontogeny.records import Document, OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import atomic
 
 PATIENCE = 2000  # draws in a row without a new pair after which a paradigm counts as exhausted
 HALVES = re.compile(r"half=\?h:(\w)\|(\w)")

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from ontogeny.disk import content_key, missing
 from ontogeny.display import some
 from ontogeny.files import characters, json_file
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing
+from ontogeny.store import file_hash
 from ontogeny.suites.formulas import RegionReference, comparisons, parse
 from ontogeny.suites.jsonl import value
 from ontogeny.suites.table import once

@@ -12,12 +12,13 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ontogeny import files
+from ontogeny.disk import content_key, missing, no_file
 from ontogeny.display import some
 from ontogeny.files import characters
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.registry import nearest
-from ontogeny.store import content_key, file_hash, missing, no_file
+from ontogeny.store import file_hash
 from ontogeny.suites.jsonl import checked, sentence, value
 
 Row = dict[str, Any]

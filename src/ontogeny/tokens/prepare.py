@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import Corpus, Document, OntogenyError
 from ontogeny.store import RunFolder
@@ -55,10 +55,10 @@ def prepare(folder: RunFolder, recipe: Observation, bar: Bar = silent) -> Tokeni
     fingerprints = [corpus.fingerprint(), held_out.fingerprint() if held_out else recipe.held_out]
     if isinstance(recipe, Recipe):
         inside = recipe.tokenizer.contents() if isinstance(recipe.tokenizer, Pretrained | Trained) else []
-        key = store.content_key(*fingerprints, recipe.tokenizer, recipe.bos, *inside)
+        key = disk.content_key(*fingerprints, recipe.tokenizer, recipe.bos, *inside)
         tokenizer = _tokenizer(folder, recipe, key, train, bar)
     else:  # theirs, which was kept when their checkpoints were opened
-        key = store.content_key(*fingerprints, store.read_json(folder.tokenizer / "key.json")["key"], recipe.bos)
+        key = disk.content_key(*fingerprints, disk.read_json(folder.tokenizer / "key.json")["key"], recipe.bos)
         tokenizer = open_tokenizer(folder.tokenizer)
 
     def write(name: str, documents: Callable[[], Iterable[Document]]) -> TokenStore:
@@ -122,17 +122,17 @@ def _tokenizer(
 def open_or_make(folder: Path, key: str, make: Callable[[], PreTrainedTokenizerBase]) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder if it is there with this content key, else what `make` gives, which is kept there."""
     marker = folder / "key.json"
-    if not (marker.exists() and store.read_json(marker)["key"] == key):
+    if not (marker.exists() and disk.read_json(marker)["key"] == key):
         made = make()
-        with store.atomic(folder, mark=marker.name) as temporary:
+        with disk.atomic(folder, mark=marker.name) as temporary:
             made.save_pretrained(temporary)
-            store.write_json(temporary / marker.name, {"key": key, "hashes": store.hashes_of(temporary)})
+            disk.write_json(temporary / marker.name, {"key": key, "hashes": store.hashes_of(temporary)})
     return open_tokenizer(folder)
 
 
 def check(folder: RunFolder, text: TokenisedText) -> None:
     """Raises OntogenyError if a file of the tokenizer or the tokens was changed since it was written; reads them whole."""
-    known = store.read_json(folder.tokenizer / "key.json")
+    known = disk.read_json(folder.tokenizer / "key.json")
     if told := store.altered(folder.tokenizer, known.get("hashes", {})):
         raise OntogenyError(f"{told}; delete {folder.tokenizer} and it is made again")
     text.train.checked()

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ontogeny.disk import content_key
 from ontogeny.foreign import open_tokenizer as open_tokenizer
 from ontogeny.foreign import tokenizer_files
 from ontogeny.recipe import Kind
 from ontogeny.records import Document
-from ontogeny.store import content_key, file_hash
+from ontogeny.store import file_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.foreign import cause
 from ontogeny.records import Document, OntogenyError
 from ontogeny.tokens.unknown import left_out, unknown_id
@@ -35,7 +35,7 @@ class TokenStore:
 
     def __init__(self, folder: Path, name: str):
         self.path = folder / f"{name}.bin"
-        self.facts: dict[str, Any] = store.read_json(folder / f"{name}.json")
+        self.facts: dict[str, Any] = disk.read_json(folder / f"{name}.json")
         self.ids: NDArray[Any] = _mapped(self.path, np.dtype(self.facts["dtype"]), self.facts["tokens"])
         self.documents: NDArray[Any] = _mapped(folder / f"{name}.idx", ROW, self.facts["documents"])
 
@@ -127,7 +127,7 @@ def write(
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     tokens = words = lines = longest = lost = 0
     sources: dict[str, int] = {}
-    with store.atomic(folder / f"{name}.bin") as ids_path, store.atomic(folder / f"{name}.idx") as rows_path:
+    with disk.atomic(folder / f"{name}.bin") as ids_path, disk.atomic(folder / f"{name}.idx") as rows_path:
         with ids_path.open("wb") as ids_file, rows_path.open("wb") as rows_file:
             for batch in _batches(documents):
                 rows = np.empty(len(batch), dtype=ROW)
@@ -163,7 +163,7 @@ def write(
         "sources": list(sources),
         "hashes": _hashes(folder, name),
     }
-    store.write_json(folder / f"{name}.json", facts)
+    disk.write_json(folder / f"{name}.json", facts)
     return TokenStore(folder, name)
 
 
@@ -184,7 +184,7 @@ def derive(
     rows = np.asarray(text.documents if documents is None else documents, dtype=ROW)
     if documents is None and len(ids) != len(text):
         raise OntogenyError(f"an edit of {text.path} gives {len(ids):,} tokens for documents of {len(text):,}")
-    with store.atomic(folder / f"{name}.bin") as ids_path, store.atomic(folder / f"{name}.idx") as rows_path:
+    with disk.atomic(folder / f"{name}.bin") as ids_path, disk.atomic(folder / f"{name}.idx") as rows_path:
         ids_path.write_bytes(np.ascontiguousarray(ids, dtype=np.dtype(text.facts["dtype"])).tobytes())
         rows_path.write_bytes(rows.tobytes())
     counts = np.bincount(ids, minlength=text.facts["vocabulary"])
@@ -196,7 +196,7 @@ def derive(
         "unigram_entropy": entropy(counts),
         "hashes": _hashes(folder, name),
     }
-    store.write_json(folder / f"{name}.json", facts)
+    disk.write_json(folder / f"{name}.json", facts)
     return TokenStore(folder, name)
 
 
@@ -208,7 +208,7 @@ def open_or_write(folder: Path, name: str, key: str, make: Callable[[], TokenSto
     """The store with this content key if it is there, else what `make` writes."""
     facts = folder / f"{name}.json"
     whole = all((folder / f"{name}{suffix}").exists() for suffix in (".json", ".bin", ".idx"))
-    if whole and store.read_json(facts)["key"] == key:
+    if whole and disk.read_json(facts)["key"] == key:
         return TokenStore(folder, name)
     facts.unlink(missing_ok=True)  # it describes another stream than the one that is about to be written
     return make()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.recipe import Recipe
 from ontogeny.records import Checkpoint, OntogenyError
 from ontogeny.store import RunFolder
@@ -147,9 +147,9 @@ def save_state(folder: RunFolder, state: TrainingState, seed: int, key: str) -> 
     rows = pl.DataFrame(state.history, schema=dict.fromkeys(COLUMNS, pl.Float64), orient="row").with_row_index("step", 1)
     so_far = {"tokens": pl.col("tokens").cum_sum().cast(pl.Int64), "words": pl.col("words").cum_sum()}
     frame = rows.select(pl.col("step").cast(pl.Int64), *COLUMNS[:3], **so_far, seconds="seconds")
-    store.write_table(folder.losses(seed), frame)
+    disk.write_table(folder.losses(seed), frame)
     if state.health and state.health.rows:
-        store.write_table(folder.health(seed), health_of(state))
+        disk.write_table(folder.health(seed), health_of(state))
     path = folder.state(seed, state.step)
     if not path.exists():
         state.save(path, key)
@@ -202,4 +202,4 @@ def training_key(recipe: Recipe, text: TokenisedText, engine: Engine) -> str:
     """Changes with what changes the losses: text, model, training, interventions, engine; not with when checkpoints are kept."""
     training = recipe.training.model_dump(mode="json", exclude=NOT_IN_KEY)
     changes = [[part, part.contents() if hasattr(part, "contents") else []] for part in recipe.interventions]
-    return store.content_key(text.train.facts["key"], recipe.model, training, changes, engine.lineage())
+    return disk.content_key(text.train.facts["key"], recipe.model, training, changes, engine.lineage())

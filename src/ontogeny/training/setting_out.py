@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ontogeny import store
+from ontogeny import disk, store
 from ontogeny.display import Display
 from ontogeny.recipe import Observation, Recipe
 from ontogeny.records import OntogenyError
@@ -45,8 +45,8 @@ def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: Train
         f"{recipe.name}: {plan.parameters / 1e6:.1f}M parameters, {text.train.facts['words']:,} words in "
         f"{len(text.train):,} tokens, {plan.steps:,} steps of {recipe.training.batch * recipe.training.context:,} tokens, "
         f"seeds {list(recipe.seeds)}\n"
-        f"{len(plan.checkpoints)} checkpoints a seed, {store.human_size(need)} of disk for all seeds "
-        f"({store.human_size(store.free_space(folder.path))} free)\n"
+        f"{len(plan.checkpoints)} checkpoints a seed, {disk.human_size(need)} of disk for all seeds "
+        f"({disk.human_size(disk.free_space(folder.path))} free)\n"
         f"{engine.device}, {engine.threads} threads{each}, {engine.precision}, {'' if engine.compile else 'not '}compiled"
     )
     for line in text.told:
@@ -60,8 +60,8 @@ def announce(folder: RunFolder, recipe: Recipe, text: TokenisedText, plan: Train
         display.say(
             f"the longest word of the training text has {longest:,} characters; the tokenizer has learned from pieces of {cut:,}"
         )
-    if known is None and need > store.free_space(folder.path):
-        raise store.disk_full(folder.path, need)
+    if known is None and need > disk.free_space(folder.path):
+        raise disk.disk_full(folder.path, need)
 
 
 def try_ways(

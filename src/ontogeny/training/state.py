@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.recipe import Training
 from ontogeny.records import OntogenyError
 from ontogeny.training import health
@@ -76,7 +76,7 @@ class TrainingState:
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         numbers = {"step": self.step, "tokens": self.tokens, "words": self.words}
         facts = {name: json.dumps(value) for name, value in numbers.items()} | {"key": key}
-        with store.atomic(path) as temporary:
+        with disk.atomic(path) as temporary:
             save_file(tensors, temporary, facts | {"checksum": _checksum(tensors, facts)})
 
     def restore(self, path: Path, key: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
+from ontogeny.disk import access, read_csv, read_table
 from ontogeny.files import check_lines, check_parquet
 from ontogeny.records import OntogenyError
-from ontogeny.store import access, read_csv, read_table
 from ontogeny.suites.zorro import PHENOMENON
 from ontogeny.trajectories.curves import MEASURES, check_accuracies, check_doubled, grid, need, seeds_alike
 

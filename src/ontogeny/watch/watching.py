@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import distributed as dist
 
-from ontogeny import foreign, store
+from ontogeny import disk, foreign, store
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
 from ontogeny.readers.beside import Beside, mode_beside
@@ -179,7 +179,7 @@ class Watching:
         if gone := self.folder.forget_after(seed, start):
             self.display.warn(f"the training goes on from step {start:,}: its snapshots at steps {gone} are made anew")
         if self.folder.losses(seed).exists():
-            kept = store.read_table(self.folder.losses(seed))
+            kept = disk.read_table(self.folder.losses(seed))
             self._rows = kept.filter(kept["step"] <= start).select("step", *COLUMNS).rows()
         return not there
 
@@ -276,7 +276,7 @@ class Watching:
             schema = {"step": pl.Int64} | dict.fromkeys(COLUMNS, pl.Float64) | {"tokens": pl.Int64}
             columns = dict(zip(schema, zip(*self._rows, strict=True), strict=True))
             frame = pl.DataFrame({name: pl.Series(name, columns[name], pl.Float64).cast(kind) for name, kind in schema.items()})
-            store.write_table(self.folder.losses(self.watched.seed), frame)
+            disk.write_table(self.folder.losses(self.watched.seed), frame)
 
 
 # --- the model ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ontogeny import store
+from ontogeny import disk
 from ontogeny.display import Display
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError
@@ -64,8 +64,8 @@ class RayCluster(Kind):
 
         if not pieces:
             return
-        known = {store.content_key(piece.run, piece.what, dict(piece.inputs)): piece for piece in pieces}
-        name = f"ontogeny-{store.content_key(min(piece.run for piece in pieces))}"
+        known = {disk.content_key(piece.run, piece.what, dict(piece.inputs)): piece for piece in pieces}
+        name = f"ontogeny-{disk.content_key(min(piece.run for piece in pieces))}"
         names.append(name)
         needs = {"num_cpus": self.cores, "num_gpus": self.gpus, "resources": self.resources, "max_retries": TRIES - 1}
         keeper: Any = None

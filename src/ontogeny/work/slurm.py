@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ontogeny import registry, store
+from ontogeny import disk, registry
 from ontogeny.display import Display, count
 from ontogeny.recipe import Kind
 from ontogeny.records import OntogenyError
@@ -123,7 +123,7 @@ class Slurm(Kind):
                 raise OntogenyError(f"SLURM refuses these jobs: {' '.join(str(error).split())}") from error
             jobs |= dict(zip(some, found, strict=True))
         for piece, job in jobs.items():
-            store.write_json(_record(place, piece), {"job": job.job_id, "tasks": len(job._tasks), "piece": piece.command})
+            disk.write_json(_record(place, piece), {"job": job.job_id, "tasks": len(job._tasks), "piece": piece.command})
         return jobs
 
     def _known(self, place: Path, piece: Piece) -> Job | None:
@@ -131,7 +131,7 @@ class Slurm(Kind):
         record = _record(place, piece)
         if self.executor == "local" or not record.exists():
             return None
-        kept, executor = store.read_json(record), self._executor(place, False)
+        kept, executor = disk.read_json(record), self._executor(place, False)
         job = executor._executor.job_class(folder=place / "%j", job_id=kept["job"], tasks=range(kept["tasks"]))
         return None if job.state in ("UNKNOWN", "FAILED", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY") else job
 
@@ -178,4 +178,4 @@ def folder_of(pieces: Sequence[Piece]) -> Path:
 
 
 def _record(place: Path, piece: Piece) -> Path:
-    return place / f"{store.content_key(piece.run, piece.what, dict(piece.inputs))}.json"
+    return place / f"{disk.content_key(piece.run, piece.what, dict(piece.inputs))}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from ontogeny.disk import human_size, read_json, table_metadata
 from ontogeny.explorer.addresses import Asked, View
 from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.explorer.seen import COLUMNS, evenly
@@ -12,7 +13,7 @@ from ontogeny.explorer.views.pairs import checkpoint_of, moment_of
 from ontogeny.explorer.views.runs import trail_of
 from ontogeny.records import Checkpoint
 from ontogeny.report.provenance import flattened
-from ontogeny.store import RunFolder, fault, human_size, read_json, sealed_weights, table_metadata
+from ontogeny.store import RunFolder, fault, sealed_weights
 
 SAMPLES, LONGEST = 4, 40  # texts, and tokens of each
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.disk import scan_table
 from ontogeny.explorer.addresses import Asked, View, slug
 from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.explorer.seen import COLUMNS, evenly
@@ -16,7 +17,7 @@ from ontogeny.opened import OpenedRun
 from ontogeny.records import Checkpoint
 from ontogeny.report.examples import Words, marked
 from ontogeny.scoring.options import wrong_sides
-from ontogeny.store import RunFolder, scan_table
+from ontogeny.store import RunFolder
 from ontogeny.trajectories.curves import margin
 
 PAGE = 50  # pairs on a page

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from ontogeny.disk import read_table
 from ontogeny.explorer.addresses import Asked, View
 from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.explorer.seen import COLUMNS, Seen, evenly
@@ -19,7 +20,7 @@ from ontogeny.pages.panel import shown
 from ontogeny.pages.words import MEANINGS
 from ontogeny.report import sections
 from ontogeny.report.examples import examples
-from ontogeny.store import RunFolder, read_table
+from ontogeny.store import RunFolder
 
 BESIDE = {"half": True, "shape": "panel", "says": ""}  # two in a row, without words
 OF_PAIRS = ("pair", "order", "item")  # columns of tables with rows finer than paradigms, which curves do not draw

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ontogeny.disk import read_table
 from ontogeny.explorer.addresses import Asked, View
 from ontogeny.explorer.errands import outcome
 from ontogeny.explorer.rendering import fragment
@@ -14,7 +15,7 @@ from ontogeny.explorer.shelf import Lost
 from ontogeny.explorer.views.runs import heat, waiting
 from ontogeny.pages.templates import look
 from ontogeny.pages.words import MEANINGS
-from ontogeny.store import RunFolder, read_table
+from ontogeny.store import RunFolder
 
 
 def compare(asked: Asked) -> View:
