@@ -134,8 +134,10 @@ def _say_settled(curves: pl.DataFrame, suite: str, display: Display) -> None:
         )
 
 
-def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFrame:
+def curves_of(folder: RunFolder, suite: str, recipe: Observation, moments: Sequence[tuple[int, int]] | None = None) -> pl.DataFrame:
     """A row a paradigm, checkpoint and seed, each checkpoint's table read by itself; no row for paradigms that people have graded.
+
+    Of these `moments` (seed and step), or of every one that was scored.
 
     `n` counts the pairs that there are, `read` those that the row was computed from: fewer where they were read until settled.
     `chance` is there where that is not one half for all.
@@ -144,7 +146,7 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation) -> pl.DataFram
     """
     pairs, rows = disk.read_table(folder.pairs(suite)), []
     graded = set(pairs["paradigm"]) - set(_ungraded(pairs)["paradigm"])
-    for clocks, every, facts in _scored(folder, suite, recipe, len(pairs)):
+    for clocks, every, facts in _scored(folder, suite, recipe, len(pairs), moments):
         scores = every.filter(~pl.col("paradigm").is_in(list(graded))) if graded else every
         if scores.is_empty():
             return scores.clear()
@@ -183,14 +185,17 @@ def _about(pairs: pl.DataFrame) -> pl.DataFrame:
     return about.with_columns(chance=chance) if about.select((chance != CHANCE).any()).item() else about
 
 
-def _scored(folder: RunFolder, suite: str, recipe: Observation, pairs: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, Facts]]:
+def _scored(
+    folder: RunFolder, suite: str, recipe: Observation, pairs: int, moments: Sequence[tuple[int, int]] | None = None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, Facts]]:
     """Scores of as many checkpoints at once as may be held, with seed and step: when those were, the scores, what tables say of it.
 
     `pairs`: that each has at most.
     """
     keys = score_keys(folder, suite, recipe)
     when = {(seed, c.step): (c.tokens, c.words) for seed in folder.seeds() for c in folder.checkpoints(seed)}
-    every = [(seed, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
+    scored = [(seed, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
+    every = scored if moments is None else moments
     most = max(1, HELD // 2 // max(1, pairs))  # what is made of them takes as much again
     for at in range(0, len(every), most):
         places = {(seed, step): folder.scores(seed, suite, step) for seed, step in every[at : at + most]}

@@ -248,6 +248,23 @@ def test_a_run_that_is_being_written_is_seen_as_it_comes_and_goes(own_run):
     assert answer(shelf, "runs/tiny", {})[0] == 404
 
 
+def test_the_map_of_a_run_that_is_not_judged_yet_is_of_what_was_scored_so_far(own_run):
+    cells = re.compile(r'<td class="h\d+[^"]*">.*?</td>')
+    shelf, whole = RunShelf(own_run.parent), answer(RunShelf(own_run.parent), "runs/tiny", {})[1]
+    for name in ("curves", "verdicts", "sensitivity"):
+        (own_run / f"{name}.parquet").unlink()
+    live = answer(shelf, "runs/tiny", {})[1]
+    assert cells.findall(live) == cells.findall(whole)
+    run, suite = RunFolder(own_run), shelf.seen(shelf.run("tiny")).suites[0]
+    last = max(run.scored(0, suite))
+    paths = [run.scores(seed, suite, last) for seed in (0, 1)]
+    kept = [path.rename(own_run.parent / f"{number}.kept") for number, path in enumerate(paths)]
+    assert f"step {last}:" in live and f"step {last}:" not in answer(RunShelf(own_run.parent), "runs/tiny", {})[1]
+    for path, back in zip(paths, kept, strict=True):
+        back.rename(path)
+    assert cells.findall(answer(shelf, "runs/tiny", {})[1]) == cells.findall(whole)
+
+
 def test_who_works_on_a_run_is_said(own_run):
     run = RunFolder(own_run)
     with run.claimed("train-1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -11,14 +12,23 @@ from ontogeny.disk import scan_table
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.pages.panel import DRAWN, Panel
 from ontogeny.recipe import Thresholds
+from ontogeny.records import Suite
 from ontogeny.results import CURVES, Results
+from ontogeny.store import RunFolder
 from ontogeny.trajectories import judge_alone
 
 COLUMNS = 60  # checkpoints that a map has columns for: more are neither told apart nor hit
 
 
 class Seen(Results):
-    """The same as Results, with the curves of at most DRAWN checkpoints, evenly chosen in their order."""
+    """The same as Results, with the curves of at most DRAWN checkpoints, evenly chosen in their order.
+
+    `live`: curves of a run that is not judged yet, by suite, seed and step, kept from one look at it to the next.
+    """
+
+    def __init__(self, folder: RunFolder, live: dict[tuple[str, int, int], pl.DataFrame] | None = None):
+        super().__init__(folder)
+        self.live = {} if live is None else live
 
     @cached_property
     def _read(self) -> dict[str, pl.DataFrame]:
@@ -28,19 +38,34 @@ class Seen(Results):
     def every_step(self) -> list[int]:
         """The checkpoints that curves know, in order."""
         if not self.folder.curves.exists():
-            return []
+            return sorted(set(self.curves["step"]))
         found: list[int] = scan_table(self.folder.curves).select(pl.col("step").unique().sort()).collect()["step"].to_list()
         return found
 
     @cached_property
     def curves(self) -> pl.DataFrame:
-        """Scanned, and cut."""
+        """Scanned, and cut; of a run that is not judged yet, what its scores come to so far."""
         if not self.folder.curves.exists():
-            return pl.DataFrame(schema=CURVES)
+            return cast(pl.DataFrame, self.part("what was scored so far", self._unjudged, pl.DataFrame(schema=CURVES)))
         table = scan_table(self.folder.curves)
         if len(self.every_step) > DRAWN:
             table = table.filter(pl.col("step").is_in(evenly(self.every_step, DRAWN)))
         return table.collect()
+
+    def _unjudged(self) -> pl.DataFrame:
+        """Curves from tables of scores, each of which is read once, as it stands there whole."""
+        from ontogeny.judging import curves_of
+        from ontogeny.readers.readings import recipe_of
+
+        recipe, found = recipe_of(self.folder), [pl.DataFrame(schema=CURVES)]
+        for suite in (cast(Suite, part).name for part in recipe.suites):
+            own = [(seed, step) for seed in self.folder.seeds() for step in self.folder.scored(seed, suite)]
+            new = [moment for moment in own if (suite, *moment) not in self.live]
+            new = [new[place] for place in evenly(list(range(len(new))), DRAWN)]
+            for (seed, step), frame in curves_of(self.folder, suite, recipe, new).group_by("seed", "step") if new else ():
+                self.live[suite, cast(int, seed), cast(int, step)] = frame
+            found += [self.live[suite, *moment] for moment in own if (suite, *moment) in self.live]
+        return pl.concat(found, how="diagonal_relaxed").sort("suite", "paradigm", "seed", "step", maintain_order=True)
 
     @cached_property
     def panels(self) -> list[Panel]:

@@ -36,6 +36,7 @@ class RunShelf:
         self.root = root
         self.errands = Errands()
         self._kept: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._live: dict[str, dict[tuple[str, int, int], Any]] = {}
         self._readers = ThreadPoolExecutor(4)
         self._entries()
 
@@ -102,7 +103,8 @@ class RunShelf:
         """A run's results."""
         from ontogeny.explorer.seen import Seen
 
-        found: Seen = self.known("results", run, Seen)
+        live = self._live.setdefault(str(run.path), {}) if not run.curves.exists() else {}
+        found: Seen = self.known("results", run, lambda run: Seen(run, live))
         return found
 
     def rows(self) -> list[dict[str, Any]]:
