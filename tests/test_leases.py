@@ -126,7 +126,7 @@ def test_one_that_moved_while_it_was_taken_is_given_back(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ontogeny import leases, store
+from ontogeny import disk, leases, store
 
 step, at = int(sys.argv[2]), 0
 
