@@ -327,8 +327,10 @@ def test_several_folders_are_scored_into_a_table_each(finished_run, tmp_path):
     assert [line.split(":")[0] for line in said.splitlines()] == [str(out / f"{folder.name}.parquet") for folder in folders]
     again = call("score", *folders, "--suite", "micro-english", "--out", out, "--device", "cpu")
     assert [line.split(": ")[1] for line in again.splitlines()] == ["there already"] * 2
-    assert "--again is for a run, and --jobs for a run or several" in refused("score", *folders, "--suite", "blimp", "--again", "1")
-    assert "--jobs for a run or several" in refused("score", folders[0], "--suite", "blimp", "--jobs", "2")
+    assert "--again is for a run, --jobs and --on for a run or several folders" in refused(
+        "score", *folders, "--suite", "blimp", "--again", "1"
+    )
+    assert "--jobs and --on for a run or several folders" in refused("score", folders[0], "--suite", "blimp", "--jobs", "2")
     assert f"{finished_run} is a run; its checkpoints are scored by" in refused("score", folders[0], finished_run)
 
 

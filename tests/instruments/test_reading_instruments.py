@@ -409,8 +409,8 @@ def test_one_instruments_error_leaves_the_others_tables_and_is_named_in_the_line
     assert rows(run, "ruler", "mark_0") == [(0, 1.0), (2, 1.0), (4, 1.0)]
     assert "wrong" not in run.results.tables
     said = run.folder.lineage()["warnings"]
-    assert said == str(caught.value).splitlines() and len(said) == len(STEPS)
-    assert [store.step_name(step) in text for step, text in zip(STEPS, said, strict=True)] == [True] * 3
+    assert said == str(caught.value).splitlines() and len(said) == 1  # what goes wrong at all of them in one way is said once
+    assert f"{store.step_name(STEPS[0])} and {len(STEPS) - 1} more: " in said[0]
     run.judge()
     assert said[0] in run.results.notes()
     assert "ruler" in write_report(run.folder).read_text(encoding="utf-8")

@@ -156,5 +156,5 @@ def test_the_recipes_of_the_page_are_valid():
     plain = YAML(typ="safe")
     parts = [part for block in blocks for part in Recipe.model_validate(plain.load(tiny.RECIPE) | plain.load(block)).interventions]
     assert {part.kind for part in parts} == {
-        *("filter", "random-drop", "inject", "curriculum", "bigram-surrogate", "counter-evidence", "pre-pretrain")
+        *("filter", "random-drop", "inject", "curriculum", "bigram-surrogate", "counter-evidence", "pre-pretrain", "closed-loop")
     }
