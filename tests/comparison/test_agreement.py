@@ -104,6 +104,11 @@ def test_runs_meet_the_same_paradigms():
     assert drawn.rho("a", "b") == (pytest.approx(1), pytest.approx(1))
 
 
+def test_a_difference_of_accuracies_ends_at_one():
+    two = np.array([[0.0, 0.9]])
+    assert Resampled({"a": two, "b": 1 - two}).difference("a", "b") == (-1.0, 1.0)  # two paradigms, 12.7 standard errors
+
+
 def test_seeds_widen_the_interval():
     """By Student's t of the seeds: 3.18 standard errors of four, and two tell next to nothing."""
     four = np.full((4, 10), 0.6) + np.array([[-0.01], [0.01], [-0.01], [0.01]])

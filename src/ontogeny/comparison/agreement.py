@@ -77,14 +77,17 @@ class Resampled:
         return _number(float(low)), _number(float(high))
 
     def difference(self, first: str, second: str) -> tuple[float | None, float | None]:
-        """Interval of the first's mean accuracy minus the second's: over paradigms, the same for both, and the seeds of each."""
+        """Interval of the first's mean accuracy minus the second's: over paradigms, the same for both, and the seeds of each.
+
+        It ends at -1 and 1, as differences of accuracies do.
+        """
         one, other = self._accuracy[first], self._accuracy[second]
         apart = one.mean(axis=0) - other.mean(axis=0)
         if len(apart) < 2:
             return None, None
         drawn = [apart, *(own.mean(axis=1) for own in (one, other) if len(own) > 1)]
         reach = means.reach([(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in drawn], CONFIDENCE)
-        return float(apart.mean()) - reach, float(apart.mean()) + reach
+        return max(-1.0, float(apart.mean()) - reach), min(1.0, float(apart.mean()) + reach)
 
     def rho(self, first: str, second: str) -> tuple[float | None, float | None]:
         """Interval of Spearman's rho of the accuracies, means over seeds: over paradigms alone."""
