@@ -16,6 +16,7 @@ from ontogeny.report.provenance import flattened
 from ontogeny.store import RunFolder, fault, sealed_weights
 
 SAMPLES, LONGEST = 4, 40  # texts, and tokens of each
+SOON = 0.02  # seconds that the page waits for what it can do without: where else the weights are
 
 
 def checkpoint(asked: Asked) -> View:
@@ -27,7 +28,7 @@ def checkpoint(asked: Asked) -> View:
     one = checkpoint_of(run, seed, step)
     own = run.has_checkpoint(seed, step)
     key, said = ("weights", str(run.path), asked.shelf.news(run)), "looking for the same weights elsewhere"
-    alike = asked.shelf.errands.ask(key, said, lambda _: _weights(run, steps), asked.wait)
+    alike = asked.shelf.errands.ask(key, said, lambda _: _weights(run, steps), asked.wait and SOON)
     known = outcome(alike) if alike.future.done() else {}
     weights = weights_of(one)
     texts = _texts(asked, run, seed, step)
