@@ -53,39 +53,34 @@ def leading(reader: Reader) -> Reader:
     """The same head, read for how far each token asked for leads the likeliest other one, in nats: above 0 where greedy decoding
     writes it."""
     if isinstance(reader, Tiles):
-        return Leads(partial(linear, weight=reader.weight, bias=reader.bias))
+        return Whole(partial(linear, weight=reader.weight, bias=reader.bias), _lead)
     assert isinstance(reader, Whole)
-    return Leads(reader.head)
+    return Whole(reader.head, _lead)
 
 
-@dataclass(frozen=True, slots=True)
-class Leads:
-    """By all logits."""
+def _logp(logits: torch.Tensor, at: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    """Of logits [., vocabulary] log p of the tokens asked for [E], each in its row `at` [E]."""
+    return logits.log_softmax(-1)[at, token]
 
-    head: Callable[[torch.Tensor], torch.Tensor]  # [., width] to logits [., vocabulary]
 
-    def __call__(self, states: torch.Tensor, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-        """As a `Reader` does, of log p less that of the likeliest other token."""
-        found = torch.empty(len(token), device=states.device)
-        for rows, edges in _parts(len(states), state, WHOLE):
-            logits, own, at = self.head(states[rows]).float(), token[edges], state[edges] - rows.start
-            (best, second), which = (part.T[:, at] for part in logits.topk(2))  # [2, edges] each
-            found[edges] = logits[at, own] - torch.where(which[0] == own, second, best)
-        return found.double()
+def _lead(logits: torch.Tensor, at: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    """The same less that of the likeliest other token."""
+    (best, second), which = (part.T[:, at] for part in logits.topk(2))  # [2, E] each
+    return logits[at, token] - torch.where(which[0] == token, second, best)
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """By a log-softmax over all logits: right for any head, and on any device."""
+    """By all logits of a state at once: right for any head, and on any device."""
 
     head: Callable[[torch.Tensor], torch.Tensor]  # [., width] to logits [., vocabulary]
+    read: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] = _logp  # what of them
 
     def __call__(self, states: torch.Tensor, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
         """As a `Reader` does, in float32 or better whatever the logits are in."""
         found = torch.empty(len(token), device=states.device)
         for rows, edges in _parts(len(states), state, WHOLE):
-            logps = self.head(states[rows]).float().log_softmax(-1)  # [WHOLE, vocabulary]
-            found[edges] = logps[state[edges] - rows.start, token[edges]]
+            found[edges] = self.read(self.head(states[rows]).float(), state[edges] - rows.start, token[edges])
         return found.double()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ontogeny.disk import scan_table
+from ontogeny.disk import collected, scan_table, scan_tables
 from ontogeny.explorer.addresses import Asked, View, slug
 from ontogeny.explorer.errands import Errand, outcome
 from ontogeny.explorer.seen import COLUMNS, evenly
@@ -110,14 +110,14 @@ def at(
     run: RunFolder, suite: str, paradigm: str, table: pl.LazyFrame, seed: int, step: int, before: int | None = None
 ) -> pl.DataFrame:
     """The pairs of a paradigm at a checkpoint: margin, which side was preferred, and who flipped since the one before."""
-    own = _margins(run, suite, paradigm, seed, step)
+    own = _margins(scan_table(run.scores(seed, suite, step)), paradigm).select("pair", "logp_good", "logp_bad", "margin")
     columns = table.collect_schema().names()
     kept = [name for name in ("pair", "context", "good", "bad") if name in columns]
     joined = table.select(kept).with_row_index("place").join(own, on="pair", how="left", maintain_order="left")
     if before is None:
         joined = joined.with_columns(before=pl.lit(None, pl.Float64))
     else:
-        earlier = _margins(run, suite, paradigm, seed, before).select("pair", before="margin")
+        earlier = _margins(scan_table(run.scores(seed, suite, before)), paradigm).select("pair", before="margin")
         joined = joined.join(earlier, on="pair", how="left", maintain_order="left")
     now, was = pl.col("margin"), pl.col("before")
     flipped = pl.when((now > 0) & (was < 0)).then(pl.lit("to right")).when((now < 0) & (was > 0)).then(pl.lit("to wrong"))
@@ -125,10 +125,9 @@ def at(
     return joined.with_columns(flipped=flipped.otherwise(pl.lit("")), right=right).collect()
 
 
-def _margins(run: RunFolder, suite: str, paradigm: str, seed: int, step: int) -> pl.LazyFrame:
-    scores = scan_table(run.scores(seed, suite, step)).filter(pl.col("paradigm") == paradigm)
+def _margins(scores: pl.LazyFrame, paradigm: str) -> pl.LazyFrame:
     wrong = wrong_sides(scores.collect_schema().names())
-    return scores.select("pair", "logp_good", "logp_bad", margin=margin(wrong))
+    return scores.filter(pl.col("paradigm") == paradigm).with_columns(margin=margin(wrong))
 
 
 def _has(word: str) -> pl.Expr:
@@ -237,12 +236,11 @@ def _by_token(sentence: str, words: Words, read: Mapping[str, Any]) -> list[dict
 
 def _lives(run: RunFolder, suite: str, paradigm: str, scored: Mapping[int, Sequence[int]]) -> pl.DataFrame:
     """The scores of a paradigm's pairs at the checkpoints that are looked at, by seed and step."""
-    parts = [
-        _margins(run, suite, paradigm, seed, step).with_columns(seed=pl.lit(seed, pl.Int64), step=pl.lit(step, pl.Int64))
-        for seed, steps in scored.items()
-        for step in evenly(list(steps), COLUMNS)
-    ]
-    return pl.concat(parts).collect().sort("seed", "step") if parts else pl.DataFrame(schema=LIFE)
+    moments = [(seed, step) for seed, steps in scored.items() for step in evenly(list(steps), COLUMNS)]
+    if not moments:
+        return pl.DataFrame(schema=LIFE)
+    scores = scan_tables({(seed, step): run.scores(seed, suite, step) for seed, step in moments})
+    return collected(_margins(scores, paradigm).select(*LIFE)).sort("seed", "step")
 
 
 def pair(asked: Asked) -> View:
