@@ -262,6 +262,25 @@ def test_seeds_side_by_side_are_for_one_process(monkeypatch):
         do([], iter, QUIET, "seeds")
 
 
+LEFT = """
+import pathlib
+from ontogeny.training.parallel import together
+
+with together():
+    import torch.optim, torch._dynamo  # as training does
+print([thread.read_text().strip() for thread in pathlib.Path("/proc/self/task").glob("*/comm")])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
+def test_nothing_of_the_group_works_on_when_the_processes_have_parted():
+    """A thread of it that is at work as the interpreter ends aborts the process, after a training that was well."""
+    alone = environment(0) | {"WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+    left = subprocess.run([sys.executable, "-c", LEFT], env=os.environ | alone, capture_output=True, text=True, check=True)
+    assert "python" in left.stdout
+    assert "pt_gloo_runloop" not in left.stdout
+
+
 # --- from the command line
 
 KILLED = """

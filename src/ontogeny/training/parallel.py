@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -189,6 +190,9 @@ def here() -> Ranks:
 @contextmanager
 def together() -> Iterator[Ranks]:
     """Joins the processes that torchrun's environment names; at its end, if it is a good one, the first tells the others."""
+    # Its functions keep the group of the time of their import as a default, for good: one made later would never be taken down,
+    # and a thread of it that still works as the interpreter ends aborts the process.
+    import_module("torch.distributed.nn.functional")
     gpu = torch.cuda.is_available() and dist.is_nccl_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
     ranks = here()
