@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import torch.distributed.nn.functional  # before there is a group, which its functions would keep to the end
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributed as dist

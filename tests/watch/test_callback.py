@@ -305,6 +305,7 @@ TOGETHER = """
 import sys
 sys.path.insert(0, {tests!r})
 import tiny, torch
+import torch.distributed.nn.functional  # before there is a group, which its functions would keep to the end
 from torch import distributed as dist
 import ontogeny as og
 from watch import test_callback as here
@@ -314,6 +315,7 @@ dist.init_process_group("gloo", init_method="file://" + sys.argv[2] + "/meeting"
 tokenizer = tiny.words(*here.LINES)
 model = here.model_for(tokenizer)
 {body}
+dist.destroy_process_group()
 """
 DATA_PARALLEL = """
 both = torch.nn.parallel.DistributedDataParallel(model)
