@@ -265,6 +265,18 @@ def test_the_map_of_a_run_that_is_not_judged_yet_is_of_what_was_scored_so_far(ow
     assert cells.findall(answer(shelf, "runs/tiny", {})[1]) == cells.findall(whole)
 
 
+def test_the_command_for_an_arm_is_its_studys_and_can_be_copied(own_run, tmp_path):
+    study = tmp_path / "a study"
+    (study / "arms").mkdir(parents=True)
+    (study / "study.yaml").write_text("name: a study\n")
+    alone, arm = (shutil.copytree(own_run, place) for place in (tmp_path / "a run", study / "arms" / "untouched"))
+    for place in (alone, arm):
+        (place / "verdicts.parquet").unlink()
+    rows = {row["title"]: row["missing"] for row in RunShelf(tmp_path).rows()}
+    assert rows["a run"] == [("verdicts", f"ontogeny verdicts '{alone}'")]
+    assert rows["a study/untouched"] == [("verdicts", f"ontogeny study run '{study}' --runs {tmp_path}")]
+
+
 def test_who_works_on_a_run_is_said(own_run):
     run = RunFolder(own_run)
     with run.claimed("train-1"):

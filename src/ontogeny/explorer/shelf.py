@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -177,14 +178,22 @@ def _verdicts(run: RunFolder) -> list[tuple[str, int]]:
 
 
 def missing(run: RunFolder, now: Mapping[str, Any], lineage: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is not there yet, and the command that makes it; the first is to be made first."""
+    """What is not there yet, and the command that makes it; the first is to be made first.  Of a study's arm: the study's."""
     seeds: Sequence[Mapping[str, Any]] = now["seeds"]
     own = "training" in lineage and not run.adopted()
+    path, study = shlex.quote(str(run.path)), _study_of(run.path)
+    goes_on = f"ontogeny study run {shlex.quote(str(study))} --runs {shlex.quote(str(study.parent))}" if study else ""
     if own and now["planned"] and (not seeds or any(one["checkpoints"] < now["planned"] for one in seeds)):
-        return [("its training is not at its end", f"ontogeny train {run.path}")]
+        return [("its training is not at its end", goes_on or f"ontogeny train {path}")]
     if not seeds or any(number < one["checkpoints"] for one in seeds for number in (one["scored"] or {"": 0}).values()):
-        return [("checkpoints that are not read", f"ontogeny score {run.path}")]
+        return [("checkpoints that are not read", goes_on or f"ontogeny score {path}")]
     if not now["judged"]:
-        return [("verdicts", f"ontogeny verdicts {run.path}")]
-    gaps = [] if run.evidence("margins").exists() or not run.tokens.exists() else [("evidence", f"ontogeny evidence {run.path}")]
-    return gaps if run.report.exists() else [*gaps, ("the page", f"ontogeny report {run.path}")]
+        return [("verdicts", goes_on or f"ontogeny verdicts {path}")]
+    gaps = [] if run.evidence("margins").exists() or not run.tokens.exists() else [("evidence", f"ontogeny evidence {path}")]
+    return gaps if run.report.exists() else [*gaps, ("the page", f"ontogeny report {path}")]
+
+
+def _study_of(run: Path) -> Path | None:
+    """The folder of the study that a run is an arm of."""
+    above = run.absolute().parent
+    return above.parent if above.name == "arms" and (above.parent / STUDY).exists() else None
