@@ -3,12 +3,14 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from ontogeny import disk
 from ontogeny.interventions import counter_evidence
 from ontogeny.interventions.closed_loop import ClosedLoop
+from ontogeny.interventions.context_weight import ContextWeight
 from ontogeny.interventions.counter_evidence import CounterEvidence, met_in
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.suites import held_out
@@ -52,7 +54,7 @@ def edited(context_of, monkeypatch):
 
 def test_the_meetings_are_where_bigrams_prefer_the_wrong_word(edited):
     context, _ = edited
-    one, *others = met_in(context, "wh")
+    one, *others = met_in(context, ["wh"], 20, False, "k")
     assert context.tokenizer.convert_ids_to_tokens([one.before, one.good, one.bad]) == ["guessed", "who", "that"] and one.margin > 0
     assert not others  # a dog and a cat are as good
 
@@ -82,6 +84,18 @@ def test_the_controls_take_other_documents(edited):
     assert len(edit(share=0.05, choose="any")[1]) == len(TEXT)
 
 
+def test_a_document_with_eight_words_of_a_suite_is_refused_with_its_line(context_of, monkeypatch):
+    monkeypatch.setattr(counter_evidence, "asked", lambda folder, context, kind: Foretells(context.tokenizer))
+    suites = "oh we guessed who ran off and then she slept"
+    said, pairs = [], [*PAIRS, Pair("long", "1", f"So {suites}.", "no")]
+    context = context_of([*TEXT, suites], pairs=pairs, warn=said.append)
+    found = CounterEvidence(alarms=("wh",), reference="R", share=0.5).edit(context)
+    again = found.changes["text"].to_list()
+    assert not any("slept" in text for text in again) and any(text.endswith(FORETOLD) for text in again)
+    assert found.facts["refused"] == ["test:52 has 'oh we guessed who ran off and then', which stands in long"]
+    assert said == [f"documents with 8 words in a row of a suite are not read again, 1 of them: {found.facts['refused'][0]}"]
+
+
 def test_where_bigrams_are_right_there_is_nothing_to_speak_against(context_of):
     context = context_of([RIGHT] * 5, pairs=PAIRS[:1])
     with pytest.raises(OntogenyError, match="bigrams prefer no wrong word in wh"):
@@ -94,9 +108,20 @@ def test_words_that_are_held_out_meet_nobody(context_of):
         for number, verb in enumerate(["guessed", "said", "knew", "saw", "heard", "asked", "told"])
     ]
     context = context_of([pair.bad for pair in pairs] * 4 + [pair.good for pair in pairs], pairs=pairs)
-    met = [context.tokenizer.convert_ids_to_tokens(one.before) for one in met_in(context, "wh", half=True)]
+    met = [context.tokenizer.convert_ids_to_tokens(one.before) for one in met_in(context, ["wh"], 20, True, "k")]
     shown = [pair.good.split()[0] for pair in pairs if not held_out(pair.good, pair.bad)]
     assert sorted(met) == sorted(shown) and 0 < len(shown) < len(pairs)
+
+
+def test_the_twin_on_the_objective_weighs_places_after_those_tokens_alone(edited):
+    context, _ = edited
+    loss = ContextWeight(strength=2, alarms=("wh",)).loss(context)
+    guessed, dog, who = context.tokenizer.convert_tokens_to_ids(["guessed", "dog", "who"])
+    assert loss.after == (guessed,)
+    inputs, sure = torch.tensor([[guessed, dog]]), torch.full((1, 2, len(context.tokenizer)), -30.0)
+    sure[..., who] = 0  # KL = -log p2(who | before)
+    nats = -torch.log(torch.tensor(context.bigrams().distribution(np.array([[guessed]]), 2)[0, who]))
+    assert loss.weights(inputs, sure)[0].tolist() == pytest.approx([1 + 2 * min(float(nats), 3), 1])
 
 
 # --- closed loop ----------------------------------------------------------------------------------------------------

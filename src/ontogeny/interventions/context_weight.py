@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ontogeny.interventions.context import InterventionContext
+from ontogeny.interventions.counter_evidence import met_in
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
 from ontogeny.interventions.reference import asked, hashes, said
@@ -31,6 +33,13 @@ class ContextWeight(Objective):
     """How much more a place counts for each nat; 0 leaves the objective as it is."""
     most: float = Field(3.0, gt=0)
     """Nats beyond which a place counts no more."""
+    alarms: tuple[str, ...] = ()
+    """Paradigms of the recipe's suites: only places count more that come after a token h at which bigrams prefer the wrong word of
+    one of their pairs, as `counter-evidence` finds them.  Left out: all places."""
+    meetings: int = Field(20, ge=1)
+    """How many h, w and v of each of these paradigms count, the heaviest first."""
+    words: Literal["all", "half"] = "all"
+    """half: only of pairs whose words are not held out, as with `counter-evidence`."""
     reference: Path | None = None
     """A folder with a finished model of the same tokenizer, whose p_R it is; left out: the network's own at each step."""
     counted: Counted = "read"
@@ -42,20 +51,27 @@ class ContextWeight(Objective):
         return hashes([self.reference] if self.reference else [])
 
     def loss(self, context: InterventionContext) -> Loss:
-        """Weighted nats, summed; the plain loss for strength 0.  Raises OntogenyError for a model that does not fit."""
+        """Weighted nats, summed; the plain loss for strength 0.  Raises OntogenyError for a model that does not fit, and for alarms
+        about which bigrams are right."""
         from ontogeny.training.treatment import batch_loss
 
         if not self.strength:
             return batch_loss
         reference = asked(self.reference, context, self.kind) if self.reference else None
-        return Informed(sparse(context.bigrams(text_of(self.counted, context))), self.strength, self.most, reference)
+        bigrams = sparse(context.bigrams(text_of(self.counted, context)))
+        return Informed(bigrams, self.strength, self.most, reference, self._after(context))
+
+    def _after(self, context: InterventionContext) -> list[int]:
+        met = met_in(context, self.alarms, self.meetings, self.words == "half", self.kind) if self.alarms else []
+        return sorted({one.before for one in met})
 
 
 class Informed:
     """Cross-entropy with a weight for each place, made of its context alone."""
 
-    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None):
-        self.bigrams, self.strength, self.most, self.reference = bigrams, strength, most, reference
+    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None, after: Sequence[int] = ()):
+        """`after`: the tokens after which a place may count more; none: after any."""
+        self.bigrams, self.strength, self.most, self.reference, self.after = bigrams, strength, most, reference, tuple(after)
 
     def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
         """Nats summed over the targets tokens[:, 1:] that count, each times the weight of its place."""
@@ -75,4 +91,6 @@ class Informed:
             before = self.bigrams.to(inputs.device)(inputs)
             apart = (logp.exp() * (logp[..., : before.shape[-1]] - before)).sum(-1).clamp(min=0)
             weights: Tensor = 1 + self.strength * apart.clamp(max=self.most)
+            if self.after:
+                weights = weights.where(torch.isin(inputs, torch.tensor(self.after, device=inputs.device)), 1.0)
             return weights

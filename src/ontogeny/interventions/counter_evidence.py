@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ontogeny.interventions.kinds import Intervention, StreamEdit, StreamEdited, Window
+from ontogeny.interventions.promises import where
 from ontogeny.interventions.reference import asked, hashes, said
 from ontogeny.records import OntogenyError
-from ontogeny.suites import held_out
+from ontogeny.suites import grams, grams_of, held_out
 from ontogeny.tokens.token_store import ROW
 
 if TYPE_CHECKING:
@@ -65,18 +66,18 @@ class CounterEvidence(ReadsMore, StreamEdit):
         import polars as pl
 
         ground, rng = DocumentStream.of(context), context.rng(self.seed)
-        met = [one for paradigm in self.alarms for one in met_in(context, paradigm, self.words == "half")[: self.meetings]]
-        if not met:
-            raise OntogenyError(
-                f"counter-evidence: bigrams prefer no wrong word in {', '.join(self.alarms)}; nothing speaks against them"
-            )
+        met = met_in(context, self.alarms, self.meetings, self.words == "half", self.kind)
         right = {(one.before, one.good): one.margin for one in met}
         wrong = {(one.before, one.bad): one.margin for one in met}
         places = ground.places(right if self.choose in ("best", "random") else wrong)
-        rank = self._rank(context, ground, places, rng)
+        tokens = int(self.share * len(ground.ids))
+        rank, refused = _without_suites_words(context, ground, self._rank(context, ground, places, rng), tokens)
         if not len(rank):
-            raise OntogenyError(f"counter-evidence: no document of the text has what is looked for in {', '.join(self.alarms)}")
-        chosen = ground.up_to(np.tile(rank, self.at_most - 1), int(self.share * len(ground.ids)))
+            raise OntogenyError(
+                f"counter-evidence: no document of the text has what is looked for in {', '.join(self.alarms)}"
+                + "".join(f"; {one}" for one in refused[:1])
+            )
+        chosen = ground.up_to(np.tile(rank, self.at_most - 1), tokens)
         spared = np.union1d(chosen, np.array(list(ground.places({**right, **wrong})), dtype=np.int64))
         others = rng.permutation(np.setdiff1d(np.arange(len(ground.lengths)), spared))
         gone = others[: int(np.searchsorted(np.cumsum(ground.lengths[others]), ground.lengths[chosen].sum())) + 1]
@@ -86,7 +87,7 @@ class CounterEvidence(ReadsMore, StreamEdit):
         ids, rows = ground.read(order)
         shown = pl.DataFrame({"document": chosen, "text": [context.tokenizer.decode(ground.document(d)) for d in chosen.tolist()]})
         facts = {"added": len(chosen), "removed": len(gone), "share": float(ground.lengths[chosen].sum() / len(ground.ids))}
-        return StreamEdited(ids, shown, facts | {"meetings": len(met)}, rows)
+        return StreamEdited(ids, shown, facts | {"meetings": len(met), "refused": refused}, rows)
 
     def _rank(
         self, context: InterventionContext, ground: DocumentStream, places: dict[int, list[int]], rng: np.random.Generator
@@ -101,6 +102,26 @@ class CounterEvidence(ReadsMore, StreamEdit):
         return documents[np.argsort(-np.array(scores), kind="stable")]
 
 
+def _without_suites_words(
+    context: InterventionContext, ground: DocumentStream, rank: Ints, tokens: int
+) -> tuple[Ints, list[str]]:
+    """The first documents of so many tokens that share no 8 words in a row with a suite; the lines of those refused before them."""
+    known, kept, refused, left = grams_of(context.ask()), [], [], tokens
+    for document in rank.tolist() if known else ():
+        if left <= 0:
+            break
+        shared = next((gram for gram in grams(context.tokenizer.decode(ground.document(document))) if gram in known), None)
+        if shared:
+            source, line = where(context.text, document)
+            refused.append(f"{source}:{line} has {shared!r}, which stands in {known[shared]}")
+        else:
+            kept.append(document)
+            left -= int(ground.lengths[document])
+    if refused:
+        context.warn(f"documents with 8 words in a row of a suite are not read again, {len(refused)} of them: {refused[0]}")
+    return np.array(kept, dtype=np.int64) if known else rank, refused
+
+
 class Meeting(NamedTuple):
     """A token, and the two that a paradigm has after it."""
 
@@ -110,11 +131,18 @@ class Meeting(NamedTuple):
     margin: float  # nats, over all pairs that meet here: how much bigrams prefer the wrong one
 
 
-def met_in(context: InterventionContext, paradigm: str, half: bool = False) -> list[Meeting]:
-    """Where the sentences of a paradigm's pairs part and bigrams prefer the wrong one, the heaviest first.
+def met_in(context: InterventionContext, paradigms: Sequence[str], most: int, half: bool, kind: str) -> list[Meeting]:
+    """Where the sentences of each paradigm's pairs part and bigrams prefer the wrong one: the `most` heaviest, the heaviest first.
 
-    `half`: of the pairs whose words are not held out.
+    `half`: of the pairs whose words are not held out.  `kind`: of the intervention that asks.  Raises OntogenyError where there is
+    none at all.
     """
+    if met := [one for paradigm in paradigms for one in _met_in(context, paradigm, half)[:most]]:
+        return met
+    raise OntogenyError(f"{kind}: bigrams prefer no wrong word in {', '.join(paradigms)}; nothing speaks against them")
+
+
+def _met_in(context: InterventionContext, paradigm: str, half: bool) -> list[Meeting]:
     plan, model = context.plan([paradigm]), context.bigrams()
     found: dict[tuple[int, int, int], float] = defaultdict(float)
     for pair, good, bad in zip(plan.pairs, plan.good.tolist(), plan.bad.tolist(), strict=True):

@@ -7,7 +7,6 @@ development half; the exam half is in no table and on no page until `ontogeny st
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,11 +28,11 @@ from ontogeny.studies.gathering import StudyFrames
 from ontogeny.studies.measures import Measures
 from ontogeny.studies.plan import Arm, Guards, Study
 from ontogeny.studies.running import missing
+from ontogeny.suites import grams, grams_of
 from ontogeny.suites.blimp import AGREEMENT
 from ontogeny.trajectories.timeline import ROUNDING
 
 FILE = "exam.json"  # in a study's folder, once the exam was opened
-WORDS = 8  # in a row, that added text may not share with a suite
 PHENOMENON = {name: phenomenon for (phenomenon, _), names in AGREEMENT.items() for name in names}
 
 
@@ -69,7 +68,7 @@ def check(study: Study) -> None:
     for arm in study.arms:
         for part in arm.recipe.interventions:
             _check_washout(study, arm, part, 1 - study.file.guards.washout)
-            if study.file.guards.held_out_words and getattr(part, "words", "half") != "half":
+            if study.file.guards.held_out_words and getattr(part, "alarms", ()) and part.words != "half":
                 raise OntogenyError(
                     f"{study.source}: arm {arm.name!r}: {part.kind} looks at every word, and some are held out; set words: half"
                 )
@@ -109,10 +108,7 @@ def check_texts(study: Study, folder: Path) -> None:
     known: dict[str, str] = {}
     for part in study.base.suites:
         suite = cast(Suite, part)
-        for pair in suite.pairs():
-            known.update(
-                dict.fromkeys((gram for text in (pair.good, pair.bad) for gram in grams(text)), f"{suite.name}, {pair.paradigm}")
-            )
+        known.update({gram: f"{suite.name}, {paradigm}" for gram, paradigm in grams_of(suite.pairs()).items()})
     for arm in study.arms:
         for path in sorted(RunFolder(folder / "arms" / arm.slug).interventions.parent.glob("*.jsonl")):
             for line, text in _added(path):
@@ -121,12 +117,6 @@ def check_texts(study: Study, folder: Path) -> None:
                         f"{path}:{line}: arm {arm.name!r} adds {gram!r}, which stands in {known[gram]}: a model would be taught "
                         "the exam's own words; leave that text out"
                     )
-
-
-def grams(text: str) -> Iterator[str]:
-    """Its runs of 8 words, in small letters, without signs."""
-    words = re.findall(r"[\w']+", text.lower())
-    return (" ".join(words[at : at + WORDS]) for at in range(len(words) - WORDS + 1))
 
 
 def _added(path: Path) -> Iterator[tuple[int, str]]:

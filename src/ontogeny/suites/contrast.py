@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from ontogeny.records import Pair
+
+WORDS = 8  # in a row, that added text may not share with a suite
 
 
 def contrast(good: str, *others: str) -> str:
@@ -28,6 +31,17 @@ def contrast(good: str, *others: str) -> str:
 def contrast_of(pair: Pair) -> str:
     """The critical contrast of a pair's options, each with what stands before it where that differs."""
     return contrast(*(" ".join(both) for both in pair.asked) if pair.contexts else pair.options)
+
+
+def grams(text: str) -> Iterator[str]:
+    """Its runs of 8 words, in small letters, without signs: what added text may not share with a suite."""
+    words = re.findall(r"[\w']+", text.lower())
+    return (" ".join(words[at : at + WORDS]) for at in range(len(words) - WORDS + 1))
+
+
+def grams_of(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Those of the pairs' sentences, and the paradigm that each stands in."""
+    return {gram: pair.paradigm for pair in pairs for text in (pair.good, pair.bad) for gram in grams(text)}
 
 
 def held_out(good: str, bad: str) -> bool:
