@@ -17,6 +17,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.results import Results, spans
 from ontogeny.scoring.options import CHANCE
 from ontogeny.store import RunFolder
+from ontogeny.studies.alarms import alarms_of
 from ontogeny.studies.comparing import Gap, ReadArm, differences
 from ontogeny.studies.outcomes import outcomes_of
 from ontogeny.studies.plan import Arm, Study
@@ -28,7 +29,7 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("seed", "step", "steps", "tokens", "number", "of", "order", "priority"), pl.Int64),
     **dict.fromkeys(("words", "accuracy", "margin", "value", "dev_loss", "seconds", "start", "until", "end"), pl.Float64),
     **dict.fromkeys(("early_margin", "early_accuracy", "late_margin", "late_accuracy", "bigram_margin"), pl.Float64),
-    **dict.fromkeys(("edited", "reference", "held"), pl.Boolean),
+    **dict.fromkeys(("edited", "reference", "held", "raised", "wrong"), pl.Boolean),
 }  # of the frames' columns; all others are text
 SCHEMAS: dict[str, dict[str, Any]] = {
     name: {column: TYPES.get(column, pl.String) for column in columns.split()}
@@ -43,6 +44,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "samples": "arm number kind of change",
         "spans": "arm window start end",
         "costs": "arm seed steps tokens words seconds",
+        "alarms": "arm seed paradigm raised wrong",
     }.items()
 }
 FRAMES = ("arms", *SCHEMAS)
@@ -63,6 +65,7 @@ class StudyFrames:
     samples: pl.DataFrame  # a few of what each edit changed, as JSON, `of` so many
     spans: pl.DataFrame  # windows of training, in steps
     costs: pl.DataFrame  # training of each seed; seconds of its steps, without reading and saving
+    alarms: pl.DataFrame  # of closed loops: whether one was raised, and whether the reference's seed ends wrong
     gaps: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()  # what arms do not share that they should, and what was left out
     lineages: Mapping[str, Any] = field(default_factory=dict)  # of each arm, as its run has it
@@ -87,7 +90,7 @@ def gather(folder: Path, study: Study) -> StudyFrames:
     for found in there:
         view, rows, said = _view(found, reference)
         notes += said
-        for name, frame in {**_frames(found, view, study), "spans": rows}.items():
+        for name, frame in {**_frames(found, view, study), "spans": rows, "alarms": alarms_of(found, reference)}.items():
             if frame is not None:
                 frames[name].append(_typed(name, frame.with_columns(arm=pl.lit(found.arm))))
     whole = {name: pl.concat(parts) for name, parts in frames.items()}

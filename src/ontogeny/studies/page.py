@@ -17,6 +17,7 @@ from ontogeny.pages.templates import STANDALONE, PageFrame, anchor, look
 from ontogeny.pages.words import count, decimals, human
 from ontogeny.report.provenance import tables
 from ontogeny.studies import edits, figures, sentences
+from ontogeny.studies.alarms import hits
 from ontogeny.studies.claims import WHOLE
 from ontogeny.studies.cost import duration
 from ontogeny.studies.figures import StudyMaterial, material
@@ -93,6 +94,7 @@ def render(
         power=chances,
         costs=costs(own),
         guarded=guarded,
+        alarms=hits(gathered.alarms),
         edited=edits.of_study(gathered, own.order),
         arms=_arms(own, pages or {}),
         made=tables(gathered.lineages.get(study.file.reference) or next(iter(gathered.lineages.values()), {})),
