@@ -102,9 +102,7 @@ class CounterEvidence(ReadsMore, StreamEdit):
         return documents[np.argsort(-np.array(scores), kind="stable")]
 
 
-def _without_suites_words(
-    context: InterventionContext, ground: DocumentStream, rank: Ints, tokens: int
-) -> tuple[Ints, list[str]]:
+def _without_suites_words(context: InterventionContext, ground: DocumentStream, rank: Ints, tokens: int) -> tuple[Ints, list[str]]:
     """The first documents of so many tokens that share no 8 words in a row with a suite; the lines of those refused before them."""
     known, kept, refused, left = grams_of(context.ask()), [], [], tokens
     for document in rank.tolist() if known else ():

@@ -31,10 +31,15 @@ def asked(folder: Path, context: InterventionContext, kind: str) -> Any:
     if theirs != ours:
         word = next((word for word in ours if theirs.get(word) != ours[word]), None) or next(iter(theirs.keys() - ours.keys()))
         raise OntogenyError(
-            f"interventions: {kind}: {folder} has another tokenizer than the text, in which {word!r} is token {ours.get(word)} and "
-            f"not {theirs.get(word)}: what it says of a token would be about another; name a model with this tokenizer"
+            f"interventions: {kind}: {folder} has another tokenizer than the text: {word!r} is {_token(ours.get(word))} of the "
+            f"text's and {_token(theirs.get(word))} of the model's, so that what it says of a token would be about another; name a "
+            "model with this tokenizer"
         )
     return open_model(folder).requires_grad_(False)
+
+
+def _token(number: int | None) -> str:
+    return "no token" if number is None else f"token {number}"
 
 
 def hashes(folders: Iterable[Path]) -> list[str]:

@@ -13,8 +13,10 @@ from ontogeny.studies.comparing import ReadArm
 
 
 def alarms_of(arm: ReadArm, reference: ReadArm | None) -> pl.DataFrame | None:
-    """Each paradigm that an arm's loop listens for, in each seed: seed, paradigm, raised (ever), and wrong, whether it ends wrong in
-    the reference's training of that seed.  None for an arm without a loop, and where nothing or everything of the reference ends wrong.
+    """Each paradigm that an arm's loop listens for, in each seed: seed, paradigm, wrong, raised.
+
+    raised: ever; wrong: whether it ends wrong in the reference's training of that seed.  None for an arm without a loop, and where
+    nothing of the reference ends wrong, or everything.
     """
     parts = arm.results.settings.get("interventions") or ()
     listened = [name for part in parts if part["kind"] == "closed-loop" for name in part["alarms"]]
@@ -47,7 +49,7 @@ def _ends(reference: ReadArm) -> pl.DataFrame | None:
 
 
 def hits(alarms: pl.DataFrame) -> list[dict[str, Any]]:
-    """By arm: how many paradigms (of all seeds) end wrong untouched and how many of these had an alarm; the same of those that end fine."""
+    """By arm, over all seeds: how many paradigms end wrong untouched and how many of these had an alarm; the same of those that do not."""
     by = pl.col("raised"), pl.col("wrong")
     found = alarms.group_by("arm", maintain_order=True).agg(
         seeds=pl.col("seed").n_unique(),
