@@ -68,7 +68,7 @@ def check(study: Study) -> None:
     for arm in study.arms:
         for part in arm.recipe.interventions:
             _check_washout(study, arm, part, 1 - study.file.guards.washout)
-            if study.file.guards.held_out_words and getattr(part, "alarms", ()) and part.words != "half":
+            if study.file.guards.held_out_words and _looks_at_all_words(part):
                 raise OntogenyError(
                     f"{study.source}: arm {arm.name!r}: {part.kind} looks at every word, and some are held out; set words: half"
                 )
@@ -87,6 +87,10 @@ def check_fresh(study: Study, root: Path) -> None:
 
 def _alarms(arm: Arm) -> tuple[str, ...]:
     return tuple(name for part in arm.recipe.interventions for name in getattr(part, "alarms", ()))
+
+
+def _looks_at_all_words(part: Any) -> bool:
+    return bool(getattr(part, "alarms", None)) and part.words == "all"
 
 
 def _check_washout(study: Study, arm: Arm, part: Any, end: float) -> None:
