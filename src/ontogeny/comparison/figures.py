@@ -20,6 +20,12 @@ LONGEST = 18  # characters of a name that are written
 TITLES = {"bits_per_word": "bits per word (held-out text)", "accuracy": "accuracy (mean of paradigms)"}
 
 
+def title(value: str) -> str:
+    """What an axis of it is called."""
+    order = value.removeprefix("ladder_")
+    return f"r of all margins with those of {order}-grams" if order != value else TITLES.get(value, value)
+
+
 def learning_curves(
     curves: pl.DataFrame, value: str, order: Sequence[str], *, width: Width = WIDTH, height: int = 300
 ) -> alt.Chart:
@@ -39,7 +45,7 @@ def learning_curves(
 
     def y(field: str) -> Any:
         scale, axis = alt.Scale(domain=[low, high], nice=False), alt.Axis(tickCount=6)
-        return alt.Y(f"{field}:Q", scale=scale, title=TITLES.get(value, value), axis=axis)
+        return alt.Y(f"{field}:Q", scale=scale, title=title(value), axis=axis)
 
     x, hue, dash = _words(means), _hue(order), _dash(order)
     base = table("curves")

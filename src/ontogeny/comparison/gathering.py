@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ontogeny.comparison.against import against, ladder
 from ontogeny.comparison.agreement import Floats, Resampled, differences, pairwise, spread
 from ontogeny.comparison.bits import HeldOut, bits_per_word, has_next_token_loss, held_out
 from ontogeny.comparison.differing import Differing, differing
@@ -91,9 +92,10 @@ class RunComparison:
     cells: pl.DataFrame  # a row a paradigm and run
     pairs: pl.DataFrame  # a row for every two runs: agreement.pairwise
     differences: pl.DataFrame  # a row a paradigm and run after the first: agreement.differences
-    curves: pl.DataFrame  # a row a run, seed and checkpoint: words, accuracy, dev_loss, bits_per_word, and each outcome
+    curves: pl.DataFrame  # a row a run, seed and checkpoint: words, accuracy, dev_loss, bits_per_word, each outcome and rung
     outcomes: tuple[str, ...]  # what instruments read, as INSTRUMENT.COLUMN
     spread: pl.DataFrame  # a row a run with several seeds, yardsticks too
+    against: pl.DataFrame  # a row for each paradigm that bigrams get wrong, and run: against.AGAINST
     notes: tuple[str, ...]
 
     @property
@@ -160,9 +162,10 @@ def gather(
             paradigms,
             {read.label: [read.pairs.get(name) for name in paradigms] for read in reads},
         ),
-        curves=pl.concat(_curves(read, paradigms, suite, chosen) for read in reads),
+        curves=pl.concat((_curves(read, paradigms, suite, chosen) for read in reads), how="diagonal"),
         outcomes=chosen,
         spread=spread(seeds, accuracy),
+        against=against(reads, suite, paradigms),
         notes=(
             *_notes(reads, paradigms),
             *([f"No yardstick, as it lacks some of these paradigms: {enumerated(lacking)}."] if lacking else []),
@@ -334,7 +337,7 @@ def _at_last(read: ComparedRun, suite: str, paradigms: Sequence[str], accuracy: 
 
 
 def _curves(read: ComparedRun, paradigms: Sequence[str], suite: str, outcomes: Sequence[str]) -> pl.DataFrame:
-    """run, seed, step, words, accuracy (mean of paradigms), dev_loss, bits_per_word, outcomes; by seed and step."""
+    """run, seed, step, words, accuracy (mean of paradigms), dev_loss, bits_per_word, rungs, outcomes; by seed and step."""
     own = read.curves.filter(pl.col("paradigm").is_in(list(paradigms)))
     words = pl.col("words").mean().cast(pl.Float64) if "words" in own.columns else pl.lit(None, pl.Float64).alias("words")
     means = own.group_by("seed", "step").agg(words, pl.col("accuracy").mean()).sort("seed", "step")
@@ -342,6 +345,7 @@ def _curves(read: ComparedRun, paradigms: Sequence[str], suite: str, outcomes: S
     losses = pl.DataFrame(schema=LOSSES) if read.results.dev is None else read.results.dev.rename({"loss": "dev_loss"})
     curves = curves.join(losses, on=["seed", "step"], how="left", maintain_order="left")
     curves = curves.with_columns(bits_per_word=pl.col("dev_loss") * pl.lit(read.bits, pl.Float64))
+    curves = curves.join(ladder(read, suite), on=["seed", "step"], how="left", maintain_order="left")
     for name in outcomes:
         curves = curves.join(_outcome(read, name, paradigms, suite), on=["seed", "step"], how="left", maintain_order="left")
     return curves

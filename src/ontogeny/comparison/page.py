@@ -12,6 +12,7 @@ import polars as pl
 from markupsafe import Markup
 
 from ontogeny.comparison import figures, sentences
+from ontogeny.comparison.against import says
 from ontogeny.comparison.differing import text
 from ontogeny.comparison.gathering import ComparedRun, RunComparison, gather, weights
 from ontogeny.comparison.names import parted
@@ -80,7 +81,7 @@ def write_comparison(gathered: RunComparison, folder: Path) -> Path:
         "differences",
         "curves",
         "spread",
-        *(() if gathered.components.is_empty() else ("components",)),
+        *(name for name in ("components", "against") if not getattr(gathered, name).is_empty()),
     )
     for name in names:
         table: pl.DataFrame = getattr(gathered, name)
@@ -105,12 +106,13 @@ def panels_of(gathered: RunComparison) -> list[Panel]:
         "bits_per_word": "Bits per word on held-out text",
         "accuracy": f"Accuracy, mean over the {len(gathered.paradigms)} paradigms; dashed: chance",
         **{name: f"{name}: what an instrument read" for name in gathered.outcomes},
+        **{name: f"The ladder: {figures.title(name)}" for name in gathered.curves.columns if name.startswith("ladder_")},
     }
 
     def panel(value: str, said: str) -> Panel:
         return Panel(
             name=value.replace("_", "-"),
-            title=f"{figures.TITLES.get(value, value)} over words seen, each run a line",
+            title=f"{figures.title(value)} over words seen, each run a line",
             draw=lambda frames, clock, **options: figures.learning_curves(gathered.curves, value, gathered.labels, **options),
             says=lambda frames, clock: f"{said}, {over}",
             shape="curves",
@@ -182,6 +184,8 @@ def render(
         differences=_differences(gathered),
         telling=sentences.telling(gathered.differences),
         spread=gathered.spread.to_dicts(),
+        against={str(name): part.to_dicts() for (name,), part in gathered.against.group_by("paradigm", maintain_order=True)},
+        against_says=says(gathered.against),
         meanings=MEANINGS,
         glyphs=GLYPHS,
         made=[_origin(read, gathered.suite) for read in gathered.reads],
