@@ -31,8 +31,8 @@ def against(reads: Sequence[ComparedRun], suite: str, paradigms: Sequence[str]) 
     """AGAINST, a row a paradigm and run, the worst for bigrams first; empty where no run has n-gram evidence.
 
     bigrams: the paradigm's mean margin (nats) under the bigrams of the first run that has evidence, below 0 in all of them.
-    course: `ends wrong`, its late state is -1; `left`, it was below the band at a checkpoint of the trained network and is not in the
-    end; else `never wrong`.  left_*: the first checkpoint after the last one below the band, in the mean of the seeds.
+    course: `ends wrong`, its late state is -1; `left`, it was below the band at a checkpoint of the trained network and does not
+    end so; else `never wrong`.  left_*: the first checkpoint after the last one below the band, in the mean of the seeds.
     """
     margins = next((own for read in reads if (own := _margins(read, suite))), {})
     wrong = sorted((name for name in paradigms if margins.get(name, 0.0) < 0), key=lambda name: margins[name])
@@ -74,7 +74,7 @@ def says(table: pl.DataFrame) -> str:
 
 
 def ladder(read: ComparedRun, suite: str) -> pl.DataFrame:
-    """seed, step and, for each order n, ladder_n: r of all pairs' margins with those of n-grams of tokens; without rows, if unknown."""
+    """seed, step and, for each order n, ladder_n: r of all pairs' margins with those of n-grams of tokens; no row if unknown."""
     found = read.results.frame("ladder")
     if found is None:
         return pl.DataFrame(schema={"seed": pl.Int64, "step": pl.Int64})

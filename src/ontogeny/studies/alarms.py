@@ -49,7 +49,7 @@ def _ends(reference: ReadArm) -> pl.DataFrame | None:
 
 
 def hits(alarms: pl.DataFrame) -> list[dict[str, Any]]:
-    """By arm, over all seeds: how many paradigms end wrong untouched, and of how many of these an alarm was raised; so of the others."""
+    """By arm, over all seeds: how many paradigms end wrong untouched, and how many of these an alarm had; so of the others."""
     by = pl.col("raised"), pl.col("wrong")
     found = alarms.group_by("arm", maintain_order=True).agg(
         seeds=pl.col("seed").n_unique(),
