@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -237,6 +238,16 @@ def test_page_and_figures_are_written_and_drawn_again_from_the_folder(tmp_path: 
     assert written == {f"{kind}-{NAMED[0]}.{ending}" for kind in kinds for ending in ("svg", "png")}
     again = taken_apart(figure(folder, "trajectories"))[1]
     assert {row["arm"] for row in again["arms"]} == {"rate 0.002", "rate 0.02"}
+
+
+def test_what_a_prediction_asks_a_slope_of_is_drawn(own: StudyMaterial) -> None:
+    file = own.study.file
+    margin = file.predictions["P2"].model_copy(update={"measure": "late_margin"})
+    asked = replace(own.study, file=file.model_copy(update={"predictions": {**file.predictions, "P2": margin}}))
+    names = {name: drawing for name, drawing in all_of(replace(own, study=asked)) if name.startswith("response")}
+    measures = ("early_margin", "late_accuracy", "late_margin")
+    assert set(names) == {f"response-{measure}-{paradigm}" for measure in measures for paradigm in NAMED}
+    assert "late margin (nats)" in names[f"response-late_margin-{NAMED[0]}"].to_json()
 
 
 def test_saved_figures_name_their_arms(own: StudyMaterial, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from ontogeny.studies.sentences import MEASURES, capital, measured
 from ontogeny.studies.study_file import load
 
 TRAJECTORIES = ("accuracy", "margin")
-RESPONSES = ("early_margin", "late_accuracy")
+RESPONSES = ("early_margin", "late_accuracy")  # of every study; and what its predictions ask a slope of
 PANEL = 300  # pixels, the width of one of several panels
 
 
@@ -246,7 +246,8 @@ def _of_paradigm(own: StudyMaterial, paradigm: str) -> list[Panel]:
         )
         add("trajectories", measure, f"{measure} over training, each arm a line", says, shape="panel")
     evidence, over = evidence_of(own, paradigm)
-    for measure in (one for one in RESPONSES if len(evidence) > 1 and known(outcomes, one)):
+    sloped = (one.measure for one in own.study.file.predictions.values() if one.of == "slope")
+    for measure in (one for one in dict.fromkeys((*RESPONSES, *sloped)) if len(evidence) > 1 and known(outcomes, one)):
         said = f"{MEASURES[measure][0]} against the {over}"
         says = f"{capital(said)}: seeds as dots, means of arms joined. The diamond is {reference}; strokes, a little to the right: "
         add("response", measure, f"{said}, each seed a dot", f"{says}arms without a dose.", half=True)
