@@ -17,6 +17,7 @@ def run(monkeypatch):
     rows = [
         ("micro", "wh", 2, "undecided", 0, 0.46, ["late-wrong", "learned"]),
         ("micro", "npi", 2, "entrenched", -1, 0.1, ["entrenched", "entrenched"]),
+        ("micro", "gone", 2, "forgotten", -1, 0.2, ["forgotten", "forgotten"]),
         ("micro", "alone", 1, "unobserved", -1, 0.47, None),
         ("micro", "right", 1, "unobserved", 1, 0.9, None),
         ("micro", "anaphor", 2, "learned", 1, 0.9, ["learned", "learned"]),
@@ -34,6 +35,9 @@ def run(monkeypatch):
             evidence=lambda name: cases,
         )
         monkeypatch.setattr(unsticking, "Run", lambda path, display: made)
+        wrong = {"wh": 1, "npi": 2, "alone": 1, "gone": 2, "right": 0, "anaphor": 0}
+        counted = pl.DataFrame({"suite": "micro", "paradigm": list(wrong), "wrong": list(wrong.values())})
+        monkeypatch.setattr(unsticking, "wrong_seeds", lambda run: counted)
         return unsticking.unstick(Path("run"))
 
     return of
@@ -43,6 +47,7 @@ def test_for_real_text_nothing_is_proposed_and_it_is_said(run):
     found = run(kind="text")
     assert not found.proposals and found.stuck == (
         "npi: entrenched, late accuracy 0.10; bigrams are for it by 0.2 nats",
+        "gone: forgotten, late accuracy 0.20",
         "wh: undecided, wrong in 1 of 2 seeds, late accuracy 0.46; bigrams are against it by 1.5 nats",
         "alone: unobserved, late accuracy 0.47",
     )

@@ -12,11 +12,12 @@ from ruamel.yaml import YAML
 
 from ontogeny.commands.early_warning import warn_of
 from ontogeny.display import QUIET, Display
+from ontogeny.evidence.warning import ends
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
+from ontogeny.results import Results
 
 SUPPORTED = "supported"
-WRONG = ("entrenched", "late-wrong")  # verdicts of a paradigm that ends wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,21 @@ def unstick(path: Path, sources: tuple[Path, ...] = (), display: Display = QUIET
 
 def stuck_in(run: Run) -> list[str]:
     """Paradigms that end wrong, in the mean of the seeds or in one of them, with what the text's bigrams say of them."""
-    alone = pl.when(pl.col("late_state") == -1).then("seeds").otherwise(0)  # what one seed says is the verdict itself
-    of_seeds = pl.col("seed_verdicts").list.eval(pl.element().is_in(WRONG)).list.sum().fill_null(alone)
-    rows = (
-        run.verdicts().with_columns(wrong=of_seeds).filter((pl.col("late_state") == -1) | (pl.col("wrong") > 0)).sort("late_mean")
-    )
+    rows = run.verdicts().join(wrong_seeds(run), on=["suite", "paradigm"], how="left").with_columns(pl.col("wrong").fill_null(0))
+    found = rows.filter((pl.col("late_state") == -1) | (pl.col("wrong") > 0)).sort("late_mean")
     margins = bigram_margins(run)
-    return [_stuck(row, margins.get((row["suite"], row["paradigm"]))) for row in rows.to_dicts()]
+    return [_stuck(row, margins.get((row["suite"], row["paradigm"]))) for row in found.to_dicts()]
+
+
+def wrong_seeds(run: Run) -> pl.DataFrame:
+    """suite, paradigm, wrong: in how many seeds it ends wrong, each by itself."""
+    results = Results(run.folder)
+    found = [
+        ends(own, results.timeline(own), results.thresholds).with_columns(suite=pl.lit(suite))
+        for suite in results.curves["suite"].unique(maintain_order=True)
+        if len(own := results.counted(suite))
+    ]
+    return pl.concat(found).group_by("suite", "paradigm").agg(wrong=pl.col("ends_wrong").sum())
 
 
 def bigram_margins(run: Run) -> dict[tuple[str, str], float]:

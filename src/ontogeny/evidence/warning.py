@@ -191,14 +191,10 @@ def _calibrated(name: str, curves: pl.DataFrame, timeline: Timeline, thresholds:
     view, (seeds, _, _) = windows(timeline, thresholds), grid(curves)
     if view.late.sum() < thresholds.min_late:
         raise OntogenyError(f"{name} has {view.late.sum()} late checkpoints, too few to say how it ended: is it finished?")
-    paradigms = list(cases(curves, timeline, thresholds))
+    paradigms, how = list(cases(curves, timeline, thresholds)), ends(curves, timeline, thresholds)
     frames = []
     for index, seed in enumerate(seeds):
         accuracy = np.stack([case.accuracy["sum"][index] for case in paradigms])  # (paradigms, checkpoints)
-        ends = [
-            window_state(case.states(own), view.late, view.late_weights, thresholds.cover)
-            for own, case in zip(accuracy, paradigms, strict=True)
-        ]
         for at in np.flatnonzero(view.trained):
             step = timeline.steps[at]
             columns = {
@@ -206,12 +202,25 @@ def _calibrated(name: str, curves: pl.DataFrame, timeline: Timeline, thresholds:
                 "paradigm": [case.paradigm for case in paradigms],
                 "step": step,
                 "score": SCORES[score](accuracy[:, : at + 1], _until(timeline, thresholds, step)),
-                "ends_wrong": np.array(ends) == -1,
+                "ends_wrong": how.filter(seed=seed)["ends_wrong"],
                 "enough": [case.enough for case in paradigms],
             }
             frames.append(pl.DataFrame(columns))
     table = pl.concat(frames).filter("enough").with_columns(run=pl.lit(name), share=pl.col("step") / timeline.total)
     return table.select(pl.col(column).cast(kind) for column, kind in CALIBRATED.items())
+
+
+def ends(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds) -> pl.DataFrame:
+    """seed, paradigm, ends_wrong: whether the seed's own late state is -1; by seed and paradigm, `curves` being of one suite."""
+    view, (seeds, _, _) = windows(timeline, thresholds), grid(curves)
+    rows = [
+        (seed, case.paradigm, window_state(case.states(own), view.late, view.late_weights, thresholds.cover) == -1)
+        for case in cases(curves, timeline, thresholds)
+        for seed, own in zip(seeds, case.accuracy["sum"], strict=True)
+    ]
+    return pl.DataFrame(rows, {name: CALIBRATED[name] for name in ("seed", "paradigm", "ends_wrong")}, orient="row").sort(
+        "seed", "paradigm"
+    )
 
 
 def _until(timeline: Timeline, thresholds: Thresholds, step: int) -> Windows:

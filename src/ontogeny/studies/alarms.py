@@ -7,26 +7,27 @@ from typing import Any
 import polars as pl
 
 from ontogeny.disk import read_json
-from ontogeny.evidence.warning import calibrate
-from ontogeny.records import OntogenyError
+from ontogeny.evidence.warning import ends
 from ontogeny.studies.comparing import ReadArm
 
 
 def alarms_of(arm: ReadArm, reference: ReadArm | None) -> pl.DataFrame | None:
     """Each paradigm that an arm's loop listens for, in each seed: seed, paradigm, wrong, raised.
 
-    raised: ever; wrong: whether it ends wrong in the reference's training of that seed.  None for an arm without a loop, and where
-    nothing of the reference ends wrong, or everything.
+    raised: ever; wrong: whether it ends wrong in the reference's training of that seed.  None for an arm without a loop.
     """
     parts = arm.results.settings.get("interventions") or ()
     listened = [name for part in parts if part["kind"] == "closed-loop" for name in part["alarms"]]
-    if not listened or reference is None or (ends := _ends(reference)) is None:
+    if not listened or reference is None:
         return None
+    curves = reference.results.curves.filter(pl.col("seed").is_in(reference.seeds))
+    own = curves.filter(suite=curves["suite"][0])
+    known = ends(own, reference.results.timeline(own), reference.results.thresholds).rename({"ends_wrong": "wrong"})
     raised = [(seed, name, True) for seed in arm.seeds for name in _raised(arm, seed)]
-    own = pl.DataFrame(raised, {"seed": pl.Int64, "paradigm": pl.String, "raised": pl.Boolean}, orient="row")
+    heard = pl.DataFrame(raised, {"seed": pl.Int64, "paradigm": pl.String, "raised": pl.Boolean}, orient="row")
     return (
-        ends.filter(pl.col("paradigm").is_in(listened), pl.col("seed").is_in(arm.seeds))
-        .join(own, on=["seed", "paradigm"], how="left")
+        known.filter(pl.col("paradigm").is_in(listened), pl.col("seed").is_in(arm.seeds))
+        .join(heard, on=["seed", "paradigm"], how="left")
         .with_columns(pl.col("raised").fill_null(False))
         .sort("paradigm", "seed")
     )
@@ -35,17 +36,6 @@ def alarms_of(arm: ReadArm, reference: ReadArm | None) -> pl.DataFrame | None:
 def _raised(arm: ReadArm, seed: int) -> set[str]:
     path = arm.run.loop(seed)
     return {name for row in (read_json(path) if path.exists() else ()) for name in row["alarms"]}
-
-
-def _ends(reference: ReadArm) -> pl.DataFrame | None:
-    """seed, paradigm, wrong: by the rule that warnings are calibrated by."""
-    curves = reference.results.curves.filter(pl.col("seed").is_in(reference.seeds))
-    own = curves.filter(suite=curves["suite"][0])
-    try:
-        known = calibrate([(reference.arm, own, reference.results.timeline(own), reference.results.thresholds)]).curves
-    except OntogenyError:  # nothing ends wrong, or everything, or it is too short to say
-        return None
-    return known.select("seed", "paradigm", wrong="ends_wrong").unique()
 
 
 def hits(alarms: pl.DataFrame) -> list[dict[str, Any]]:
