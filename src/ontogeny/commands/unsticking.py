@@ -137,5 +137,7 @@ def _cost(one: dict[str, Any]) -> str:
 
 
 def _not_shown(one: dict[str, Any], world: str) -> str:
+    if one["verdict"] == "not run":
+        return f"{one['name']}: not run ({one['source']})"
     where = "" if one["world"] == world else f" in {one['world']}, never tried in {world}"
     return f"{one['name']}: {one['verdict']}{where} ({one['frees']}: {_effect(one)}; {one['source']})"
