@@ -273,14 +273,15 @@ def test_a_run_that_is_not_there_is_said(finished_run):
 
 @pytest.mark.parametrize("held", [1, 10**9])
 def test_verdicts_do_not_depend_on_how_many_scores_are_held_at_once(own_run, monkeypatch, held):
+    """And every table of scores is read once, in as many parts as that makes."""
     here = Run(own_run)
     kept, read = here.verdicts(), []
     monkeypatch.setattr(judging, "HELD", held)
-    monkeypatch.setattr(
-        judging.ScoredPairs, "_read", lambda self, wanted, was=judging.ScoredPairs._read: read.append(wanted) or was(self, wanted)
-    )
+    monkeypatch.setattr(judging, "SPOOLED", held)
+    monkeypatch.setattr(store, "read_tables", lambda places, was=store.read_tables: read.append(list(places)) or was(places))
     assert here.judge().equals(kept)
-    assert all(len(wanted) == 1 for wanted in read) if held == 1 else all(wanted == sorted(kept["paradigm"]) for wanted in read)
+    every = [(seed, step) for seed in here.folder.seeds() for step in here.folder.scored(seed, "micro-english")]
+    assert read == ([[moment] for moment in every] if held == 1 else [every])
 
 
 def test_nothing_to_judge_is_said(tmp_path):

@@ -15,13 +15,14 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ontogeny import leases, shapes
 from ontogeny.records import OntogenyError, said
@@ -363,7 +364,7 @@ def read_table(path: Path) -> pl.DataFrame:
     import polars as pl
 
     with _parquet(path):
-        found = pl.read_parquet(path.absolute(), glob=False)
+        found = pl.read_parquet(_absolute(path), glob=False)
     shapes.check_table(path, found.schema)
     shapes.check_values(path, found)
     return found
@@ -376,25 +377,62 @@ def scan_table(path: Path) -> pl.LazyFrame:
     if not path.exists():
         raise OntogenyError(f"{path} does not exist")
     with _parquet(path):
-        found = pl.scan_parquet(path.absolute(), glob=False)
+        found = pl.scan_parquet(_absolute(path), glob=False)
         schema = found.collect_schema()
     shapes.check_table(path, schema)
     return found
 
 
 def scan_tables(places: Mapping[tuple[int, int], Path]) -> pl.LazyFrame:
-    """Tables of one shape by seed and step, lazily, as one with these columns at its end.  Raises as `scan_table` does.
+    """Tables of one shape by seed and step, lazily, as one with these columns at its end.  Raises as `scan_table` of the first.
 
-    One scan of many files, as a union of as many scans takes a hundred times as long.
+    One scan of many files, as a union of as many scans takes a hundred times as long; `collected` says which of them is broken.
     """
     import polars as pl
 
-    for path in places.values():
+    for path in list(places.values())[:1]:
         scan_table(path)
-    files = [str(path.absolute()) for path in places.values()]
+    files = list(map(_absolute, places.values()))
     moments = pl.LazyFrame([files, *zip(*places, strict=True)], {"of file": pl.String, "seed": pl.Int64, "step": pl.Int64})
     found = pl.scan_parquet(files, glob=False, include_file_paths="of file")
     return found.join(moments, on="of file", how="left", maintain_order="left").drop("of file")
+
+
+class LaidDown:
+    """Tables by name, of which parts come one after the other: in memory while they are few, else in a temporary file."""
+
+    def __init__(self, most: int):
+        """`most`: bytes in memory."""
+        self._file = tempfile.SpooledTemporaryFile(max_size=most)  # noqa: SIM115 - closed as this is
+        self._places: dict[str, list[tuple[int, int]]] = {}  # of each part, where it begins and how long it is, in bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    @property
+    def names(self) -> list[str]:
+        """In order."""
+        return sorted(self._places)
+
+    def add(self, name: str, part: pl.DataFrame) -> None:
+        """Further rows of one table."""
+        data = part.write_ipc_stream(None, compression="lz4").getbuffer()
+        with access(Path(tempfile.gettempdir()), "written"):
+            self._places.setdefault(name, []).append((self._file.seek(0, os.SEEK_END), len(data)))
+            self._file.write(data)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """All rows, in the order in which they came."""
+        import polars as pl
+
+        parts = []
+        for begin, length in self._places[name]:
+            self._file.seek(begin)
+            parts.append(pl.read_ipc_stream(self._file.read(length)))
+        return pl.concat(parts, how="diagonal", rechunk=True)
 
 
 def collected(frame: pl.LazyFrame) -> pl.DataFrame:
@@ -415,8 +453,13 @@ def table_metadata(path: Path) -> dict[str, str]:
     import polars as pl
 
     with _parquet(path):
-        found = pl.read_parquet_metadata(path.absolute())
+        found = pl.read_parquet_metadata(_absolute(path))
     return {key: value for key, value in found.items() if key != MADE_BY and not key.startswith("ARROW")}
+
+
+def _absolute(path: Path) -> str:
+    """Polars reads `~` and `s3:` in front."""
+    return str(path if path.is_absolute() else path.absolute())
 
 
 @contextmanager
@@ -424,7 +467,7 @@ def _parquet(path: Path) -> Iterator[None]:
     """What polars says of a file that is no parquet, or may not be read, as one error; what is no file may never end."""
     import polars as pl
 
-    if path.exists() and not path.is_file():
+    if not path.is_file() and path.exists():
         raise OntogenyError(f"{path} cannot be read as parquet (it is no file){shapes.remedy(path)}")
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,28 +16,25 @@ from ontogeny.display import QUIET, Display
 from ontogeny.instruments.dev_loss import DevLoss
 from ontogeny.recipe import Observation, Thresholds
 from ontogeny.records import OntogenyError, Suite
-from ontogeny.results import Results, score_keys
+from ontogeny.results import CURVES, Results, score_keys
 from ontogeny.scoring import settled
 from ontogeny.scoring.options import CHANCE, chances, wrong_sides
-from ontogeny.scoring.reading import kept_pairs
 from ontogeny.store import RunFolder
 from ontogeny.trajectories import (
-    Timeline,
     correlations,
     curve,
     judge,
-    null,
+    judge_whole,
     read_accuracy_table,
-    sensitivity,
     timeline_of,
     without_common_prefix,
 )
-from ontogeny.trajectories.cases import PairsOf
 from ontogeny.trajectories.curves import seeds_alike
 from ontogeny.trajectories.evidence import tallied
 from ontogeny.trajectories.judging import SCHEMA
 
-HELD = 4_000_000  # rows of scores in memory at once, about 80 bytes each
+HELD = 250_000  # rows of scores in memory at once, about 80 bytes each, and what is made of them two times as many
+SPOOLED = 2**26  # bytes of scores, by paradigm and packed, that are kept in memory
 
 
 def judge_run(folder: RunFolder, recipe: Observation, display: Display, keep: bool = True) -> pl.DataFrame:
@@ -51,21 +49,22 @@ def judge_run(folder: RunFolder, recipe: Observation, display: Display, keep: bo
         if not seeds:
             continue
         graded += _graded(folder, suite, recipe, display)
-        found = curves_of(folder, suite, recipe)
-        if found.is_empty():
-            continue
-        time = _results(folder).timeline(found.filter(pl.col("seed").is_in(seeds)))
-        pairs_of = ScoredPairs(folder, suite, seeds)
-        own = found.filter(pl.col("seed").is_in(seeds))
-        with display.bar(f"verdicts on {suite}", own["paradigm"].n_unique(), "paradigms") as advance:
-            table = judge(own, time, recipe.verdicts, pairs_of)
-            advance(len(table))
-        variants.append(sensitivity(own, time, recipe.verdicts, pairs_of).with_columns(suite=pl.lit(suite)))
+        with ScoredPairs(folder, suite, seeds) as pairs_of:
+            found = pairs_of.curves(recipe)
+            if found.is_empty():
+                continue
+            own = found if seeds == folder.seeds() else found.filter(pl.col("seed").is_in(seeds))
+            time, none = _results(folder).timeline(own), _no_null(own)
+            with display.bar(f"verdicts on {suite}", own["paradigm"].n_unique(), "paradigms") as advance:
+                swap = keep and bool(recipe.verdicts.swaps) and not none
+                table, tried, swapped = judge_whole(own, time, recipe.verdicts, pairs_of, swap)
+                advance(len(table))
+        variants.append(tried.with_columns(suite=pl.lit(suite)))
         human = folder.lineage().get("suites", {}).get(suite, {}).get("human", {})
         verdicts.append(table.with_columns(human=pl.col("paradigm").replace_strict(human, default=None, return_dtype=pl.Float64)))
         curves.append(found)
         if keep:
-            facts = {"nulls": {suite: _null(own, time, recipe.verdicts, pairs_of)}} if recipe.verdicts.swaps else {}
+            facts = {"nulls": {suite: asdict(swapped) if swapped else {"none": none}}} if recipe.verdicts.swaps else {}
             folder.note(timeline=asdict(time) | {"steps": list(time.steps)}, **facts)
         _say_settled(own, suite, display)
     if not verdicts and not graded:
@@ -95,7 +94,7 @@ def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
 def _results(folder: RunFolder) -> Results:
     """A run, interpreted.  Raises OntogenyError where the dev loss cannot be read, which decides where *untrained* ends."""
     results = Results(folder)
-    if said := results.broken.get(DevLoss.NAME):
+    if said := results.fault(DevLoss.NAME):
         raise OntogenyError(said)
     return results
 
@@ -106,8 +105,10 @@ def made_of(folder: RunFolder, recipe: Observation) -> str:
     for suite in (cast(Suite, part).name for part in recipe.suites):
         files.append(folder.pairs(suite))
         files += [folder.scores(seed, suite, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
-    files += [folder.reading(DevLoss.NAME, seed, c.step) for seed in folder.seeds() for c in folder.checkpoints(seed)]
-    hashes = [(str(file.relative_to(folder.path)), store.file_hash(file)) for file in files if file.exists()]
+    files += [folder.reading(DevLoss.NAME, seed, step) for seed in folder.seeds() for step in folder.steps(seed)]
+    hashes = [
+        (file.as_posix().removeprefix(f"{folder.path.as_posix()}/"), store.file_hash(file)) for file in files if file.exists()
+    ]
     return disk.content_key(hashes, folder.lineage().get("training"), recipe.verdicts, list(SCHEMA))
 
 
@@ -116,13 +117,12 @@ def judged(folder: RunFolder, recipe: Observation) -> bool:
     return folder.verdicts.exists() and disk.table_metadata(folder.verdicts).get("made_of") == made_of(folder, recipe)
 
 
-def _null(curves: pl.DataFrame, time: Timeline, thresholds: Thresholds, pairs_of: PairsOf) -> dict[str, Any]:
-    """The null of a suite for the lineage, or why it has none: a swap of pairs that were not read would have read others."""
+def _no_null(curves: pl.DataFrame) -> str:
+    """Why a suite has no null, if it has none: a swap of pairs that were not read would have read others."""
     if "chance" in curves.columns and (curves["chance"] != CHANCE).any():
-        return {"none": "the null exchanges the two sentences of a pair, and some of these items are no pairs of sentences"}
-    if (curves["read"] < curves["n"]).any():
-        return {"none": "the null needs all pairs at every checkpoint, and these were read until settled"}
-    return asdict(null(curves, time, thresholds, pairs_of))
+        return "the null exchanges the two sentences of a pair, and some of these items are no pairs of sentences"
+    unread = (curves["read"] < curves["n"]).any()
+    return "the null needs all pairs at every checkpoint, and these were read until settled" if unread else ""
 
 
 def _say_settled(curves: pl.DataFrame, suite: str, display: Display) -> None:
@@ -144,32 +144,21 @@ def curves_of(folder: RunFolder, suite: str, recipe: Observation, moments: Seque
 
     Raises OntogenyError if a table holds scores of other pairs than the run's, or made otherwise.
     """
-    pairs, rows = disk.read_table(folder.pairs(suite)), []
-    graded = set(pairs["paradigm"]) - set(_ungraded(pairs)["paradigm"])
-    for clocks, every, facts in _scored(folder, suite, recipe, len(pairs), moments):
-        scores = every.filter(~pl.col("paradigm").is_in(list(graded))) if graded else every
-        if scores.is_empty():
-            return scores.clear()
-        own = curve(scores, recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(read=pl.col("n"))
-        rows.append(_of_all(own.join(clocks, on=["seed", "step"]), facts))
-    about = _about(_ungraded(pairs))
-    return pl.concat(rows).join(about, on="paradigm", how="left").sort("paradigm", "seed", "step")
+    with ScoredPairs(folder, suite) as scored:
+        return scored.curves(recipe, moments)
 
 
 Facts = dict[tuple[int, int], dict[str, str]]  # by seed and step, what a table says of itself
 CLOCK = {"suite": pl.String, "seed": pl.Int64, "step": pl.Int64, "tokens": pl.Int64, "words": pl.Float64}
+SIZES = {"paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "all": pl.UInt32}
 
 
-def _of_all(curves: pl.DataFrame, facts: Facts) -> pl.DataFrame:
-    """With `n` as the pairs that there are, where a table was read until settled."""
+def _sizes(facts: Facts) -> pl.DataFrame:
+    """The pairs that there are, where a table was read until settled."""
     known = [
         (paradigm, seed, step, n) for (seed, step), said in facts.items() for paradigm, n in (settled.sizes(said) or {}).items()
     ]
-    if not known:
-        return curves
-    sizes = pl.DataFrame(known, {"paradigm": pl.String, "seed": pl.Int64, "step": pl.Int64, "all": pl.UInt32}, orient="row")
-    found = curves.join(sizes, on=["paradigm", "seed", "step"], how="left")
-    return found.with_columns(n=pl.coalesce("all", "n")).drop("all")
+    return pl.DataFrame(known, SIZES, orient="row")
 
 
 def _ungraded(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -181,6 +170,8 @@ def _about(pairs: pl.DataFrame) -> pl.DataFrame:
     about = pairs.select("paradigm", "phenomenon", "field").unique("paradigm")
     if not {"more", "predictions", "written"} & set(pairs.columns):
         return about
+    from ontogeny.scoring.reading import kept_pairs  # with torch, which judging has no other use for
+
     chance = pl.col("paradigm").replace_strict(chances(kept_pairs(pairs)), return_dtype=pl.Float64)
     return about.with_columns(chance=chance) if about.select((chance != CHANCE).any()).item() else about
 
@@ -196,7 +187,7 @@ def _scored(
     when = {(seed, c.step): (c.tokens, c.words) for seed in folder.seeds() for c in folder.checkpoints(seed)}
     scored = [(seed, step) for seed in folder.seeds() for step in folder.scored(seed, suite)]
     every = scored if moments is None else moments
-    most = max(1, HELD // 2 // max(1, pairs))  # what is made of them takes as much again
+    most = max(1, HELD // max(1, pairs))
     for at in range(0, len(every), most):
         places = {(seed, step): folder.scores(seed, suite, step) for seed, step in every[at : at + most]}
         facts = {moment: disk.table_metadata(path) for moment, path in places.items()}
@@ -240,46 +231,62 @@ def _seeds_alike(folder: RunFolder, suite: str, display: Display) -> list[int]:
 
 
 class ScoredPairs:
-    """All scores of one paradigm with the contrast that clusters its pairs; at these `steps` or at every one.
+    """All scores of a suite, a paradigm at a time.
 
-    Whoever judges asks for one paradigm after the other, alphabetically; every table of scores is read once for as many of them as
-    may be held.  A pair that was not read at a checkpoint has a row without scores there.
+    A table of scores has every paradigm of one checkpoint; curves and verdicts want one paradigm at every checkpoint.  So that each
+    table is read once, scores are laid down by paradigm.
     """
 
-    def __init__(self, folder: RunFolder, suite: str, seeds: list[int], steps: list[int] | None = None):
-        at = {seed: folder.scored(seed, suite) if steps is None else steps for seed in seeds}
-        places = {(seed, step): folder.scores(seed, suite, step) for seed in seeds for step in at[seed]}
-        self.scores, self.tables = disk.scan_tables(places), len(places)
-        self.contrasts = disk.read_table(folder.pairs(suite)).select("paradigm", "pair", "contrast")
-        self.held: dict[str, pl.DataFrame] = {}
+    def __init__(self, folder: RunFolder, suite: str, seeds: Sequence[int] | None = None):
+        """`seeds`: whose pairs are asked for, if not all."""
+        self.folder, self.suite, self.seeds = folder, suite, seeds
+        self.pairs = disk.read_table(folder.pairs(suite))
+        self.scores = disk.LaidDown(SPOOLED)
+
+    def __enter__(self) -> ScoredPairs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.scores.__exit__(*error)
+
+    def curves(self, recipe: Observation, moments: Sequence[tuple[int, int]] | None = None) -> pl.DataFrame:
+        """As `curves_of`; what was read is kept."""
+        graded, clocks, sizes = set(self.pairs["paradigm"]) - set(_ungraded(self.pairs)["paradigm"]), [], []
+        for when, scores, facts in _scored(self.folder, self.suite, recipe, len(self.pairs), moments):
+            self.keep(scores.filter(~pl.col("paradigm").is_in(list(graded))) if graded else scores)
+            clocks.append(when)
+            sizes.append(_sizes(facts))
+        if not self.scores.names:
+            return pl.DataFrame(schema=CURVES)
+        clock, every, about = pl.concat(clocks), pl.concat(sizes), _about(_ungraded(self.pairs))
+        found = []
+        for name in self.scores.names:
+            own = curve(self.scores.table(name), recipe.verdicts.tie, recipe.verdicts.tie_counts).with_columns(read=pl.col("n"))
+            own = own.join(clock, on=["seed", "step"], maintain_order="left")
+            if len(known := every.filter(paradigm=name)):
+                own = own.join(known, on=["paradigm", "seed", "step"], how="left", maintain_order="left")
+                own = own.with_columns(n=pl.coalesce("all", "n")).drop("all")
+            found.append(own.join(about, on="paradigm", how="left", maintain_order="left"))
+        return pl.concat(found)
+
+    def keep(self, scores: pl.DataFrame) -> None:
+        """Scores of some checkpoints, with seed and step."""
+        sides = ("good", *wrong_sides(scores.columns))
+        columns = ("seed", "step", "paradigm", "pair", *(f"{what}_{side}" for what in ("logp", "tokens") for side in sides))
+        for (name,), part in scores.select(columns).partition_by("paradigm", as_dict=True).items():
+            self.scores.add(str(name), part)
 
     def __call__(self, paradigm: str) -> pl.DataFrame:
-        """As `PairsOf`."""
-        if paradigm not in self.held:
-            self.held = self._read(self._together_with(paradigm))
-        return _every_pair(self.held[paradigm])
-
-    def _together_with(self, paradigm: str) -> list[str]:
-        """This paradigm and those after it, as many as may be held."""
-        sizes = self.contrasts.filter(pl.col("paradigm") >= paradigm).group_by("paradigm").len().sort("paradigm")
-        fits = (sizes["len"].cum_sum() * self.tables <= HELD) | (sizes["paradigm"] == paradigm)
-        return sizes.filter(fits)["paradigm"].to_list()
-
-    def _read(self, wanted: list[str]) -> dict[str, pl.DataFrame]:
-        sides = ("good", *wrong_sides(self.scores.collect_schema().names()))
-        columns = ("paradigm", "seed", "step", "pair", *(f"{what}_{side}" for what in ("logp", "tokens") for side in sides))
-        found = disk.collected(self.scores.filter(pl.col("paradigm").is_in(wanted)).select(columns))
-        contrasts = self.contrasts.filter(pl.col("paradigm").is_in(wanted))
-        own = found.join(contrasts, on=["paradigm", "pair"], how="left", maintain_order="left")
-        parts = own.partition_by("paradigm", as_dict=True, include_key=False)
-        return {str(name): part for (name,), part in parts.items()}
+        """As `PairsOf`, with the contrast that clusters pairs; where a pair was not read at a checkpoint, a row without scores."""
+        found, contrasts = self.scores.table(paradigm), self.pairs.filter(paradigm=paradigm).select("pair", "contrast")
+        own = found if self.seeds is None else found.filter(pl.col("seed").is_in(self.seeds))
+        return _every_pair(own.join(contrasts, on="pair", how="left", maintain_order="left"))
 
 
 def _every_pair(found: pl.DataFrame) -> pl.DataFrame:
-    pairs, moments = found.select("pair", "contrast").unique(), found.select("seed", "step").unique()
-    if len(found) == len(pairs) * len(moments):
+    if len(found) == math.prod(found[name].n_unique() for name in ("seed", "step", "pair")):
         return found
-    every = moments.join(pairs, how="cross")
+    every = found.select("seed", "step").unique().join(found.select("pair", "contrast").unique(), how="cross")
     return every.join(found.drop("contrast"), on=["seed", "step", "pair"], how="left").select(found.columns)
 
 

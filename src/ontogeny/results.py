@@ -184,7 +184,7 @@ class Results:
             steps=steps,
             total=max(training.get("steps") or 0, steps[-1], 1),
             warmup=training.get("warmup"),
-            trained_from=self._trained_from(steps, set(curves["seed"])),
+            trained_from=self._trained_from(steps, set(curves["seed"].unique())),
             tokens_per_step=per_step["tokens"],
             words_per_step=per_step["words"],
         )
@@ -246,6 +246,11 @@ class Results:
                 self._tables[name] = tables_of(self.folder, name) if name in self._readers else None
         return self._tables[name]
 
+    def fault(self, name: str) -> str | None:
+        """What is wrong with an instrument's tables, if anything is; no other's files are opened for it."""
+        self._tables_of(name)
+        return self._broken.get(name)
+
     def table(self, name: str) -> pl.LazyFrame:
         """What an instrument read: seed, step and its columns.  Raises OntogenyError that says how it is made."""
         return self._read_by(name).frame
@@ -262,8 +267,8 @@ class Results:
 
     def why_empty(self, name: str) -> str | None:
         """Why an instrument's frame has no rows: it is broken, does not apply or found nothing; None where it has read nothing."""
-        if (tables := self._tables_of(name)) is None or name in self.broken:
-            return self.broken.get(name)
+        if (tables := self._tables_of(name)) is None or self.fault(name):
+            return self.fault(name)
         return tables.reason or f"{name} has read this run and found nothing in it"
 
     def folds(self, name: str) -> dict[str, pl.DataFrame]:

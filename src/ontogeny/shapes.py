@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -235,11 +236,13 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 def _of(path: Path, shapes: Sequence[tuple[str, Any, str]]) -> list[tuple[Any, str]]:
     """The shape of a file of a run, and what to do where it has another; nothing for any other file."""
-    for run in path.parents[:4]:
-        if (run / "lineage.json").exists():
-            inside = path.relative_to(run).as_posix()
+    whole = run = os.fspath(path if path.is_absolute() else path.absolute())  # text, as a run may have many thousands of files
+    for up in range(min(4, len(path.parents))):
+        run = run.rpartition(os.sep)[0]
+        if os.access(f"{run}{os.sep}lineage.json", os.F_OK):
+            inside = whole[len(run) + 1 :].replace(os.sep, "/")
             found = next((one for one in shapes if re.fullmatch(one[0], inside)), None)
-            return [(found[1], anew(found[2], run))] if found else []
+            return [(found[1], anew(found[2], path.parents[up]))] if found else []
     return []
 
 

@@ -91,10 +91,8 @@ def score_key(
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex.  Raises OntogenyError if it is not there, or is a folder, a pipe or a device."""
     with access(path, "read"):
-        if path.exists() and not path.is_file():
-            raise no_file(path)
-        if not path.exists():
-            raise OntogenyError(f"{path} does not exist")
+        if not path.is_file():
+            raise no_file(path) if path.exists() else OntogenyError(f"{path} does not exist")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -501,7 +499,7 @@ class RunFolder:
 
     def checkpoint(self, seed: int, step: int) -> Path:
         """Where the checkpoint of our own training at `step` is or will be."""
-        return self.seed(seed) / "checkpoints" / step_name(step)
+        return self.path / f"seed-{seed}/checkpoints/{step_name(step)}"
 
     def write_checkpoint(self, seed: int, step: int, save: Callable[[Path], None], **facts: Any) -> str:
         """Writes a checkpoint whole: `save(folder)`, then its facts (tokens, words ...), then DONE.  Returns the weights' hash."""
@@ -521,8 +519,8 @@ class RunFolder:
         table = self.seed(seed) / "checkpoints.json"
         if table.exists():
             return [self._elsewhere(seed, row) for row in read_json(table)]
-        found = sorted((self.seed(seed) / "checkpoints").glob(f"step-*/{DONE}"))
-        facts = [(done.parent, read_json(done.parent / "ontogeny.json")) for done in found]
+        folders = [self.seed(seed) / "checkpoints" / name for name in self._finished(seed)]
+        facts = [(folder, read_json(folder / "ontogeny.json")) for folder in folders]
         return [Checkpoint(fact["step"], folder, fact.get("tokens"), fact.get("words")) for folder, fact in facts]
 
     def forget_after(self, seed: int, step: int) -> list[int]:
@@ -552,11 +550,15 @@ class RunFolder:
         """
         if (self.seed(seed) / "checkpoints.json").exists():
             return [checkpoint.step for checkpoint in self.checkpoints(seed)]
-        place = self.seed(seed) / "checkpoints"
-        found = [name for name in _steps_in(place) if os.access(f"{place}/{name}/{DONE}", os.F_OK)]
+        place, found = self.seed(seed) / "checkpoints", self._finished(seed)
         if lacking := next((name for name in found if not os.access(f"{place}/{name}/ontogeny.json", os.F_OK)), None):
             raise OntogenyError(f"{place / lacking / 'ontogeny.json'} does not exist")
         return sorted(map(step_of, found))
+
+    def _finished(self, seed: int) -> list[str]:
+        """Names of the folders of our own finished checkpoints."""
+        place = self.seed(seed) / "checkpoints"
+        return sorted(name for name in _steps_in(place) if os.access(f"{place}/{name}/{DONE}", os.F_OK))
 
     def adopt(self, seed: int, checkpoints: list[Checkpoint]) -> None:
         """Makes this a run around checkpoints that lie elsewhere."""
@@ -589,7 +591,7 @@ class RunFolder:
 
     def scores(self, seed: int, suite: str, step: int) -> Path:
         """Table of one checkpoint's scores on one suite."""
-        return self.seed(seed) / "scores" / file_name(suite) / f"{step_name(step)}.parquet"
+        return self.path / f"seed-{seed}/scores/{file_name(suite)}/{step_name(step)}.parquet"
 
     def scored(self, seed: int, suite: str) -> list[int]:
         """Steps that have scores, in order."""
@@ -607,7 +609,7 @@ class RunFolder:
 
     def reading(self, instrument: str, seed: int, step: int) -> Path:
         """Table of what one instrument read off one checkpoint."""
-        return self.readings(seed) / instrument / f"{step_name(step)}.parquet"
+        return self.path / f"seed-{seed}/readings/{instrument}/{step_name(step)}.parquet"
 
     # training
 

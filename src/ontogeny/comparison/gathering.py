@@ -26,7 +26,7 @@ from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.results import Results
 from ontogeny.scoring.options import CHANCE
-from ontogeny.store import RunFolder
+from ontogeny.store import RunFolder, read_tables
 from ontogeny.trajectories.cases import WindowMean, arrange
 from ontogeny.trajectories.evidence import FIRM
 from ontogeny.trajectories.verdicts import VERDICTS
@@ -327,12 +327,13 @@ def _at_last(read: ComparedRun, suite: str, paradigms: Sequence[str], accuracy: 
     kept = all(read.folder.scores(seed, suite, read.last).exists() for seed in read.seeds)
     found = {name: WindowMean(accuracy[:, place], None, int(sizes[name]), CHANCE) for place, name in enumerate(paradigms)}
     if kept and pairs is not None and "contrast" in pairs.columns:
-        pairs_of = ScoredPairs(read.folder, suite, read.seeds, [read.last])
-        for name in sorted(paradigms):
-            own = arrange(pairs_of(name), name, read.seeds, [read.last], read.recipe.verdicts)
-            sums, clusters = cluster_sums(own.outcome[:, 0], own.units)
-            if not np.isnan(sums).any():
-                found[name] = replace(found[name], sums=sums, sizes=clusters)
+        with ScoredPairs(read.folder, suite) as pairs_of:
+            pairs_of.keep(read_tables({(seed, read.last): read.folder.scores(seed, suite, read.last) for seed in read.seeds}))
+            for name in sorted(paradigms):
+                own = arrange(pairs_of(name), name, read.seeds, [read.last], read.recipe.verdicts)
+                sums, clusters = cluster_sums(own.outcome[:, 0], own.units)
+                if not np.isnan(sums).any():
+                    found[name] = replace(found[name], sums=sums, sizes=clusters)
     return [found[name] for name in paradigms]
 
 

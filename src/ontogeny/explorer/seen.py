@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from ontogeny.disk import scan_table
+from ontogeny.disk import collected, scan_table
 from ontogeny.instruments.instrument import Instrument
 from ontogeny.pages.panel import DRAWN, Panel
 from ontogeny.recipe import Thresholds
@@ -86,8 +86,8 @@ class Seen(Results):
         """What an instrument read, at the checkpoints that are looked at; read once."""
         if instrument not in self._read:
             table = self.table(instrument)
-            steps = table.select(pl.col("step").unique().sort()).collect()["step"].to_list()
-            self._read[instrument] = table.filter(pl.col("step").is_in(evenly(steps, DRAWN))).collect()
+            steps = collected(table.select(pl.col("step").unique().sort()))["step"].to_list()
+            self._read[instrument] = collected(table.filter(pl.col("step").is_in(evenly(steps, DRAWN))))
         return self._read[instrument]
 
     def sealed(self) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,8 @@ def _keys(facts: Mapping[tuple[int, int], Mapping[str, str]]) -> dict[tuple[int,
 
 
 def _inside(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path for path in found if not path.name.startswith(".")), key=attrgetter("name"))
 
 
 # --- runs of the version before -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from ontogeny.trajectories.bands import band, states
 from ontogeny.trajectories.curves import curve, overall, timeline_of
 from ontogeny.trajectories.graded import correlations
 from ontogeny.trajectories.intervals import intervals
-from ontogeny.trajectories.judging import judge, judge_alone
+from ontogeny.trajectories.judging import judge, judge_alone, judge_whole
 from ontogeny.trajectories.nulls import Null, null
 from ontogeny.trajectories.sensitivity import sensitivity
 from ontogeny.trajectories.tables import read_accuracy_table, without_common_prefix
@@ -22,6 +22,7 @@ __all__ = [
     "intervals",
     "judge",
     "judge_alone",
+    "judge_whole",
     "null",
     "overall",
     "read_accuracy_table",

@@ -128,17 +128,16 @@ def cases(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pair
     if tuple(steps) != timeline.steps:
         differing = sorted(set(steps) ^ set(timeline.steps))
         raise OntogenyError(f"the curves' steps are not the timeline's: they differ in {', '.join(map(str, differing[:5]))}")
-    by_scoring = {name: arrays(curves, column, seeds, steps, paradigms) for name, column in _scorings(curves).items()}
-    lengths = _lengths(curves)
-    reads = arrays(curves, "read", seeds, steps, paradigms) if "read" in curves.columns else None
+    scorings, lengths, read = _scorings(curves), _lengths(curves), ["read"] if "read" in curves.columns else []
+    table = arrays(curves, [*scorings.values(), *read], seeds, steps, paradigms)
     sizes = dict(curves.select("paradigm", "n").unique().iter_rows())
     chances = dict(curves.select("paradigm", "chance").unique().iter_rows()) if "chance" in curves.columns else {}
     for paradigm in paradigms:
-        accuracy = {scoring: table[paradigm] for scoring, table in by_scoring.items()}
+        accuracy = {scoring: table[column][paradigm] for scoring, column in scorings.items()}
         pairs = None if pairs_of is None else arrange(pairs_of(paradigm), paradigm, seeds, steps, thresholds)
         n = int(sizes[paradigm])
         if pairs is not None:
-            _agree(pairs, accuracy["sum"], n if reads is None else reads[paradigm], paradigm)
+            _agree(pairs, accuracy["sum"], table["read"][paradigm] if read else n, paradigm)
             accuracy = {"sum": np.nanmean(pairs.outcome, axis=2), "per token": np.nanmean(pairs.per_token, axis=2)}
         chance = float(chances.get(paradigm, CHANCE))
         hi, enough = (edge(n, len(paradigms), thresholds, chance) for edge in (upper_edge, enough_pairs))
@@ -153,23 +152,30 @@ def arrange(frame: pl.DataFrame, paradigm: str, seeds: list[int], steps: list[in
     need(frame, PAIR_COLUMNS, f"the pairs of {paradigm}")
     if frame["seed"].unique().sort().to_list() != seeds or frame["step"].unique().sort().to_list() != steps:
         raise OntogenyError(f"the pairs of {paradigm} have other seeds or steps than its curve")
-    wrong = wrong_sides(frame.columns)
-    table = frame.sort("seed", "step", "pair").select(
-        code=pl.col("pair").rank("dense").cast(pl.Int64) - 1,
-        cluster=pl.col("contrast").rank("dense").cast(pl.Int64) - 1,
+    wrong, n = wrong_sides(frame.columns), frame["pair"].n_unique()
+    moment = np.searchsorted(seeds, frame["seed"].to_numpy()) * len(steps) + np.searchsorted(steps, frame["step"].to_numpy())
+    place = moment * n + _ranks(frame["pair"])
+    order = np.argsort(place, kind="stable")  # by seed, step and pair; in a tenth of the time that sorting by names takes
+    if len(place) != len(seeds) * len(steps) * n or (place[order] != np.arange(len(place))).any():
+        raise OntogenyError(f"the pairs of {paradigm} are not the same at every seed and step")
+    clusters = _ranks(frame["contrast"])[order].reshape(-1, n)
+    if (clusters != clusters[0]).any() or (clusters < 0).any():
+        raise OntogenyError(f"the contrasts of {paradigm} are missing, or differ between seeds or steps")
+    measured = frame.lazy().select(
         outcome=_if_read(outcome(thresholds.tie, thresholds.tie_counts, wrong)),
         per_token=_if_read(outcome_per_token(thresholds.tie, thresholds.tie_counts, wrong)),
         margin=_if_read(margin(wrong)),
     )
-    n = frame["pair"].n_unique()
-    shape = (len(seeds), len(steps), n)
-    if len(table) != len(seeds) * len(steps) * n or (table["code"].to_numpy().reshape(-1, n) != np.arange(n)).any():
-        raise OntogenyError(f"the pairs of {paradigm} are not the same at every seed and step")
-    clusters = table["cluster"].fill_null(-1).to_numpy().reshape(-1, n)
-    if (clusters != clusters[0]).any() or (clusters < 0).any():
-        raise OntogenyError(f"the contrasts of {paradigm} are missing, or differ between seeds or steps")
-    columns = {name: table[name].to_numpy().reshape(shape) for name in ("outcome", "per_token", "margin")}
+    columns = {column.name: column.to_numpy()[order].reshape(len(seeds), len(steps), n) for column in measured.collect()}
     return PairScores(contrast=clusters[0], **columns)
+
+
+def _ranks(names: pl.Series) -> Ints:
+    """The place of each among all different ones in their order; -1 of null."""
+    known = names.drop_nulls().unique().sort()
+    return np.asarray(
+        names.replace_strict(known, pl.int_range(len(known), eager=True), default=-1, return_dtype=pl.Int64).to_numpy()
+    )
 
 
 def _scorings(curves: pl.DataFrame) -> dict[str, str]:
@@ -180,7 +186,8 @@ def _scorings(curves: pl.DataFrame) -> dict[str, str]:
 def _lengths(curves: pl.DataFrame) -> dict[str, float]:
     if "accuracy_length" not in curves.columns:
         return {}
-    known = curves.drop_nulls("accuracy_length").group_by("paradigm").agg(pl.col("accuracy_length").mean())
+    lengths = curves.select("paradigm", "accuracy_length").rechunk()  # sums are rounded otherwise in several chunks
+    known = lengths.drop_nulls("accuracy_length").group_by("paradigm").agg(pl.col("accuracy_length").mean())
     return dict(known.iter_rows())
 
 

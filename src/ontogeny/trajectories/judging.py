@@ -13,7 +13,8 @@ from ontogeny.recipe import Thresholds
 from ontogeny.trajectories import evidence, summaries
 from ontogeny.trajectories.cases import Case, PairsOf, WindowMean, cases
 from ontogeny.trajectories.intervals import resampled_curves
-from ontogeny.trajectories.sensitivity import Views, stability, variants, views
+from ontogeny.trajectories.nulls import Null, alarms, null_of
+from ontogeny.trajectories.sensitivity import Variant, sensitivity_of, stability, variants, views
 from ontogeny.trajectories.timeline import Floats, Timeline, Windows, windows
 from ontogeny.trajectories.verdicts import History, history, verdict
 
@@ -88,13 +89,29 @@ def judge(
     seeds alone.  Raises OntogenyError for curves or pairs that are incomplete (see `cases`) and windows that cannot be had
     (see `windows`).
     """
+    return judge_whole(curves, timeline, thresholds, pairs_of)[0]
+
+
+def judge_whole(
+    curves: pl.DataFrame,
+    timeline: Timeline,
+    thresholds: Thresholds | None = None,
+    pairs_of: PairsOf | None = None,
+    swap: bool = False,
+) -> tuple[pl.DataFrame, pl.DataFrame, Null | None]:
+    """As `judge`, `sensitivity` and, if to `swap`, `null`: in one pass, as pairs may be many."""
     thresholds = thresholds or Thresholds()
     view, by_early = windows(timeline, thresholds), views(timeline, thresholds)
-    rows = [_judged(case, timeline, view, by_early, thresholds) for case in cases(curves, timeline, thresholds, pairs_of)]
+    rows, tried, swapped = [], {}, []
+    for case in cases(curves, timeline, thresholds, pairs_of):
+        tried[case.paradigm] = list(variants(case, by_early, thresholds))
+        rows.append(_judged(case, timeline, view, tried[case.paradigm], thresholds))
+        swapped += [alarms(case, view, thresholds)] if swap else []
     table = pl.DataFrame(rows, schema={name: kind for name, kind in SCHEMA.items() if name != "p_adjusted"}, orient="row")
     table = _adjust(table).select(*SCHEMA)
     kept = [name for name in ("suite", "field", "phenomenon", "chance") if name in curves.columns]
-    return curves.select("paradigm", *kept).unique("paradigm").join(table, on="paradigm").sort("paradigm").select(*kept, *SCHEMA)
+    table = curves.select("paradigm", *kept).unique("paradigm").join(table, on="paradigm").sort("paradigm").select(*kept, *SCHEMA)
+    return table, sensitivity_of(tried), null_of(swapped, thresholds) if swap else None
 
 
 def judge_alone(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds) -> dict[str, str]:
@@ -107,7 +124,7 @@ def judge_alone(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds
     return found
 
 
-def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thresholds: Thresholds) -> dict[str, Any]:
+def _judged(case: Case, timeline: Timeline, view: Windows, tried: list[Variant], thresholds: Thresholds) -> dict[str, Any]:
     """The row of one paradigm; the parts below each fill some of its columns."""
     accuracy = case.curve()
     sequence = case.states(accuracy)
@@ -139,7 +156,7 @@ def _judged(case: Case, timeline: Timeline, view: Windows, by_early: Views, thre
     alone = row.pop("alone")
     row["standing"] = evidence.standing(name, told, alone, [(row[f"{w}_low"], row[f"{w}_high"]) for w in WINDOWS], case.chance)
     row |= _summarised(case, accuracy, view, thresholds)
-    row |= stability(list(variants(case, by_early, thresholds)), name, thresholds)
+    row |= stability(tried, name, thresholds)
     counts = {"early_checkpoints": int(view.early.sum()), "late_checkpoints": int(view.late.sum())}
     row |= dict.fromkeys(() if case.chance else OF_CHANCE)
     return row | {"reason": evidence.reason(name, row | counts | {"chance": case.chance})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,12 @@ def null(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds, pairs
     if thresholds.swaps < 1:
         raise OntogenyError("verdicts.swaps is 0: the null needs swaps")
     view = windows(timeline, thresholds)
-    alarms = np.zeros((len(FALSE_ALARMS), thresholds.swaps), dtype=np.bool_)
-    for case in cases(curves, timeline, thresholds, pairs_of):
-        alarms |= _alarms(case, view, thresholds)
+    return null_of([alarms(case, view, thresholds) for case in cases(curves, timeline, thresholds, pairs_of)], thresholds)
+
+
+def null_of(found: Sequence[Bools], thresholds: Thresholds) -> Null:
+    """From the `alarms` of each paradigm."""
+    alarms = np.any(found, axis=0)
     either = int(alarms.any(axis=0).sum())
     counts = dict(zip(FALSE_ALARMS, alarms.sum(axis=1).tolist(), strict=True))
     limit = upper_limit(either, thresholds.swaps, thresholds.confidence)
@@ -62,7 +66,7 @@ def swapped_curves(outcomes: Floats, swaps: int, generator: np.random.Generator)
     return np.asarray(0.5 + signs @ (outcomes - 0.5).T / outcomes.shape[1])
 
 
-def _alarms(case: Case, view: Windows, thresholds: Thresholds) -> Bools:
+def alarms(case: Case, view: Windows, thresholds: Thresholds) -> Bools:
     """(entrenched or learned, swaps): which swaps gave this paradigm which of the two."""
     assert case.pairs is not None
     if case.chance != CHANCE:
@@ -71,9 +75,9 @@ def _alarms(case: Case, view: Windows, thresholds: Thresholds) -> Bools:
         raise OntogenyError(f"the null needs all pairs at every checkpoint, and those of {case.paradigm} were read until settled")
     curves = swapped_curves(case.pairs.outcome.mean(axis=0), thresholds.swaps, case.generator(thresholds.seed, "swaps"))
     sequences = case.states(curves)
-    alarms = np.zeros((len(FALSE_ALARMS), thresholds.swaps), dtype=np.bool_)
+    found = np.zeros((len(FALSE_ALARMS), thresholds.swaps), dtype=np.bool_)
     for swap in np.flatnonzero(sequences[:, view.late].any(axis=1)):  # both verdicts need a late state
         name = verdict(history(sequences[swap], curves[swap], view, thresholds, enough=case.enough))
         if name in FALSE_ALARMS:
-            alarms[FALSE_ALARMS.index(name), swap] = True
-    return alarms
+            found[FALSE_ALARMS.index(name), swap] = True
+    return found

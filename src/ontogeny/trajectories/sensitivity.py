@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
@@ -76,11 +76,13 @@ def sensitivity(curves: pl.DataFrame, timeline: Timeline, thresholds: Thresholds
     Per-token scoring needs the curves' `accuracy_per_token` or pairs.  Raises as `cases` does.
     """
     by_early = views(timeline, thresholds)
-    rows = [
-        (case.paradigm, v.hi, v.early, v.cover, v.scoring, v.verdict)
-        for case in cases(curves, timeline, thresholds, pairs_of)
-        for v in variants(case, by_early, thresholds)
-    ]
+    every = cases(curves, timeline, thresholds, pairs_of)
+    return sensitivity_of({case.paradigm: list(variants(case, by_early, thresholds)) for case in every})
+
+
+def sensitivity_of(found: Mapping[str, Sequence[Variant]]) -> pl.DataFrame:
+    """From the `variants` of each paradigm."""
+    rows = [(name, v.hi, v.early, v.cover, v.scoring, v.verdict) for name, own in found.items() for v in own]
     schema = dict.fromkeys(("paradigm", "hi", "early", "cover", "scoring", "verdict"), pl.String)
     return pl.DataFrame(rows, schema=schema | {"hi": pl.Float64, "cover": pl.Float64}, orient="row")
 
