@@ -503,6 +503,8 @@ def engine(asked: Any = None, on: str | None = None) -> Any:
     """
     path = Path(os.environ.get(SITE) or Path.home() / ".config" / "ontogeny" / "engines.yaml")
     site = plain(text_of(path, "file of engines"), str(path)) if path.exists() else {}
+    if on:
+        registry.load("engine", on)  # says so, as it is no place in a file
     kind = on or (asked.kind if asked is not None else "local")
     own = asked.model_dump(mode="json", exclude_unset=True) if asked is not None and asked.kind == kind else {}
     return build(_Done, {"engine": {**(site.get(kind) or {}), **own, "kind": kind}}, "--on" if on else str(path)).engine

@@ -1,5 +1,6 @@
 """Engines by name, the command lines of pieces, and a study that three engines do alike."""
 
+import os
 import sys
 
 import polars as pl
@@ -39,7 +40,7 @@ def test_an_engine_is_chosen_by_the_command_the_recipe_and_the_sites_file(tmp_pa
         "minutes": 10,
     }
     assert recipes.engine(asked, "ray").kind == "ray" and recipes.engine(None, "slurm").partition == "short"
-    with pytest.raises(OntogenyError, match=r"no engine is called 'slrum'; did you mean 'slurm'\?"):
+    with pytest.raises(OntogenyError, match=r"^no engine is called 'slrum'; did you mean 'slurm'\?"):
         recipes.engine(asked, "slrum")
     with pytest.raises(OntogenyError, match="partitions"):
         tiny.recipe("engine={kind: slurm, partitions: gpu}")
@@ -55,11 +56,17 @@ def test_an_engine_whose_library_is_not_installed_says_how_to_have_it(engine, li
         do([Piece("judge", str(own_run))], submit, tiny.Heard(), "pieces")
 
 
-def test_a_cluster_that_is_not_there_says_so_and_the_run_is_as_it_was(own_run):
+@pytest.mark.parametrize("says", ["Could not detect", ".*invalid partition"])
+def test_a_cluster_that_refuses_says_so_and_the_run_is_as_it_was(own_run, tmp_path, monkeypatch, says):
     pytest.importorskip("submitit", reason="submitit is not installed")
+    if "partition" in says:
+        for name in ("srun", "sbatch"):
+            (tmp_path / name).write_text("#!/bin/sh\necho sbatch: error: invalid partition specified: nowhere >&2\nexit 1\n")
+            (tmp_path / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     before = sorted(own_run.rglob("*"))
     with (
-        pytest.raises(OntogenyError, match="SLURM refuses these jobs: Could not detect"),
+        pytest.raises(OntogenyError, match=f"SLURM refuses these jobs: {says}"),
         recipes.engine(None, "slurm").opened([], tiny.Heard()) as submit,
     ):
         do([Piece("judge", str(own_run))], submit, tiny.Heard(), "pieces")

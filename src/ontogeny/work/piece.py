@@ -15,7 +15,7 @@ from socket import gethostname
 from threading import Event
 from typing import Any, Protocol
 
-from ontogeny import registry
+from ontogeny import disk, registry
 from ontogeny.display import QUIET, Display
 from ontogeny.records import OntogenyError
 
@@ -58,6 +58,11 @@ class Piece:
         """Its own among those of its folder, as a file is called."""
         settings = (f"-{name}-{value}" for name, value in self.inputs.items() if name in ("seed", "step"))
         return "".join([self.what, *settings])
+
+    @property
+    def key(self) -> str:
+        """Its own among all pieces."""
+        return disk.content_key(self.run, self.what, dict(self.inputs))
 
     def message(self) -> Message:
         """What a process is told that does it."""

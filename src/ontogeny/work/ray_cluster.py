@@ -64,7 +64,7 @@ class RayCluster(Kind):
 
         if not pieces:
             return
-        known = {disk.content_key(piece.run, piece.what, dict(piece.inputs)): piece for piece in pieces}
+        known = {piece.key: piece for piece in pieces}
         name = f"ontogeny-{disk.content_key(min(piece.run for piece in pieces))}"
         names.append(name)
         needs = {"num_cpus": self.cores, "num_gpus": self.gpus, "resources": self.resources, "max_retries": TRIES - 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
@@ -117,13 +117,18 @@ class Slurm(Kind):
         jobs: dict[Piece, Job] = {}
         for many in (False, True):
             some = [piece for piece in pieces if (piece.what == "train" and self.nodes * self.processes > 1) == many]
+            before = set(_submissions(place))
             try:
                 found = self._executor(place, many).map_array(_Job(), [piece.message() for piece in some]) if some else []
             except (RuntimeError, ValueError, OSError) as error:
+                for path in set(_submissions(place)) - before:
+                    path.unlink()
+                with suppress(OSError):  # what is there, or that there is nothing
+                    place.rmdir()
                 raise OntogenyError(f"SLURM refuses these jobs: {' '.join(str(error).split())}") from error
-            jobs |= dict(zip(some, found, strict=True))
-        for piece, job in jobs.items():
-            disk.write_json(_record(place, piece), {"job": job.job_id, "tasks": len(job._tasks), "piece": piece.command})
+            for piece, job in zip(some, found, strict=True):
+                jobs[piece] = job
+                disk.write_json(_record(place, piece), {"job": job.job_id, "tasks": len(job._tasks), "piece": piece.command})
         return jobs
 
     def _known(self, place: Path, piece: Piece) -> Job | None:
@@ -177,5 +182,10 @@ def folder_of(pieces: Sequence[Piece]) -> Path:
     return (common if (common / "recipe.yaml").exists() else common.parent) / "jobs"
 
 
+def _submissions(place: Path) -> list[Path]:
+    """What submitit writes before it asks the cluster."""
+    return [*place.glob(".submission_file_*.sh"), *place.glob(f"{'?' * 32}.pkl")]
+
+
 def _record(place: Path, piece: Piece) -> Path:
-    return place / f"{disk.content_key(piece.run, piece.what, dict(piece.inputs))}.json"
+    return place / f"{piece.key}.json"
