@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -149,7 +149,7 @@ class Table(Kind):
             if absent := next((name for name in named if name not in row), None):
                 raise OntogenyError(f"{place}: no column {absent!r}; {nearest(absent, list(row))}")
             given = {ours: row[name] for name, ours in named.items()}
-            yield place, {name: one for name, one in row.items() if _ours(name) not in given} | given
+            yield place, {name: one for name, one in row.items() if _ours(name) not in given} | given if given else row
 
     def _check_names(self, names: list[str], place: str) -> None:
         """Raises OntogenyError for a line of names of which none is read."""
@@ -162,7 +162,7 @@ class Table(Kind):
 
 def once(pair: Pair, place: str, seen: dict[tuple[str, str], str]) -> Pair:
     """The pair, noted where it stands.  Raises OntogenyError for one that was there, or has a wrong option twice."""
-    wrong = () if pair.predictions else pair.asked[1:]
+    wrong = pair.asked[1:] if pair.more and not pair.predictions else ()
     if twice := [text for n, (context, text) in enumerate(wrong) if (context, text) in wrong[:n]]:
         raise OntogenyError(f"{place}: {twice[0]!r} is a wrong option twice; by chance each is chosen as often, so say it once")
     key = (pair.paradigm, pair.pair)
@@ -203,7 +203,8 @@ def _options(row: Row, place: str, graded: bool) -> list[str]:
     if bad is None and graded:
         return [sentence(row, _column("good", row, place) or "good", place), ""]
     texts = [sentence(row, _column(ours, row, place) or ours, place) for ours in ("good", "bad")]
-    further = sorted((int(name[4:]), name) for name in row if re.fullmatch(r"bad_([2-9]|[1-9][0-9]+)", name) and row[name])
+    more = [name for name in row if name.startswith("bad_")]  # as the expression is slow, and there may be a million rows
+    further = sorted((int(name[4:]), name) for name in more if re.fullmatch(r"bad_([2-9]|[1-9][0-9]+)", name) and row[name])
     return texts + [checked(row[name], name, place) for _, name in further]
 
 
@@ -220,12 +221,17 @@ def number_in(row: Row, column: str, place: str) -> float:
 
 
 def _column(ours: str, row: Row, place: str) -> str | None:
-    present = [name for name in COLUMNS[ours] if name in row]
+    present = _present(ours, tuple(row))
     if len(present) > 1:
         raise OntogenyError(f"{place}: both {present[0]!r} and {present[1]!r} are there; only one may be")
     if not present and ours in REQUIRED:
         raise OntogenyError(f"{place}: no column {ours!r} (or {COLUMNS[ours][1]!r}); {nearest(ours, list(row))}")
     return present[0] if present else None
+
+
+@lru_cache(256)
+def _present(ours: str, names: tuple[str, ...]) -> list[str]:
+    return [name for name in COLUMNS[ours] if name in names]
 
 
 def _text(row: Row, column: str | None, place: str, needed: bool = True) -> str:
