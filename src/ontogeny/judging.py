@@ -267,7 +267,7 @@ class ScoredPairs:
                 own = own.join(known, on=["paradigm", "seed", "step"], how="left", maintain_order="left")
                 own = own.with_columns(n=pl.coalesce("all", "n")).drop("all")
             found.append(own.join(about, on="paradigm", how="left", maintain_order="left"))
-        return pl.concat(found)
+        return pl.concat(found, rechunk=True).set_sorted("paradigm")  # known to be sorted, groups are summed in one order
 
     def keep(self, scores: pl.DataFrame) -> None:
         """Scores of some checkpoints, with seed and step."""

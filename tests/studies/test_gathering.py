@@ -4,17 +4,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from synthetic_study import B0, CONTROLS, NAMED, SMALL, STEPS, Study, make_study, plain, study_of
 
 from ontogeny.disk import read_table, write_table
+from ontogeny.recipe import Thresholds
 from ontogeny.records import OntogenyError
 from ontogeny.store import RunFolder
 from ontogeny.studies.figures_arms import moved
 from ontogeny.studies.gathering import FRAMES, SCHEMAS, StudyFrames, gather, keep, kept
 from ontogeny.studies.measures import achieved
+from ontogeny.studies.outcomes import outcomes_of
 from ontogeny.studies.plan import Prediction, Region
+from ontogeny.trajectories.timeline import Timeline, windows
 
 EARLY = {32: 16 / 68, 64: 34 / 68, 100: 18 / 68}  # each from halfway to its neighbours, between steps 32 and 100
 LATE = {800: 25 / 200, 850: 50 / 200, 900: 50 / 200, 950: 50 / 200, 1000: 25 / 200}
@@ -239,3 +243,17 @@ def test_changes_are_paired_by_seed() -> None:
     frame = pl.DataFrame(rows, schema=["arm", "seed", "paradigm", "late_accuracy"], orient="row")
     found = moved(frame, "ref").row(0, named=True)
     assert found["change"] == pytest.approx(-0.1) and found["seeds"] == 1  # seed 1 alone is in both
+
+
+def test_pairs_means_are_the_same_again(tmp_path):
+    """Sums are rounded by their order: two analyses of the same scores would differ where it is any."""
+    run, steps, chance = RunFolder(tmp_path), tuple(range(16)), np.random.default_rng(0)
+    pairs = pl.DataFrame({"paradigm": ["a"] * 3000, "pair": [str(number) for number in range(3000)]})
+    texts = {"good": "he ran", "bad": "he run", "contrast": "ran|run"}
+    write_table(run.pairs("s"), pairs.with_columns(**{name: pl.lit(text) for name, text in texts.items()}))
+    for step in steps:
+        scores = pairs.with_columns(logp_good=chance.normal(size=len(pairs)), logp_bad=pl.lit(0.0))
+        write_table(run.scores(0, "s", step), scores.with_columns(tokens_good=pl.lit(2), tokens_bad=pl.lit(2)))
+    view = windows(Timeline(steps, steps[-1]), Thresholds())
+    first, *again = (outcomes_of(run, {"s": ["a"]}, [0], view, Thresholds())[0] for _ in range(12))
+    assert all(found.equals(first) for found in again)

@@ -59,7 +59,9 @@ def _of_seed(
         for i in inside
     ]
     means = [*_means("early", view.early_weights), *_means("late", view.late_weights)]
-    return pl.concat(scans).group_by("paradigm", "pair").agg(*means) if scans else None
+    if not scans:
+        return None  # read before it is summed: of what is scanned, files come in any order, and sums are rounded by it
+    return collected(pl.concat(scans)).group_by("paradigm", "pair", maintain_order=True).agg(*means).lazy()
 
 
 def _means(window: str, weights: Floats) -> list[pl.Expr]:

@@ -186,7 +186,7 @@ def _scorings(curves: pl.DataFrame) -> dict[str, str]:
 def _lengths(curves: pl.DataFrame) -> dict[str, float]:
     if "accuracy_length" not in curves.columns:
         return {}
-    lengths = curves.select("paradigm", "accuracy_length").rechunk()  # sums are rounded otherwise in several chunks
+    lengths = curves.select("paradigm", "seed", "step", "accuracy_length").sort("paradigm", "seed", "step")  # summed in one order
     known = lengths.drop_nulls("accuracy_length").group_by("paradigm").agg(pl.col("accuracy_length").mean())
     return dict(known.iter_rows())
 
