@@ -51,6 +51,20 @@ def test_estimates() -> None:
     assert sentences.estimate({"estimate": None, "note": "no seeds yet"}, 0.95) == "no seeds yet"
 
 
+@pytest.mark.parametrize(
+    ("of", "against", "said"),
+    [
+        ("difference", None, "late margin (nats), minus the reference's"),
+        ("difference", "sham", "late margin (nats), minus that of 'sham'"),
+        ("relaxation", "sham", "late margin (nats), minus that of 'sham', in the end"),
+        ("change", "sham", "share of seeds whose verdict is not that of 'sham'"),
+    ],
+)
+def test_what_is_measured_names_the_arm_that_it_is_held_against(of: Any, against: str | None, said: str) -> None:
+    asked = SLOPE.model_copy(update={"measure": "late_margin", "of": of, "over": None, "against": against})
+    assert sentences.measured(asked) == said
+
+
 @given(st.floats(-900, 900), st.floats(1e-4, 50))
 def test_an_interval_is_told_to_two_digits_of_its_width(low: float, width: float) -> None:
     decimals = sentences.digits(low, low + width)

@@ -58,14 +58,15 @@ def overall(says: str, verdict: str, rules: str) -> str:
 def measured(prediction: Prediction) -> str:
     """The figure that decides a prediction, with its unit, as an axis has it."""
     name, unit = MEASURES.get(prediction.measure, (prediction.measure, ""))
+    other = f"that of {prediction.against!r}" if prediction.against else "the reference's"
     if prediction.of == "change":
-        return "share of seeds whose verdict is not the reference's"
+        return f"share of seeds whose verdict is not {other}"
     if prediction.of == "relaxation":
-        return f"{name} ({unit}), minus the reference's, in the end"
+        return f"{name} ({unit}), minus {other}, in the end"
     if prediction.of == "slope":
         over = "bigram margin (nats)" if prediction.over == "bigram_margin" else str(prediction.over)
         return f"slope of {name}{f' ({unit})' if unit else ''} over {over}"
-    return f"{name}{f' ({unit})' if unit else ''}, minus the reference's"
+    return f"{name}{f' ({unit})' if unit else ''}, minus {other}"
 
 
 def region(where: Region) -> str:
