@@ -202,10 +202,25 @@ def test_a_stream_too_long_for_four_bytes_is_counted_in_eight(tmp_path, monkeypa
 def test_suffixes_are_the_same_however_many_are_written_at_a_time(index):
     before = [level.suffix.tolist() for level in index.levels]
     for chunk in (1, 3, 7):
-        room._write_suffixes(index.folder, IDS, index.facts["distinct"], np.dtype("<u4"), BOS, chunk)
+        room._write_suffixes(index.folder, index.facts["distinct"], index.vocabulary, np.dtype("<u4"), chunk)
         assert [level.suffix.tolist() for level in room.Index(index.folder, IDS).levels] == before
 
 
-def test_buckets_hold_every_token_once_and_one_that_is_too_frequent_alone():
-    assert sorting.buckets(np.array([0, 3, 3, 9, 0, 1, 0]), 6) == [(0, 3), (3, 4), (4, 7)]
-    assert sorting.buckets(np.array([5]), 1) == [(0, 1)]
+def test_buckets_begin_at_quantiles_of_pairs_and_no_pair_is_in_two():
+    numbers = np.array([5, 1, 3, 3, 3, 3, 9, 1])
+    for most, bounds in ((8, []), (4, [3]), (3, [3]), (2, [3, 5]), (1, [1, 3, 5, 9])):
+        assert sorting.bounds(8, numbers.__getitem__, most).tolist() == bounds
+    sampled = sorting.bounds(10**6, lambda at: at % 100, 10**5, sample=10**4)
+    assert np.abs(sampled - np.arange(10, 100, 10)).max() <= 2
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_token_that_is_most_of_the_stream_is_sorted_in_parts(tmp_path, monkeypatch, order):
+    monkeypatch.setattr(room, "CHUNK", 7)
+    ids = np.where(np.arange(300) % 2, 1, np.random.default_rng(0).integers(0, 50, 300)).astype(np.uint16)
+    sizes = []
+    parts = built(tmp_path / "parts", ids, 50, None, order=order, memory=room.BYTES * 20, workers=1, progress=sizes.append)
+    assert (max(sizes) > 150) == (order == 1)
+    whole = built(tmp_path / "whole", ids, 50, None, order=order)
+    assert all(filecmp.cmp(file, parts.folder / file.name, shallow=False) for file in whole.folder.iterdir())
+    check(parts, ids, 50, None, order)

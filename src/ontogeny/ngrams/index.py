@@ -7,17 +7,19 @@
     N.suffix        row of its last n - 1 tokens
     index.json      facts and content key; written last, so an index with it is whole
 
-The stream is read bucket by bucket (by first token), several at a time, so that memory is bounded whatever the corpus.
+Positions are put into buckets by their first two tokens, and sorted bucket by bucket, several at a time, so that memory is bounded
+whatever the corpus.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,13 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ontogeny import disk
-from ontogeny.ngrams.sorting import Ints, SortedLevel, buckets, sort_bucket
+from ontogeny.ngrams import sorting
+from ontogeny.ngrams.sorting import Ints, SortedLevel
 from ontogeny.records import OntogenyError
 
 ORDER = 5  # the published n-gram baseline of BLiMP is a 5-gram model (Warstadt et al. 2020)
 BYTES = 200  # of memory that sorting one position takes, measured: 164 in the bucket at work, the rest in one that waits
 NARROW = 2**32  # a stream of fewer tokens is counted in four bytes
 MOST_WORKERS = 8  # beyond that memory is what sorting waits for
+CHUNK = 2**21  # tokens put into buckets at a time
+Ahead = Callable[[Callable[[int], Any], Iterable[int]], Iterator[Any]]
 Progress = Callable[[int], None]  # called with the number of positions that were just sorted
 
 
@@ -227,8 +232,8 @@ def build(
     """Counts the n-grams of a stream of token ids, n = 1 to `order`, in about `memory` bytes.
 
     `workers` buckets are sorted at a time; None: one for each core.
-    A token that is more frequent than fits is a bucket all the same, and takes more.  Raises OntogenyError for an empty stream, one
-    with a token outside the vocabulary, or one in which `bos` never occurs.
+    A pair of tokens that is more frequent than fits is in one bucket all the same, and takes more.  Raises OntogenyError for an
+    empty stream, one with a token outside the vocabulary, or one in which `bos` never occurs.
     """
     if not len(ids):
         raise OntogenyError("there is no token to count")
@@ -238,16 +243,19 @@ def build(
         raise OntogenyError(f"documents should begin with token {bos}, which never occurs in this stream; bos=None if none does")
     wide = np.dtype("<u4") if len(ids) < NARROW else np.dtype("<u8")
     most = max(1, min(memory // (BYTES * workers), -(-len(ids) // (2 * workers))))
+    pairs_of = partial(sorting.pairs, ids, order=order, pad=vocabulary if bos is None else bos)
     with disk.atomic(folder, mark="index.json") as temporary:
         temporary.mkdir()
-        rows = [0] * order
-        with ExitStack() as stack:
-            files = _Files(temporary, order, wide, stack)
-            for positions, levels in _sorted(ids, buckets(starts, most), (order, bos, vocabulary), workers):
-                files.append(positions, levels, rows, vocabulary)
-                rows = [row + len(level.first) for row, level in zip(rows, levels, strict=True)]
+        with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:
+            ahead = partial(_ahead, pool, workers)
+            unsorted = _Buckets(temporary / "unsorted.tmp", len(ids), pairs_of, most, wide, ahead, stack)
+            files = _Files(temporary, starts, order, wide, stack)
+            sort = partial(sorting.sort_bucket, ids, order=order, bos=bos, vocabulary=vocabulary)
+            for positions, levels in ahead(lambda bucket: sort(unsorted.read(bucket)), range(len(unsorted))):
+                files.append(positions, levels)
                 progress(len(positions))
-        _write_suffixes(temporary, ids, rows, wide, bos)
+        (temporary / "unsorted.tmp").unlink()
+        _write_suffixes(temporary, files.rows, vocabulary, wide)
         facts = {
             "key": key,
             "order": order,
@@ -255,49 +263,96 @@ def build(
             "bos": bos,
             "tokens": len(ids),
             "dtype": wide.str,
-            "distinct": rows,
+            "distinct": files.rows,
         }
         disk.write_json(temporary / "index.json", facts)
     return Index(folder, ids)
 
 
+class _Buckets:
+    """A stream's positions by their first two tokens, in a file: chunk after chunk of the stream, each bucket after bucket."""
+
+    def __init__(
+        self,
+        path: Path,
+        tokens: int,
+        pairs_of: Callable[[Ints], Ints],
+        most: int,
+        wide: np.dtype[Any],
+        ahead: Ahead,
+        stack: ExitStack,
+    ):
+        bounds = sorting.bounds(tokens, pairs_of, most)
+
+        def chunk(begin: int) -> tuple[Ints, Ints]:
+            positions = np.arange(begin, min(begin + CHUNK, tokens))
+            number = np.searchsorted(bounds, pairs_of(positions), side="right").astype(np.min_scalar_type(len(bounds)))
+            by_bucket = np.argsort(number, kind="stable")  # 16 bits are sorted by their digits
+            return positions[by_bucket], np.bincount(number, minlength=len(bounds) + 1)
+
+        sizes = []
+        with path.open("wb") as file:
+            for positions, each in ahead(chunk, range(0, tokens, CHUNK)):
+                file.write(positions.astype(wide).tobytes())
+                sizes.append(each)
+        self.wide, self.file = wide, stack.enter_context(path.open("rb"))
+        self.sizes = np.stack(sizes)  # [chunks, buckets]
+        self.begins = (np.cumsum(self.sizes) - self.sizes.ravel()).reshape(self.sizes.shape)
+
+    def __len__(self) -> int:
+        return len(self.sizes[0])
+
+    def read(self, bucket: int) -> Ints:
+        """A bucket's positions, in the stream's order."""
+        bytes_ = self.wide.itemsize
+        parts = zip((self.sizes[:, bucket] * bytes_).tolist(), (self.begins[:, bucket] * bytes_).tolist(), strict=True)
+        return np.frombuffer(b"".join(os.pread(self.file.fileno(), *part) for part in parts), self.wide).astype(np.int64)
+
+
 class _Files:
     """The files of an index while it grows."""
 
-    def __init__(self, folder: Path, order: int, wide: np.dtype[Any], stack: ExitStack):
+    def __init__(self, folder: Path, starts: Ints, order: int, wide: np.dtype[Any], stack: ExitStack):
+        """`starts` [V] counts each token; unigrams are known from it."""
+
         def opened(name: str) -> BinaryIO:
             return stack.enter_context((folder / name).open("wb"))
 
-        self.wide = wide
+        self.wide, self.vocabulary = wide, len(starts)
         self.positions = opened("positions.bin")
-        self.levels = [tuple(opened(f"{n}.{part}") for part in ("key", "first", "count")) for n in range(1, order + 1)]
+        self.levels = [[opened(f"{n}.{part}") for part in ("key", "first", "count")] for n in range(1, order + 1)]
+        present = np.flatnonzero(starts)
+        self.place = np.cumsum(starts > 0) - 1  # [V] of each token among the unigrams
+        self.rows = [len(present)] + [0] * (order - 1)
         self.sorted = 0
+        self._write(0, present, np.cumsum(starts[present]) - starts[present], starts[present])
 
-    def append(self, positions: Ints, levels: list[SortedLevel], rows: list[int], vocabulary: int) -> None:
-        """Adds a bucket; `rows` are the n-grams before it at each level, by which its parents' places shift."""
-        above = 0
-        for (key, first, count), level, before in zip(self.levels, levels, rows, strict=True):
-            parents = level.parent + above if level is not levels[0] else np.zeros_like(level.parent)
-            key.write((parents.astype(np.uint64) * np.uint64(vocabulary) + level.token.astype(np.uint64)).tobytes())
-            first.write((level.first + self.sorted).astype(self.wide).tobytes())
-            count.write(level.count.astype(self.wide).tobytes())
-            above = before
+    def _write(self, level: int, key: Ints, first: Ints, count: Ints) -> None:
+        for file, values, kind in zip(
+            self.levels[level], (key, first, count), (np.dtype("<u8"), self.wide, self.wide), strict=True
+        ):
+            file.write(values.astype(kind).tobytes())
+
+    def append(self, positions: Ints, levels: list[SortedLevel]) -> None:
+        """Adds a bucket, whose first unigram may be the last of the bucket before."""
+        parents = self.place[levels[0].token]
+        for n, level in enumerate(levels[1:], start=1):
+            self._write(n, parents[level.parent] * self.vocabulary + level.token, level.first + self.sorted, level.count)
+            parents = self.rows[n] + np.arange(len(level.first))
+            self.rows[n] += len(level.first)
         self.positions.write(positions.astype(self.wide).tobytes())
         self.sorted += len(positions)
 
 
-def _sorted(
-    ids: NDArray[Any], ranges: list[tuple[int, int]], settings: tuple[int, int | None, int], workers: int
-) -> Iterator[tuple[Ints, list[SortedLevel]]]:
-    """Buckets in order, `workers` sorted at a time (numpy sorts and gathers outside Python's lock), no more held than that."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[tuple[Ints, list[SortedLevel]]]] = deque()
-        for low, high in ranges:
-            if len(waiting) == workers:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(sort_bucket, ids, low, high, *settings))
-        while waiting:
+def _ahead(pool: ThreadPoolExecutor, workers: int, work: Callable[[int], Any], items: Iterable[int]) -> Iterator[Any]:
+    """What the work makes of each, in order; no more than `workers` are held (numpy sorts and gathers outside Python's lock)."""
+    waiting: deque[Future[Any]] = deque()
+    for item in items:
+        if len(waiting) == workers:
             yield waiting.popleft().result()
+        waiting.append(pool.submit(work, item))
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _token_counts(ids: NDArray[Any], vocabulary: int, chunk: int = 2**24) -> Ints:
@@ -310,40 +365,19 @@ def _token_counts(ids: NDArray[Any], vocabulary: int, chunk: int = 2**24) -> Int
     return counts
 
 
-def _write_suffixes(
-    folder: Path, ids: NDArray[Any], rows: list[int], wide: np.dtype[Any], bos: int | None, chunk: int = 2**20
-) -> None:
-    """The place of each n-gram's last n - 1 tokens, read off any place where it occurs: what begins one position later."""
-    positions = _opened(folder / "positions.bin", wide, len(ids))
+def _write_suffixes(folder: Path, rows: list[int], vocabulary: int, wide: np.dtype[Any], chunk: int = 2**22) -> None:
+    """The place of each n-gram's last n - 1 tokens: that of its first n - 1 tokens without the first, and then its last token."""
     (folder / "1.suffix").touch()
-    row_at = np.memmap(folder / "rows.tmp", dtype=wide, mode="w+", shape=len(ids) + 1)
-    for n in range(2, len(rows) + 1):
-        first, count = (_opened(folder / f"{n - 1}.{part}", wide, rows[n - 2]) for part in ("first", "count"))
-        for start in range(0, len(ids), chunk):
-            slots, row = _owners(first, count, start, min(start + chunk, len(ids)))
-            row_at[positions[slots]] = row
-        if bos is not None:  # the stream counts as closed by one more BOS
-            keys = _opened(folder / "1.key", np.dtype("<u8"), rows[0])
-            row_at[len(ids)] = np.searchsorted(keys, np.uint64(bos))
+    below = _opened(folder / "1.key", np.dtype("<u8"), rows[0])
+    suffixes = np.zeros(rows[0], dtype=wide)  # of unigrams: the empty history
+    for n, count in enumerate(rows[1:], start=2):
+        keys = _opened(folder / f"{n}.key", np.dtype("<u8"), count)
         with (folder / f"{n}.suffix").open("wb") as file:
-            first = _opened(folder / f"{n}.first", wide, rows[n - 1])
-            for start in range(0, len(first), chunk):
-                file.write(row_at[positions[first[start : start + chunk]].astype(np.int64) + 1].tobytes())
-    del row_at
-    (folder / "rows.tmp").unlink()
-
-
-def _owners(first: NDArray[Any], count: NDArray[Any], start: int, stop: int) -> tuple[Ints, Ints]:
-    """Those of the sorted positions `start` to `stop` that belong to an n-gram, and its row."""
-    bounds = np.array([start, stop], dtype=first.dtype)  # of another type, searchsorted would convert all of `first`
-    low = max(0, int(np.searchsorted(first, bounds[0], side="right")) - 1)  # the last n-gram that begins there or before
-    high = int(np.searchsorted(first, bounds[1]))
-    begins = first[low:high].astype(np.int64)
-    ends = np.minimum(begins + count[low:high].astype(np.int64), stop)
-    begins = np.maximum(begins, start)
-    sizes = np.maximum(ends - begins, 0)
-    slots = np.repeat(begins - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
-    return slots, np.repeat(np.arange(low, high), sizes)
+            for start in range(0, count, chunk):
+                parent, token = np.divmod(keys[start : start + chunk], np.uint64(vocabulary))
+                wanted = suffixes[parent].astype(np.uint64) * np.uint64(vocabulary) + token
+                file.write(_search(below, wanted.astype(np.int64)).astype(wide).tobytes())
+        below, suffixes = keys, _opened(folder / f"{n}.suffix", wide, count)
 
 
 def _search(keys: NDArray[np.uint64], wanted: Ints) -> Ints:

@@ -7,7 +7,7 @@ most `order` of them, and the n-grams of the text are the beginnings of windows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,28 +28,24 @@ class SortedLevel:
     count: Ints  # how many there are
 
 
-def buckets(starts: Ints, most: int) -> list[tuple[int, int]]:
-    """Ranges [low, high) of first tokens with at most `most` positions each; a single token may exceed it.
+def pairs(ids: NDArray[Any], positions: Ints, order: int, pad: int) -> Ints:
+    """A number for each position that sorts as its first two tokens do, or its first if order is 1; `pad` follows the stream."""
+    numbers = ids[positions].astype(np.int64) << 32
+    if order > 1:
+        numbers |= np.where(positions + 1 < len(ids), ids[np.minimum(positions + 1, len(ids) - 1)], pad).astype(np.int64)
+    return numbers
 
-    `starts` [V] counts the positions of each token.
+
+def bounds(tokens: int, pairs_of: Callable[[Ints], Ints], most: int, sample: int = 2**20) -> Ints:
+    """The pair that each bucket but the first begins with, ascending, so that each has about `most` of the positions.
+
+    They are quantiles of a sample of pairs (one token in twenty is the same, in any text).  A bucket is larger where more positions
+    than that begin with one pair.
     """
-    ranges, low, size = [], 0, 0
-    for token, count in enumerate(starts.tolist()):
-        if size and size + count > most:
-            ranges.append((low, token))
-            low, size = token, 0
-        size += count
-    return [*ranges, (low, len(starts))]
-
-
-def positions_of(ids: NDArray[Any], low: int, high: int, chunk: int = 2**22) -> Ints:
-    """Positions whose token lies in [low, high), in order; the stream is read in chunks."""
-    found = [
-        np.flatnonzero((part >= low) & (part < high)) + start
-        for start in range(0, len(ids), chunk)
-        for part in [np.asarray(ids[start : start + chunk])]
-    ]
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+    number = -(-tokens // most)
+    positions = np.arange(tokens) if tokens <= sample else np.random.default_rng(0).integers(0, tokens, sample)
+    found = np.sort(pairs_of(positions))
+    return np.unique(found[np.arange(1, number) * len(found) // number])
 
 
 def windows(
@@ -112,11 +108,8 @@ def sorted_rows(columns: Sequence[NDArray[Any]], bits: int) -> Ints:
     return order.astype(np.int64)
 
 
-def sort_bucket(
-    ids: NDArray[Any], low: int, high: int, order: int, bos: int | None, vocabulary: int
-) -> tuple[Ints, list[SortedLevel]]:
-    """Positions of a bucket sorted by their windows, and its distinct n-grams of each length 1 to `order`."""
-    positions = positions_of(ids, low, high)
+def sort_bucket(ids: NDArray[Any], positions: Ints, order: int, bos: int | None, vocabulary: int) -> tuple[Ints, list[SortedLevel]]:
+    """A bucket's positions sorted by their windows, and its distinct n-grams of each length 1 to `order`."""
     columns, spans = windows(ids, positions, order, bos, vocabulary)
     by_window = sorted_rows(columns, bits_for(vocabulary, bos))  # equal windows in the text's order
     columns, spans = [column[by_window] for column in columns], spans[by_window]
