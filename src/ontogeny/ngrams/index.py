@@ -368,16 +368,16 @@ def _token_counts(ids: NDArray[Any], vocabulary: int, chunk: int = 2**24) -> Int
 def _write_suffixes(folder: Path, rows: list[int], vocabulary: int, wide: np.dtype[Any], chunk: int = 2**22) -> None:
     """The place of each n-gram's last n - 1 tokens: that of its first n - 1 tokens without the first, and then its last token."""
     (folder / "1.suffix").touch()
-    below = _opened(folder / "1.key", np.dtype("<u8"), rows[0])
-    suffixes = np.zeros(rows[0], dtype=wide)  # of unigrams: the empty history
+    key, suffixes = np.dtype("<u8"), np.zeros(rows[0], dtype=wide)  # of unigrams: the empty history
     for n, count in enumerate(rows[1:], start=2):
-        keys = _opened(folder / f"{n}.key", np.dtype("<u8"), count)
+        below = _opened(folder / f"{n - 1}.key", key, rows[n - 2])
         with (folder / f"{n}.suffix").open("wb") as file:
-            for start in range(0, count, chunk):
-                parent, token = np.divmod(keys[start : start + chunk], np.uint64(vocabulary))
-                wanted = suffixes[parent].astype(np.uint64) * np.uint64(vocabulary) + token
-                file.write(_search(below, wanted.astype(np.int64)).astype(wide).tobytes())
-        below, suffixes = keys, _opened(folder / f"{n}.suffix", wide, count)
+            for start in range(0, count, chunk):  # read, not mapped: each is asked for once
+                keys = np.fromfile(folder / f"{n}.key", key, chunk, offset=start * key.itemsize)
+                parent, token = np.divmod(keys, np.uint64(vocabulary))
+                wanted = suffixes[parent].astype(np.int64) * vocabulary + token.astype(np.int64)
+                file.write(_search(below, wanted).astype(wide).tobytes())
+        suffixes = _opened(folder / f"{n}.suffix", wide, count)
 
 
 def _search(keys: NDArray[np.uint64], wanted: Ints) -> Ints:
