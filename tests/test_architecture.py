@@ -39,7 +39,7 @@ FLOORS = (
     ("files",),
     ("recipe", "store", "display", "machine", "estimators"),
     ("disk",),
-    ("registry", "shapes", "codebook", "leases"),
+    ("registry", "shapes", "codebook", "leases", "yaml_text"),
     ("records",),
 )
 FLOOR = {room: height for height, rooms in enumerate(reversed(FLOORS)) for room in rooms}

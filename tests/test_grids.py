@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ontogeny import recipe as recipes
+from ontogeny import yaml_text
 from ontogeny.commands import sweeps
 from ontogeny.display import Display
 from ontogeny.grids import expand
@@ -34,7 +35,7 @@ grid:
 
 
 def made(text):
-    return expand(recipes.plain(BASE + text, "grid.yaml"), "grid.yaml")
+    return expand(yaml_text.values(BASE + text, "grid.yaml"), "grid.yaml")
 
 
 def test_every_combination_is_a_recipe_of_its_own():
@@ -69,7 +70,7 @@ def test_without_a_grid_there_is_one_recipe():
 
 
 def test_the_file_s_own_values_stay_as_they_are():
-    raw = recipes.plain(BASE + LANGUAGE, "grid.yaml")
+    raw = yaml_text.values(BASE + LANGUAGE, "grid.yaml")
     expand(raw)
     assert raw["corpus"]["language"] == "L1" and "grid" in raw
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import tiny
 
-from ontogeny import recipe
+from ontogeny import recipe, yaml_text
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
 
@@ -51,7 +51,7 @@ def test_a_recipe_is_read_back_as_it_was_written(tmp_path):
 
 def test_an_observation_is_read_back_as_it_was_written():
     written = recipe.build(recipe.Observation, {"name": "o", "suites": ["micro-english"]}, "here")
-    assert recipe.build(recipe.Observation, recipe.plain(recipe.dump(written), "here"), "here") == written
+    assert recipe.build(recipe.Observation, yaml_text.values(recipe.dump(written), "here"), "here") == written
 
 
 def test_1e_4_is_a_number():
@@ -158,9 +158,9 @@ def test_a_settings_text_stays_what_it_is(text, value):
     raw = {}
     if isinstance(value, str) and value.startswith("--set"):
         with pytest.raises(OntogenyError, match=re.escape(value)):
-            recipe.override(raw, f"a={text}")
+            yaml_text.override(raw, f"a={text}")
     else:
-        recipe.override(raw, f"a={text}")
+        yaml_text.override(raw, f"a={text}")
         assert raw["a"] == value
 
 
@@ -332,7 +332,7 @@ def test_a_recipe_that_cannot_be_read_as_text_is_named(tmp_path):
 
 def test_instruments_come_as_a_list_or_with_a_schedule_and_are_written_as_they_came():
     plain, timed = (tiny.recipe(f"instruments={text}") for text in ("[reach]", "{read: [reach]}"))
-    assert plain.instruments.at is None and recipe.plain(recipe.dump(plain), "")["instruments"][0]["kind"] == "reach"
+    assert plain.instruments.at is None and yaml_text.values(recipe.dump(plain), "")["instruments"][0]["kind"] == "reach"
     assert timed.instruments.at.share == 0.1 and [one.name for one in timed.instruments] == ["reach"]
     assert recipe.parse(recipe.dump(timed)) == timed != plain == recipe.parse(recipe.dump(plain))
 

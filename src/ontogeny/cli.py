@@ -131,13 +131,13 @@ def piece(
     inputs: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="Which part of it, as seed=0.")] = None,
 ) -> None:
     """Do one piece of work, as `run --pieces` and `study pieces` print them; goes on where it was left, and is done once."""
-    from ontogeny import recipe as recipes
+    from ontogeny import yaml_text
     from ontogeny.display import Display
     from ontogeny.work.piece import perform
 
     told: dict[str, Any] = {}
     for one in inputs or ():
-        recipes.override(told, one)
+        yaml_text.override(told, one)
     answer = perform({"what": what, "run": str(run.absolute()), "inputs": told}, Display())
     if answer["trouble"]:
         raise OntogenyError(answer["trouble"])
@@ -259,6 +259,7 @@ def read(
     Left out, the instruments are those of the recipe and those that have read this run before.
     """
     from ontogeny import recipe as recipes
+    from ontogeny import yaml_text
     from ontogeny.display import Display
     from ontogeny.laboratory import Run
 
@@ -268,7 +269,7 @@ def read(
     if settings:
         raw: dict[str, Any] = {"kind": instruments[0]}
         for setting in settings:
-            recipes.override(raw, setting)
+            yaml_text.override(raw, setting)
         asked = [raw]
     here = Run(run, Display())
     here.read(asked, again, jobs, recipes.engine(here.recipe.engine, on))
@@ -822,8 +823,9 @@ def _recipe_file(recipe: Path) -> Path:
 
 def _has_grid(recipe: Path) -> bool:
     from ontogeny import recipe as recipes
+    from ontogeny import yaml_text
 
-    return recipe.is_file() and "grid" in recipes.plain(recipes.text_of(recipe), str(recipe))
+    return recipe.is_file() and "grid" in yaml_text.values(recipes.text_of(recipe), str(recipe))
 
 
 def _print_pieces(pieces: Sequence[Piece]) -> None:

@@ -23,7 +23,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from ontogeny import recipe as recipes
+from ontogeny import yaml_text
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 
@@ -120,6 +120,6 @@ def _one(base: dict[str, Any], names: dict[str, str], axes: dict[str, dict[str, 
     made = copy.deepcopy(base)
     for axis, name in names.items():
         for place, value in axes[axis][name].items():
-            recipes.override(made, f"{place}={json.dumps(value, default=str)}")
+            yaml_text.override(made, f"{place}={json.dumps(value, default=str)}")
     made["name"] = "-".join([str(base["name"]), *names.values()])
     return made

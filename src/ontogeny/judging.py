@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from ontogeny import disk, store
+from ontogeny import disk, store, yaml_text
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.instruments.dev_loss import DevLoss
@@ -309,7 +309,7 @@ def judge_table(
         disk.check_output(out, overwrite, [".parquet"])
     raw: dict[str, Any] = {"verdicts": {}}
     for setting in settings:
-        recipes.override(raw, setting)
+        yaml_text.override(raw, setting)
     total, n = (_whole_number(raw, name) for name in ("total_steps", "n"))
     if unknown := [name for name in raw if name != "verdicts"]:
         raise OntogenyError(f"--set {unknown[0]}: a table takes verdicts.NAME and total_steps only, and n")

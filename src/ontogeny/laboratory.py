@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny import disk, store
+from ontogeny import disk, store, yaml_text
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.machine import hardware, versions
@@ -272,7 +272,7 @@ class Run(OpenedRun):
         for setting in settings:
             if not setting.startswith("verdicts."):
                 raise OntogenyError(f"--set {setting}: of a run that is there thresholds can be tried, such as verdicts.early=0.2")
-            recipes.override(raw, setting)
+            yaml_text.override(raw, setting)
         thresholds = recipes.build(type(self.recipe.verdicts), raw["verdicts"], "--set")
         found = judge_run(self.folder, self.recipe.model_copy(update={"verdicts": thresholds}), self.display, keep=False)
         if out:

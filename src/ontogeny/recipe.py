@@ -24,9 +24,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 from ruamel.yaml import YAML
-from ruamel.yaml.reader import ReaderError
 
-from ontogeny import registry
+from ontogeny import registry, yaml_text
 from ontogeny.records import OntogenyError
 
 MOST_STEPS = 99_999_999  # names of checkpoints have eight digits
@@ -42,9 +41,6 @@ MOST = {
     "questions": 1_000_000,
     "times": 10**9,
 }
-MOST_VALUES = 1_000_000  # in a recipe, its aliases written out
-NULLS = ("", "~", "null", "Null", "NULL")  # YAML's names for nothing
-LONGEST_SHOWN = 200  # characters of a value in an error
 LONGEST_NAME = 255  # bytes of a folder's name on the usual file systems
 
 
@@ -456,18 +452,8 @@ def text_of(path: Path | str, what: str = "recipe") -> str:
 
 def parse(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Recipe:
     """Reads a recipe from YAML text; `source` is what errors call it.  Raises OntogenyError as `load` does."""
-    found: Recipe = build(Recipe, plain(text, source, settings), source)
+    found: Recipe = build(Recipe, yaml_text.values(text, source, settings), source)
     return found
-
-
-def plain(text: str, source: str, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """YAML text as plain values that know their lines, with settings laid over.  Raises OntogenyError as `load` does."""
-    raw = _yaml(text, source)
-    if not isinstance(raw, dict):
-        raise OntogenyError(f"{source}: a recipe is a list of `name: value` lines, this is {type(raw).__name__}")
-    for setting in settings:
-        override(raw, setting)
-    return raw
 
 
 def build(part: type[Any], raw: dict[str, Any], source: str) -> Any:
@@ -502,7 +488,7 @@ def engine(asked: Any = None, on: str | None = None) -> Any:
     Raises OntogenyError as `build` does.
     """
     path = Path(os.environ.get(SITE) or Path.home() / ".config" / "ontogeny" / "engines.yaml")
-    site = plain(text_of(path, "file of engines"), str(path)) if path.exists() else {}
+    site = yaml_text.values(text_of(path, "file of engines"), str(path)) if path.exists() else {}
     if on:
         registry.load("engine", on)  # says so, as it is no place in a file
     kind = on or (asked.kind if asked is not None else "local")
@@ -522,124 +508,6 @@ def dump(recipe: Observation) -> str:
     yaml.default_flow_style = False
     yaml.dump(recipe.model_dump(mode="json"), stream)
     return stream.getvalue()
-
-
-def override(raw: dict[str, Any], setting: str) -> None:
-    """Lays `a.b=value` over plain values, in place; `value` as `_value` takes it.
-
-    A list's entry is named by its index or its kind: suites.blimp.path=...
-    """
-    dotted, equals, text = setting.partition("=")
-    setting = _cut(setting)
-    if not equals:
-        raise OntogenyError(f"--set {setting}: expected name=value, for example training.batch=64")
-    *parents, last = dotted.strip().split(".")
-    place: Any = raw
-    for name in parents:
-        place = _entry(place, name, setting)
-    value = _value(text.strip(), f"--set {setting}")
-    if isinstance(place, list):
-        place[_index(place, last, setting)] = value
-    elif last == "kind" and last in place and place[last] != value:
-        place.clear()  # another kind has other fields; those of the old one would only be in its way
-        place[last] = value
-    else:
-        place[last] = value
-
-
-def _value(text: str, source: str) -> Any:
-    """A value as it is typed: a number, true, false, null; a list, mapping or string as YAML; any other text as it stands."""
-    if text[:1] in ("[", "{", '"', "'"):
-        return _yaml(text, source)
-    try:
-        found = None if "#" in text else _yaml(text, source)
-    except OntogenyError:
-        return text
-    return found if isinstance(found, int | float) or text in NULLS else text
-
-
-def _entry(place: Any, name: str, setting: str) -> Any:
-    if isinstance(place, list):
-        index = _index(place, name, setting)
-        if isinstance(place[index], str):
-            place[index] = {"kind": place[index]}  # `- micro-english` is short for kind: micro-english
-        if not isinstance(place[index], dict):
-            raise OntogenyError(f"--set {setting}: {place[index]!r} has no fields")
-        return place[index]
-    if not isinstance(place.get(name), dict | list):
-        kind = place.get(name)
-        place[name] = {"kind": kind} if isinstance(kind, str) else {}  # `model: opt` is short for kind: opt
-    return place[name]
-
-
-def _index(entries: list[Any], name: str, setting: str) -> int:
-    kinds = [str(entry.get("kind", "") if isinstance(entry, dict) else entry) for entry in entries]
-    if name.isdecimal() and int(name) < len(entries):
-        return int(name)
-    if name in kinds:
-        return kinds.index(name)
-    raise OntogenyError(f"--set {setting}: no entry {name!r} in this list; it has {', '.join(kinds)} (or 0 to {len(entries) - 1})")
-
-
-def _yaml(text: str, source: str) -> Any:
-    try:
-        found = YAML().load(text)
-        values = _values(found, {})
-    except RecursionError:
-        raise OntogenyError(f"{source}: nested too deeply to be read") from None
-    except Exception as error:  # YAML's library raises whatever its scalars do
-        line, problem = _trouble(error, text)
-        raise OntogenyError(f"{source}{f':{line}' if line else ''}: not valid YAML ({problem})") from None
-    if values > MOST_VALUES:
-        raise OntogenyError(f"{source}: aliases (*name) stand for more than {MOST_VALUES:,} values; write out what is meant")
-    return found
-
-
-def _trouble(error: Exception, text: str) -> tuple[int | None, str]:
-    """The line, where one can be told, and what is wrong there."""
-    if mark := getattr(error, "problem_mark", None):
-        return mark.line + 1, str(getattr(error, "problem", error))
-    if isinstance(error, ReaderError):
-        return text.count("\n", 0, error.position) + 1, error.reason
-    yaml = YAML()
-    for scalar in _scalars(yaml.compose(text)):
-        try:
-            yaml.constructor.construct_object(scalar)
-        except Exception:  # the same error: this is where
-            return scalar.start_mark.line + 1, f"{_short(scalar.value)} is no {scalar.tag.rpartition(':')[2]} that can be read"
-    return None, str(error)
-
-
-def _scalars(node: Any) -> Iterator[Any]:
-    """Every scalar of a composed document."""
-    if not isinstance(node.value, list):
-        yield node
-        return
-    for entry in node.value:
-        for part in entry if isinstance(entry, tuple) else (entry,):
-            yield from _scalars(part)
-
-
-def _short(value: Any) -> str:
-    """A value as it is shown in an error."""
-    try:
-        said = repr(value)
-    except ValueError:  # a whole number of thousands of digits
-        return "a number of thousands of digits"
-    return _cut(said)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
-
-
-def _values(found: Any, known: dict[int, int]) -> int:
-    """How many values there are with all aliases written out; `known`: of what an alias has named before, by its id."""
-    if not isinstance(found, dict | list):
-        return 1
-    if id(found) not in known:
-        known[id(found)] = 1 + sum(_values(one, known) for one in (found.values() if isinstance(found, dict) else found))
-    return known[id(found)]
 
 
 TABLE_OF = {
@@ -675,7 +543,7 @@ def _say(detail: Any, raw: Any, source: str, part: type[Any]) -> str:
     elif kind == "missing":
         message = f"is missing{_where_files(raw, names)}"
     elif kind != "value_error":
-        message = f"{message[0].lower()}{message[1:]} (got {_short(detail['input'])})"
+        message = f"{message[0].lower()}{message[1:]} (got {yaml_text.shown(detail['input'])})"
     return f"{source}{f':{where}' if where else ''}: {'.'.join(map(str, names))} {message}"
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from ontogeny import recipe as recipes
-from ontogeny import registry
+from ontogeny import registry, yaml_text
 from ontogeny.disk import collected, file_name, read_table, table_metadata
 from ontogeny.display import SHOWN
 from ontogeny.evidence.apart import apart
@@ -96,7 +96,7 @@ class Results:
 
     @cached_property
     def _plain(self) -> Mapping[str, Any]:
-        return recipes.plain(self.recipe, str(self.folder.recipe)) if self.recipe else {}
+        return yaml_text.values(self.recipe, str(self.folder.recipe)) if self.recipe else {}
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:

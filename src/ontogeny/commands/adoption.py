@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ontogeny import recipe as recipes
-from ontogeny import sources, trackers
+from ontogeny import sources, trackers, yaml_text
 from ontogeny.commands.auditing import corpus_named
 from ontogeny.disk import file_name, read_json, write_json
 from ontogeny.display import QUIET, Display, count
@@ -81,7 +81,7 @@ def adopt(
         raw["scoring"] = {"tokenizer": tokenizer}
     raw |= _their_text(corpus, dev, infinigram, RunFolder(root / raw["name"]).tokenizer)
     for setting in settings:
-        recipes.override(raw, setting)
+        yaml_text.override(raw, setting)
     listing = _listing(root / str(raw["name"]), display)
     found = look(source, names, hub, listing, display)
     if found.revisions and hub.trust:
@@ -141,7 +141,7 @@ def preview(
     if found.revisions and suites:
         raw: dict[str, Any] = {"name": "preview", "suites": list(suites)}
         for setting in settings:
-            recipes.override(raw, setting)
+            yaml_text.override(raw, setting)
         try:
             display.say(reading_time(found.revisions, recipes.build(Observation, raw, "reading")))
         except OntogenyError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
-from ontogeny import disk, ngrams, registry
+from ontogeny import disk, ngrams, registry, yaml_text
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.evidence.audit import audit
@@ -110,7 +110,7 @@ def guides(settings: Sequence[str]) -> Guides:
     """The audit's thresholds from NAME=VALUE.  Raises OntogenyError for unknown names, with the nearest, and for bad values."""
     raw: dict[str, Any] = {}
     for setting in settings:
-        recipes.override(raw, setting)
+        yaml_text.override(raw, setting)
     found: Guides = recipes.build(Guides, raw, "--set")
     return found
 

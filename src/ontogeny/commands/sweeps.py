@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ontogeny import disk, grids
+from ontogeny import disk, grids, yaml_text
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display
 from ontogeny.instruments import Instrument
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def recipes_of(path: Path, settings: Sequence[str] = ()) -> list[Recipe]:
     """The recipes of a file: one, or one for each combination of its grid.  Raises OntogenyError as `recipe.load` does."""
-    raws = grids.expand(recipes.plain(recipes.text_of(path), str(path), settings), str(path))
+    raws = grids.expand(yaml_text.values(recipes.text_of(path), str(path), settings), str(path))
     return [recipes.build(Recipe, raw, str(path)) for raw in raws]
 
 

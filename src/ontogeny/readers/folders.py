@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny import disk, registry, store
+from ontogeny import disk, registry, store, yaml_text
 from ontogeny import recipe as recipes
 from ontogeny.display import QUIET, Display, count
 from ontogeny.readers.pool import spread
@@ -36,7 +36,7 @@ def suite_part(suite: str, path: Path | None) -> dict[str, Any]:
         raise OntogenyError(f"no suite is called {kind!r}; {registry.nearest(kind, registry.names('suite'))}")
     part: dict[str, Any] = {"kind": kind} | ({"path": str(path)} if path else {})
     for setting in re.split(r",(?=\w+=)", settings) if settings else []:
-        recipes.override(part, setting)
+        yaml_text.override(part, setting)
     return part
 
 

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ontogeny import disk, store
+from ontogeny import disk, store, yaml_text
 from ontogeny import recipe as recipes
 from ontogeny.display import Display
 from ontogeny.foreign import Opening
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def recipe_of(folder: RunFolder) -> Observation:
     """The recipe of a run as it was run."""
     kind = Recipe if folder.lineage().get("kind", "trained") == "trained" else Observation
-    found: Observation = recipes.build(kind, recipes.plain(recipes.text_of(folder.recipe), str(folder.recipe)), str(folder.recipe))
+    found: Observation = recipes.build(
+        kind, yaml_text.values(recipes.text_of(folder.recipe), str(folder.recipe)), str(folder.recipe)
+    )
     return found
 
 

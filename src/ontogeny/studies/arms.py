@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ontogeny import recipe as recipes
+from ontogeny import yaml_text
 from ontogeny.disk import content_key, file_name
 from ontogeny.recipe import Recipe
 from ontogeny.records import OntogenyError
@@ -131,7 +132,7 @@ def _with(plain: dict[str, Any], file: StudyFile, source: str, settings: Sequenc
     for setting in settings:
         if (field := setting.partition("=")[0].strip().split(".")[0]) in SHARED:
             raise OntogenyError(f"setting {setting}: {field} is the study's, the same for all arms")
-        recipes.override(raw, setting)
+        yaml_text.override(raw, setting)
     raw["seeds"] = list(file.seeds)
     if edits:
         raw["interventions"] = _lined([*(raw.get("interventions") or ()), *edits])
@@ -155,7 +156,7 @@ def _plain_recipe(recipe: str | dict[str, Any], file: StudyFile, source: str, be
             return recipes.load(beside / recipe, file.settings).model_dump(mode="json")
         raw = deepcopy(recipe)
         for setting in file.settings:
-            recipes.override(raw, setting)
+            yaml_text.override(raw, setting)
         found: Recipe = recipes.build(Recipe, raw, f"{source}: recipe")
         return found.model_dump(mode="json")
     except OntogenyError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from ontogeny import recipe as recipes
+from ontogeny import yaml_text
 from ontogeny.recipe import Part
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
@@ -26,7 +27,7 @@ def load(path: Path | str, settings: tuple[str, ...] = ()) -> Study:
 
 def parse(text: str, source: str = "study", beside: Path | str = ".", settings: tuple[str, ...] = ()) -> Study:
     """A study from YAML text; recipes are looked for in the folder `beside`.  Raises OntogenyError as `load` does."""
-    raw = recipes.plain(text, source)
+    raw = yaml_text.values(text, source)
     for name, part in (("arms", ArmTemplate), ("predictions", Prediction)):
         if isinstance(raw.get(name), list | dict):
             _build_entries(raw[name], part, source)

@@ -20,6 +20,7 @@ from transformers import TrainerCallback
 
 from ontogeny import recipe as recipes
 from ontogeny import trackers as tracking
+from ontogeny import yaml_text
 from ontogeny.display import Display
 from ontogeny.laboratory import Run
 from ontogeny.readers.folders import suite_part
@@ -220,7 +221,7 @@ def _recipe(
     suites = [suite_part(part, folder) if isinstance(part, str) else dict(part) for part in parts]
     raw: dict[str, Any] = {"name": name, "suites": suites, "trackers": _several(trackers)}
     for setting in _several(settings):
-        recipes.override(raw, setting)
+        yaml_text.override(raw, setting)
     found: Observation = recipes.build(Observation, raw, "og.Watch")
     return found
 
