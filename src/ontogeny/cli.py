@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ontogeny.laboratory import Run
+    from ontogeny.studies.plan import Study
     from ontogeny.work.piece import Piece
 
 INTERRUPTED = 130  # exit status after Ctrl-C
@@ -706,9 +707,9 @@ def study_check(
 ) -> None:
     """Say what a study can decide (power, by simulation), and what it will cost in time and disk.  Trains nothing."""
     from ontogeny.display import Display
-    from ontogeny.studies.commands import check, open_study
+    from ontogeny.studies.commands import check
 
-    display, own = Display(), open_study(file, tuple(settings), root)
+    display, (own, root) = Display(), _study(file, root, settings)
     found = check(own, root, earlier, jobs, display)
     display.arms(found.arms)
     display.power(found.power)
@@ -729,10 +730,10 @@ def study_run(
 ) -> None:
     """Train and read every arm with every seed that is missing, then decide the predictions.  Goes on where it was left."""
     from ontogeny.display import Display
-    from ontogeny.studies.commands import open_study, run
+    from ontogeny.studies.commands import run
 
     display = Display()
-    found = run(open_study(file, tuple(settings), root), root, jobs, display, on)
+    found = run(*_study(file, root, settings), jobs, display, on)
     display.claims(found.analysed.claims)
     print(f"report: {found.page}")
 
@@ -740,10 +741,10 @@ def study_run(
 @study.command("pieces")
 def study_pieces(file: StudyPath, settings: Settings = [], root: Root = Path("runs")) -> None:  # noqa: B006
     """Register a study, begin its arms, and print the commands that do what is missing, a line each; # parts what waits."""
-    from ontogeny.studies.commands import open_study, register
+    from ontogeny.studies.commands import register
     from ontogeny.studies.running import begin, pieces
 
-    own = open_study(file, tuple(settings), root)
+    own, root = _study(file, root, settings)
     begin(own.arms, folder := register(own, root))
     _print_pieces([piece for some in pieces(own, folder) for piece in some])
     print(f"# then\n{shlex.join(['ontogeny', 'study', 'report', own.file.name, '--runs', str(root.absolute())])}")
@@ -752,10 +753,9 @@ def study_pieces(file: StudyPath, settings: Settings = [], root: Root = Path("ru
 @study.command("open")
 def study_open(file: StudyPath, root: Root = Path("runs")) -> None:
     """Open the exam of a study with guards, once, when every training is there; then report shows it."""
-    from ontogeny.studies.commands import open_study
     from ontogeny.studies.guards import open_exam
 
-    own = open_study(file, (), root)
+    own, root = _study(file, root)
     found = open_exam(own, root / own.file.name)
     print(f"opened on {found['date']} (hash {found['hash']}); now run: ontogeny study report {file}")
 
@@ -764,14 +764,21 @@ def study_open(file: StudyPath, root: Root = Path("runs")) -> None:
 def study_report(file: StudyPath, root: Root = Path("runs"), as_json: AsJson = False) -> None:
     """Decide what can be decided of a study as it stands, and write its page."""
     from ontogeny.display import Display
-    from ontogeny.studies.commands import open_study, report
+    from ontogeny.studies.commands import report
 
     display = Display()
-    found = report(open_study(file, (), root), root, display)
+    found = report(*_study(file, root), display)
     if as_json:
         return _print_json({"claims": found.analysed.claims, "report": str(found.page)})
     display.claims(found.analysed.claims)
     print(f"report: {found.page}")
+
+
+def _study(file: Path, root: Path, settings: Sequence[str] = ()) -> tuple[Study, Path]:
+    """The study that is meant, and the folder that has its folder."""
+    from ontogeny.studies.commands import open_study, root_of
+
+    return open_study(file, tuple(settings), root), root_of(file, root)
 
 
 @app.command("list")

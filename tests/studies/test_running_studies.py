@@ -184,6 +184,8 @@ def test_what_was_run_opens_again_by_folder_and_by_name(place, study, done):
     from pathlib import Path
 
     assert commands.open_study(Path("little"), (), place / "runs").file.name == "little"
+    roots = [commands.root_of(source, Path("elsewhere")) for source in (place / "runs" / "little", place / "little.yaml")]
+    assert roots == [place / "runs", Path("elsewhere")]
     with pytest.raises(OntogenyError, match="--set is for a study's file"):
         commands.open_study(place / "runs" / "little", ("training.steps=3",))
 

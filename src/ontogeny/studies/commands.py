@@ -60,6 +60,11 @@ def open_study(source: Path, settings: tuple[str, ...] = (), root: Path = Path("
     return study_file.load(source, settings)
 
 
+def root_of(source: Path, root: Path) -> Path:
+    """The folder in which a study's own is: the one around it where it was named itself, else `root`."""
+    return source.parent if (source / WRITTEN).exists() else root
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyForecast:
     """What can be said of a study before it is run, or goes on."""
