@@ -63,8 +63,8 @@ def windows(
     ended = np.zeros(len(positions), dtype=bool)
     for offset in range(order):
         at = positions + offset
-        column = np.asarray(ids[np.minimum(at, last)], dtype=narrow)
-        column[ended | (at > last)] = pad
+        column = np.asarray(ids[np.minimum(at, last, out=at)], dtype=narrow)
+        column[ended | (positions > last - offset)] = pad
         ends = (column == pad) & ~ended if offset else np.zeros_like(ended)
         spans[ends] = offset + (bos is not None)  # a closing BOS belongs to its window, the end of a bare stream does not
         ended |= ends
@@ -95,25 +95,28 @@ def sorted_rows(columns: Sequence[NDArray[Any]], bits: int) -> Ints:
     """
     rows = len(columns[0])
     number = max(1, (rows - 1).bit_length())
-    order = np.arange(rows, dtype=np.uint64)
+    order = np.zeros(0, dtype=np.uint64)
     at_once = (64 - number) // bits
     for last in range(len(columns), 0, -at_once):
-        group = columns[max(0, last - at_once) : last]
-        key = group[0][order].astype(np.uint64)
-        for column in group[1:]:
-            key = key << np.uint64(bits) | column[order].astype(np.uint64)
-        key = key << np.uint64(number) | np.arange(rows, dtype=np.uint64)
+        key = np.zeros(rows, dtype=np.uint64)
+        for column in columns[max(0, last - at_once) : last]:
+            key <<= np.uint64(bits)
+            key |= (column if last == len(columns) else column[order]).astype(np.uint64)
+        key <<= np.uint64(number)
+        key |= np.arange(rows, dtype=np.uint64)
         key.sort()
-        order = order[key & np.uint64((1 << number) - 1)]
-    return order.astype(np.int64)
+        key &= np.uint64((1 << number) - 1)
+        order = key if last == len(columns) else order[key]
+    return order.view(np.int64)
 
 
 def sort_bucket(ids: NDArray[Any], positions: Ints, order: int, bos: int | None, vocabulary: int) -> tuple[Ints, list[SortedLevel]]:
     """A bucket's positions sorted by their windows, and its distinct n-grams of each length 1 to `order`."""
     columns, spans = windows(ids, positions, order, bos, vocabulary)
     by_window = sorted_rows(columns, bits_for(vocabulary, bos))  # equal windows in the text's order
-    columns, spans = [column[by_window] for column in columns], spans[by_window]
-    return positions[by_window], _levels(columns, spans)
+    for number, column in enumerate(columns):
+        columns[number] = column[by_window]
+    return positions[by_window], _levels(columns, spans[by_window])
 
 
 def bits_for(vocabulary: int, bos: int | None) -> int:
