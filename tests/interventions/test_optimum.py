@@ -60,7 +60,8 @@ def slope(loss, tokens, logp, symbols):
 def objectives(context):
     """Each registered objective with settings under which it changes something."""
     uniform = Distilled([lambda inputs: torch.zeros(*inputs.shape, len(context.tokenizer))], 0.5)
-    chosen = {"distil": uniform, "over-bigrams": None}  # the one has no model here; the other leaves the loss as it is
+    # The first has no model here, the second leaves the loss as it is, and the third's masked rows are about another distribution.
+    chosen = {"distil": uniform, "over-bigrams": None, "hybrid-rows": None}
     settings = {"history-dropout": {"rate": 0.4, "pace": "fixed"}, "bigram-contrast": {"strength": 1, "share": 1}}
     for name in registry.TABLES["intervention"]:
         kind = registry.load("intervention", name)
@@ -100,7 +101,9 @@ def test_where_the_reference_says_what_bigrams_say_all_weights_are_one(world):
     assert torch.allclose(informed.weights(tokens, sure), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind, off", [(ContextWeight, "strength"), (HistoryDropout, "rate"), ("bigram-contrast", "strength")])
+@pytest.mark.parametrize(
+    "kind, off", [(ContextWeight, "strength"), (HistoryDropout, "rate"), ("bigram-contrast", "strength"), ("hybrid-rows", "share")]
+)
 def test_with_nothing_of_it_the_loss_is_the_plain_one_bit_for_bit(kind, off, world):
     kind = registry.load("intervention", kind) if isinstance(kind, str) else kind
     assert kind(**{off: 0}).loss(world[0]) is batch_loss

@@ -242,6 +242,8 @@ def test_a_masked_model_is_refused_by_name():
     with pytest.raises(OntogenyError, match="of kind bert draws which tokens of a batch it hides, and 2 processes"):
         Ranks(0, 2).check(recipe)
     ALONE.check(recipe)
+    with pytest.raises(OntogenyError, match="the intervention hybrid-rows draws which tokens"):
+        Ranks(0, 2).check(tiny.recipe("interventions=[hybrid-rows]"))
 
 
 def test_each_has_its_part_of_the_machine(monkeypatch):

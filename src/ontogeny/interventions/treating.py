@@ -10,7 +10,7 @@ from ontogeny.interventions.kinds import CorpusEdit, Course, Objective, Window
 from ontogeny.interventions.streams import Stream
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.rows import some_rows
-from ontogeny.training.treatment import Loss, Period, Treatment, batch_loss
+from ontogeny.training.treatment import Change, Loss, Period, Treatment, batch_loss
 
 
 def treatment(context: InterventionContext, streams: Sequence[Stream], seed: int) -> Treatment:
@@ -23,11 +23,13 @@ def treatment(context: InterventionContext, streams: Sequence[Stream], seed: int
         raise OntogenyError(
             f"interventions: {objective.kind} is for models of the next token; {recipe.model.kind} has an objective of its own"
         )
+    loss = objective.loss(ground) if objective else own
+    changes = [part.change(context, seed) for part in recipe.interventions if isinstance(part, Course)]
     return Treatment(
         periods=tuple(Period(stream.until, some_rows(stream.text, settings.unit, settings.context)) for stream in streams),
-        loss=objective.loss(ground) if objective else own,
+        loss=loss,
         model=(lambda network: objective.model(network, ground)) if objective else (lambda network: network),
-        changes=tuple(part.change(context, seed) for part in recipe.interventions if isinstance(part, Course)),
+        changes=(*changes, loss) if isinstance(loss, Change) else tuple(changes),
     )
 
 

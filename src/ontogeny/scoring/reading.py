@@ -438,6 +438,15 @@ def part_of(model: Any, asked: SuitePairs, folder: Path) -> Any:
         from ontogeny.architectures.over_bigrams import untilted
 
         return untilted(model, RunFolder(folder.parents[2]).tilt)
+    if asked.part == "both-sides":
+        from ontogeny.architectures.models.masking import ShiftedForMaskedLM
+
+        if masked.is_masked(model) or getattr(model.config, "mask_token_id", None) is None:
+            raise OntogenyError(
+                f"{folder}: {asked.name} reads from both sides what the intervention hybrid-rows has trained, and "
+                f"{type(model).__name__} was not; leave the suite out"
+            )
+        return ShiftedForMaskedLM(model)
     if (part := getattr(model, asked.part, None)) is None:
         raise OntogenyError(
             f"{folder}: {asked.name} scores a model's {asked.part}, and {type(model).__name__} has none inside; leave the suite out"

@@ -1,4 +1,4 @@
-"""Suites that are asked of something else in a model's place: of the network inside it, or of it without a tilt."""
+"""Suites that are asked of something else in a model's place: the network inside it, it without a tilt, or as a masked one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NetworkAlone(Kind):
     Listed beside that other suite it gives two curves and two verdicts for each paradigm: of the two together, and of the network.
     """
 
-    kind: Literal["network-alone", "untilted"] = "network-alone"
+    kind: Literal["network-alone", "untilted", "both-sides"] = "network-alone"
     of: SuitePart
     """The suite, as a recipe says it."""
 
@@ -48,3 +48,11 @@ class Untilted(NetworkAlone):
     kind: Literal["untilted"] = "untilted"
 
     part: ClassVar[str] = "untilted"
+
+
+class BothSides(NetworkAlone):
+    """The pairs of another suite, read on a model as a masked one, by pseudo-log-likelihood (intervention hybrid-rows)."""
+
+    kind: Literal["both-sides"] = "both-sides"
+
+    part: ClassVar[str] = "both-sides"

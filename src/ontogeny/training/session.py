@@ -136,6 +136,7 @@ def train_seed(
         if moment.checkpoint and not folder.has_checkpoint(seed, moment.step):
             with treatment.kept(state):
                 facts = {"tokens": moment.tokens, "words": moment.words}
+                facts |= {name: fact for change in treatment.changes for name, fact in change.facts().items()}
                 folder.write_checkpoint(seed, moment.step, lambda place: save_model(model, text.tokenizer, place), **facts)
             yield Checkpoint(moment.step, folder.checkpoint(seed, moment.step), moment.tokens, moment.words)
 

@@ -122,6 +122,10 @@ class Change:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Takes back what `tensors` gave."""
 
+    def facts(self) -> dict[str, int]:
+        """What a checkpoint says of it so far, beside tokens and words."""
+        return {}
+
 
 class Period(NamedTuple):
     """A stretch of training that reads one stream."""
