@@ -86,6 +86,7 @@ def test_without_masked_rows_training_is_the_ordinary_one_bit_for_bit(short, tra
 
 def test_a_masked_row_has_a_loss_at_its_hidden_places_alone_and_both_are_counted(short, begun):
     state, treated = begun(short(HybridRows(share=0.25, hidden=0.5, hidden_end=0.1)))
+    assert (treated.loss.weigh, HybridRows(weigh="tokens").loss(None).weigh) == ("rows", "tokens")
     loss, tokens = treated.loss, torch.from_numpy(treated.periods[0].rows.take(torch.arange(4).numpy()))
     tokens[0, 6:] = NOT_COUNTED  # a row that ends early
     state.model.eval()
@@ -106,9 +107,15 @@ def test_a_masked_row_has_a_loss_at_its_hidden_places_alone_and_both_are_counted
         targets = (tokens[masked, 1:] >= 0).sum()
         expected = nats[~masked].sum() + nats[masked].sum() / max(1, int(asked.sum())) * targets
         assert found == pytest.approx(float(expected), rel=1e-5)
-        before = sum(loss.facts().values())
+        loss.weigh = "tokens"  # the mean over all that has a loss
+        torch.manual_seed(seed)
+        found = float(loss(state.model, tokens, nullcontext).detach())
+        assert found == pytest.approx(float(nats.sum() / (wanted[:, 1:] >= 0).sum() * (tokens[:, 1:] >= 0).sum()), rel=1e-5)
+        loss.weigh = "rows"
+        before = loss.told.tolist()
         loss.after(state, 0, 4)
-        assert sum(loss.facts().values()) - before == (tokens[~masked, 1:] >= 0).sum() + asked.sum()
+        told = loss.told - torch.tensor(before)
+        assert told.tolist() == [2 * int((tokens[~masked, 1:] >= 0).sum()), 2 * int(asked.sum())]  # of the two that were asked for
 
 
 def test_the_share_that_is_hidden_falls_evenly_and_spans_have_one_fate(short, begun):

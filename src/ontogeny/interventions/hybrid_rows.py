@@ -39,11 +39,16 @@ class HybridRows(Objective):
     span: int = Field(3, ge=1)
     """Most tokens that are hidden together, in spans of 1 to so many; 1: each token on its own."""
 
+    weigh: Literal["rows", "tokens"] = "rows"
+    """rows: a masked row counts as a causal one does.  tokens: each token that has a loss counts the same."""
+
     hides: ClassVar[bool] = True  # by draws of its own, which several processes would make otherwise than one
 
     def loss(self, context: InterventionContext) -> Loss:
         """Nats of both kinds of rows; the plain loss for share 0."""
-        return BothWays(self.share, (self.hidden, self.hidden_end), self.mask, self.span) if self.share else batch_loss
+        if not self.share:
+            return batch_loss
+        return BothWays(self.share, (self.hidden, self.hidden_end), self.mask, self.span, self.weigh)
 
     def model(self, network: Any, context: InterventionContext) -> Any:
         """The network with a row for the mask, the token after the tokenizer's last.
@@ -67,8 +72,8 @@ class BothWays(Change):
     """Cross-entropy of the next token in some rows and of hidden tokens in others, drawn by torch's generator, which the loop sets
     by seed and step; and how many tokens had a loss of either kind."""
 
-    def __init__(self, share: float, hidden: tuple[float, float], mask: float = 0.8, span: int = 3):
-        self.share, self.hidden, self.mask, self.span = share, hidden, mask, span
+    def __init__(self, share: float, hidden: tuple[float, float], mask: float = 0.8, span: int = 3, weigh: str = "rows"):
+        self.share, self.hidden, self.mask, self.span, self.weigh = share, hidden, mask, span, weigh
         self.chance = torch.tensor(hidden[0])
         self.now, self.told = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)  # tokens: causal, masked
 
@@ -81,6 +86,8 @@ class BothWays(Change):
         asked, counted = ((one[:, 1:] != NOT_COUNTED).sum(1) for one in (wanted, tokens))  # [rows]
         either = (torch.stack([~masked, masked]) * asked).sum(1)
         self.now = self.now.to(tokens.device) + either
+        if self.weigh == "tokens":
+            return nats.sum() * counted.sum() / either.sum().clamp(min=1)
         many = (counted * masked).sum() / either[1].clamp(min=1)
         return (nats * torch.where(masked, many, 1.0)).sum()
 
