@@ -239,11 +239,12 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 def test_a_masked_model_is_refused_by_name():
     recipe = recipes.parse(tiny.RECIPE.replace("kind: opt", "kind: bert").replace("size: opt-1m", "size: bert-1m"))
-    with pytest.raises(OntogenyError, match="of kind bert draws which tokens of a batch it hides, and 2 processes"):
+    with pytest.raises(OntogenyError, match="of kind bert draws something for each batch, such as what it hides, and 2 processes"):
         Ranks(0, 2).check(recipe)
     ALONE.check(recipe)
-    with pytest.raises(OntogenyError, match="the intervention hybrid-rows draws which tokens"):
-        Ranks(0, 2).check(tiny.recipe("interventions=[hybrid-rows]"))
+    for kind in ("hybrid-rows", "history-dropout", "bigram-contrast"):
+        with pytest.raises(OntogenyError, match=f"the intervention {kind} draws something for each batch"):
+            Ranks(0, 2).check(tiny.recipe(f"interventions=[{kind}]"))
 
 
 def test_each_has_its_part_of_the_machine(monkeypatch):

@@ -34,6 +34,7 @@ class BigramContrast(Objective):
     counted: Counted = "read"
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
     context_only: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
 
     def loss(self, context: InterventionContext) -> Loss:
         """Cross-entropy with the contrast, summed; the plain loss for strength 0."""

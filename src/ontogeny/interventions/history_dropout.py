@@ -29,6 +29,7 @@ class HistoryDropout(Objective):
     pace: Literal["linear", "fixed"] = "linear"
     """linear: the rate goes down to 0 at the end of training.  fixed: it stays."""
     context_only: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
 
     def loss(self, context: InterventionContext) -> Loss:
         """Nats of the targets after hidden inputs; the plain loss for rate 0.  Raises OntogenyError without an unknown token."""

@@ -42,7 +42,7 @@ class HybridRows(Objective):
     weigh: Literal["rows", "tokens"] = "rows"
     """rows: a masked row counts as a causal one does.  tokens: each token that has a loss counts the same."""
 
-    hides: ClassVar[bool] = True  # by draws of its own, which several processes would make otherwise than one
+    draws: ClassVar[bool] = True
 
     def loss(self, context: InterventionContext) -> Loss:
         """Nats of both kinds of rows; the plain loss for share 0."""

@@ -97,6 +97,9 @@ class Objective(Intervention):
     """Whether what is changed depends on the context and not on what follows, so that the text's own probabilities stay the best
     that a model can say.  A tilt, which moves them, is none; a test of its optimum holds each kind to what it says."""
 
+    draws: ClassVar[bool] = False
+    """Whether something is drawn for each batch, which several processes with a part of it each would do otherwise than one."""
+
     def loss(self, context: InterventionContext) -> Loss:
         """What is minimised, in nats summed over a batch's targets."""
         from ontogeny.training.treatment import batch_loss

@@ -56,12 +56,12 @@ class Ranks:
     def check(self, recipe: Recipe) -> None:
         """Raises OntogenyError if a batch cannot be shared evenly, or not as one process would have it."""
         batch = recipe.training.batch
-        hiding = [f"a model of kind {recipe.model.kind}"] if hasattr(recipe.model, "loss") else []
-        hiding += [f"the intervention {part.kind}" for part in recipe.interventions if getattr(part, "hides", False)]
-        if self.size > 1 and hiding:
+        drawing = [f"a model of kind {recipe.model.kind}"] if hasattr(recipe.model, "loss") else []
+        drawing += [f"the intervention {part.kind}" for part in recipe.interventions if getattr(part, "draws", False)]
+        if self.size > 1 and drawing:
             raise OntogenyError(
-                f"{hiding[0]} draws which tokens of a batch it hides, and {self.size} processes would draw others than one; "
-                "train it with one process"
+                f"{drawing[0]} draws something for each batch, such as what it hides, and {self.size} processes would draw "
+                "otherwise than one; train it with one process"
             )
         if batch % self.size:
             divisors = [n for n in range(1, batch + 1) if batch % n == 0]
