@@ -41,20 +41,22 @@ def views(timeline: Timeline, thresholds: Thresholds) -> Views:
 
 def variants(case: Case, by_early: Views, thresholds: Thresholds) -> Iterator[Variant]:
     """The verdict of one paradigm under every combination: 3 hi x 4 early x 3 cover x 2 scorings."""
+    some = next((view for view in by_early.values() if view is not None), None)
     for scoring in SCORINGS:
-        known = scoring in case.accuracy
+        known = some is not None and scoring in case.accuracy
         accuracy = case.curve(scoring) if known else case.curve()
         sequences = {hi: states(accuracy, edge_at(hi, case.chance), case.chance) for hi in HI}
-        equivalent: bool | None = None
-        for hi, early, cover in product(HI, EARLY, COVER):
-            name, view = None, by_early[early]
+        equivalent = False
+        if some is not None and known:  # the late window is the same in all variants
+            p = case.over(some.late_weights, scoring).equivalence(thresholds.equivalence)
+            equivalent = p <= 1 - thresholds.confidence
+        for (hi, sequence), early in product(sequences.items(), EARLY):
+            view, told = by_early[early], None
             if known and view is not None:
-                if equivalent is None:  # the late window is the same in all variants
-                    p = case.over(view.late_weights, scoring).equivalence(thresholds.equivalence)
-                    equivalent = p <= 1 - thresholds.confidence
-                own = thresholds.model_copy(update={"cover": cover})
-                name = verdict(history(sequences[hi], accuracy, view, own, enough=case.enough, equivalent=equivalent))
-            yield Variant(hi, str(early), cover, scoring, name)
+                told = history(sequence, accuracy, view, thresholds, enough=case.enough, equivalent=equivalent)
+            for cover in COVER:
+                name = None if told is None or view is None else verdict(told.covering(cover, sequence, view))
+                yield Variant(hi, str(early), cover, scoring, name)
 
 
 def stability(found: list[Variant], own: str, thresholds: Thresholds) -> dict[str, Any]:

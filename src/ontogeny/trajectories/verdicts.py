@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,11 @@ class History:
     first_wrong: int | None  # index of the first early checkpoint at -1
     fell: bool  # the late mean is far below the best mean of three checkpoints
     equivalent: bool  # the late mean is equivalent to one half
+
+    def covering(self, cover: float, states: States, windows: Windows) -> History:
+        """The same of windows that a state is to cover by another share."""
+        early = window_state(states, windows.early, windows.early_weights, cover)
+        return replace(self, early=early, late=window_state(states, windows.late, windows.late_weights, cover))
 
     def has(self, state: int) -> bool:
         """Whether there is a run at `state`."""
