@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ COLOURS = {
 }
 
 
+@lru_cache(maxsize=2**14)  # a page's figures have few names, and each a million times
 def visible(text: str, lines: bool = True) -> str:
     """Text of anybody's as terminals, figures and pages can show it: a sign stands for each character that nobody would see.
 

@@ -49,6 +49,7 @@ class Results:
         self._frames: dict[str, pl.DataFrame | None] = {}
         self._broken: dict[str, str] = {}
         self._tables: dict[str, InstrumentTables | None] = {}
+        self._rows: dict[str, pl.DataFrame] = {}
 
     @property
     def broken(self) -> Mapping[str, str]:
@@ -156,7 +157,7 @@ class Results:
     def dev(self) -> pl.DataFrame | None:
         """seed, step, loss: nats a token of held-out text, at each checkpoint."""
         tables = self._tables_of(DevLoss.NAME)
-        found = None if tables is None else collected(tables.frame.select("seed", "step", loss="dev").sort("seed", "step"))
+        found = None if tables is None else self._every(tables).select("seed", "step", loss="dev").sort("seed", "step")
         for seed, step in () if found is None else found.filter(pl.col("loss").is_null()).select("seed", "step").iter_rows():
             raise OntogenyError(
                 f"{self.folder.reading(DevLoss.NAME, seed, step)} has no loss in it; ontogeny read {self.folder.path} --with loss "
@@ -265,6 +266,12 @@ class Results:
             raise OntogenyError(f"{name} has not read {self.folder.path}; ontogeny read {self.folder.path} --with {name}{hint}")
         return tables
 
+    def _every(self, tables: InstrumentTables) -> pl.DataFrame:
+        """All rows, which many a figure is made of; the files, of which there may be many thousands, are read once."""
+        if tables.name not in self._rows:
+            self._rows[tables.name] = collected(tables.frame)
+        return self._rows[tables.name]
+
     def why_empty(self, name: str) -> str | None:
         """Why an instrument's frame has no rows: it is broken, does not apply or found nothing; None where it has read nothing."""
         if (tables := self._tables_of(name)) is None or self.fault(name):
@@ -279,7 +286,7 @@ class Results:
         if name in OVER:
             return OVER[name].folds(self._over(name), self.whole)
         tables = self._read_by(name)
-        frame = collected(tables.frame)
+        frame = self._every(tables)
         try:
             return {} if frame.is_empty() else tables.instrument.fold(frame, self.clock)
         except OntogenyError:
@@ -296,7 +303,7 @@ class Results:
         found = [pl.DataFrame(schema=NUMBERS)]
         for one in self.instruments():
             with self.leaving_out(f"what {one.name} says of the run"):
-                for name, frame in one.numbers(collected(self.table(one.name))).items():
+                for name, frame in one.numbers(self._every(self._read_by(one.name))).items():
                     own = [pl.col(key) if key in frame.columns else pl.lit("").alias(key) for key in ("suite", "paradigm")]
                     label = pl.lit(f"{one.name} {name}").alias("reading")
                     found.append(frame.select(label, *own, "seed", "step", "value").cast(NUMBERS))  # type: ignore[arg-type]
@@ -305,7 +312,7 @@ class Results:
     @property
     def whole(self) -> WholeRun:
         """What is said of the run at once is made of this."""
-        weights = collected(self.table("weights")) if "weights" in self.tables else None
+        weights = self._every(self.tables["weights"]) if "weights" in self.tables else None
         rates = None if self.losses is None else self.losses.select("seed", "step", "learning_rate")
         return WholeRun(self.numbers, self.counted(), self.verdicts, self.dev, weights, rates)
 
@@ -393,7 +400,7 @@ class Results:
             found = OVER[name].table(self.whole) if name in OVER else self._apart()
             return None if found is None or found.is_empty() else found
         if (tables := self._tables_of(name)) is not None:
-            return collected(tables.frame)
+            return self._every(tables)
         instrument, _, fold = name.partition(".")
         there = self.frame(instrument) if instrument in OVER else self._tables_of(instrument) if fold else None
         if fold and there is not None:

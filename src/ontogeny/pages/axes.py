@@ -151,7 +151,7 @@ def legible(value: Any) -> Any:
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, dict):
-        return {legible(name): legible(entry) for name, entry in value.items()}
+        return {visible(name): entry if isinstance(entry, int | float) else legible(entry) for name, entry in value.items()}
     return [legible(entry) for entry in value] if isinstance(value, list) else value
 
 
