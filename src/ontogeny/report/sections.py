@@ -63,7 +63,11 @@ def suite_section(results: Results, suite: str, panels: Sequence[Panel], charts:
         "single": curves["step"].n_unique() == 1,
         "several_seeds": "seed" in curves.columns and curves["seed"].n_unique() > 1,
         "ngrams": part("the chapter on n-grams", lambda: ngram_chapter(results, suite, drawn["n-grams"]), {"there": False}),
-        "inside": part("the chapter on what is inside", lambda: inside_chapter(results, suite, drawn["inside"]), {"there": False}),
+        "inside": part(
+            "the chapter on what is inside",
+            lambda: inside_chapter(results, suite, drawn["inside"]),
+            {"there": False, "missing": ""},
+        ),
         "bigram_line": of_suite(results, suite, "ngram_curves") is not None,
         "excluded": part("what was left out", lambda: _excluded(results, suite)),
         "null": part("the null", lambda: _null(results, suite), None),
