@@ -5,21 +5,25 @@ BIN     = $(VENV)/bin
 # Modules are compiled when they are first imported: most of what is installed never is.
 PIP     = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
-.PHONY: quickstart test tests lint site clean
+.PHONY: quickstart test tests lint style types site clean
 
 quickstart: $(VENV)/.base
 	$(BIN)/ontogeny run recipes/quickstart.yaml --jobs 2
 	$(BIN)/ontogeny evidence runs/quickstart
 
-test: $(VENV)/.dev
-	$(MAKE) --no-print-directory -j2 lint tests  # types are checked by one process, for a minute
+test: style
+	$(MAKE) --no-print-directory -j2 types tests  # types are checked by one process, for a minute
 
 tests: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-lint: $(VENV)/.dev
+lint: style types
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
 
 # The documentation, its notebooks run on a finished quickstart: build/site/index.html.

@@ -166,7 +166,9 @@ def test_broken_checkpoints_and_missing_seeds_are_seen(tmp_path: Path) -> None:
     assert "of 30 checkpoints, seed 1 has 8. Means are over the seeds that are there." in notes
 
 
-@pytest.mark.parametrize("part", ["sentences", "key_numbers", "verdict_row", "_phenomena", "ngram_chapter", "inside_chapter", "_excluded", "_null"])
+@pytest.mark.parametrize(
+    "part", ["sentences", "key_numbers", "verdict_row", "_phenomena", "ngram_chapter", "inside_chapter", "_excluded", "_null"]
+)
 def test_a_part_that_fails_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     def fails(*parts: object) -> None:
         raise ZeroDivisionError("no pairs")
