@@ -128,16 +128,23 @@ def pairs(asked: argparse.Namespace, folder: Path) -> bool:
     return measured(f"{asked.pairs:,} pairs read and planned", 120, 2 * GB, planned)
 
 
-def tokens(asked: argparse.Namespace, folder: Path) -> bool:
-    """A long text."""
-    stream, random_ = np.fromfile(asked.stream, dtype=np.uint16), np.random.default_rng(0)
-    vocabulary, file = int(stream.max()) + 1, folder / "ids.bin"
-    with file.open("wb") as out:
-        for begin in range(0, asked.tokens, PART):
-            part = np.resize(np.roll(stream, -begin), min(PART, asked.tokens - begin))
+def noisy(stream: Path, out: Path, tokens: int) -> int:
+    """Writes so many tokens, the stream's again and again with some of them another; the size of its vocabulary."""
+    ids, random_ = np.fromfile(stream, dtype=np.uint16), np.random.default_rng(0)
+    vocabulary = int(ids.max()) + 1
+    with out.open("wb") as file:
+        for begin in range(0, tokens, PART):
+            part = np.resize(np.roll(ids, -begin), min(PART, tokens - begin))
             other = random_.random(len(part)) < NOISE
             part[other] = random_.integers(0, vocabulary, other.sum())
-            part.tofile(out)
+            part.tofile(file)
+    return vocabulary
+
+
+def tokens(asked: argparse.Namespace, folder: Path) -> bool:
+    """A long text."""
+    file = folder / "ids.bin"
+    vocabulary = noisy(asked.stream, file, asked.tokens)  # whose memory is free again before the process parts
 
     def counted() -> None:
         from ontogeny.ngrams import index

@@ -302,11 +302,11 @@ class _Buckets:
     def __len__(self) -> int:
         return len(self.sizes[0])
 
-    def read(self, bucket: int) -> Ints:
+    def read(self, bucket: int) -> NDArray[Any]:
         """A bucket's positions, in the stream's order."""
         bytes_ = self.wide.itemsize
         parts = zip((self.sizes[:, bucket] * bytes_).tolist(), (self.begins[:, bucket] * bytes_).tolist(), strict=True)
-        return np.frombuffer(b"".join(os.pread(self.file.fileno(), *part) for part in parts), self.wide).astype(np.int64)
+        return np.frombuffer(b"".join(os.pread(self.file.fileno(), *part) for part in parts), self.wide)
 
 
 class _Files:
@@ -333,14 +333,14 @@ class _Files:
         ):
             file.write(values.astype(kind).tobytes())
 
-    def append(self, positions: Ints, levels: list[SortedLevel]) -> None:
+    def append(self, positions: NDArray[Any], levels: list[SortedLevel]) -> None:
         """Adds a bucket, whose first unigram may be the last of the bucket before."""
         parents = self.place[levels[0].token]
         for n, level in enumerate(levels[1:], start=1):
             self._write(n, parents[level.parent] * self.vocabulary + level.token, level.first + self.sorted, level.count)
             parents = self.rows[n] + np.arange(len(level.first))
             self.rows[n] += len(level.first)
-        self.positions.write(positions.astype(self.wide).tobytes())
+        self.positions.write(positions.tobytes())
         self.sorted += len(positions)
 
 

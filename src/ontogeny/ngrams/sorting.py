@@ -49,7 +49,7 @@ def bounds(tokens: int, pairs_of: Callable[[Ints], Ints], most: int, sample: int
 
 
 def windows(
-    ids: NDArray[Any], positions: Ints, order: int, bos: int | None, vocabulary: int
+    ids: NDArray[Any], positions: NDArray[Any], order: int, bos: int | None, vocabulary: int
 ) -> tuple[list[NDArray[Any]], NDArray[np.int8]]:
     """Columns of tokens [order][positions], as narrow as the stream's own, and how many tokens each window has.
 
@@ -62,9 +62,11 @@ def windows(
     spans = np.full(len(positions), order, dtype=np.int8)
     ended = np.zeros(len(positions), dtype=bool)
     for offset in range(order):
-        at = positions + offset
+        at = positions.astype(np.int64)
+        at += offset
+        padded = ended | (at > last)
         column = np.asarray(ids[np.minimum(at, last, out=at)], dtype=narrow)
-        column[ended | (positions > last - offset)] = pad
+        column[padded] = pad
         ends = (column == pad) & ~ended if offset else np.zeros_like(ended)
         spans[ends] = offset + (bos is not None)  # a closing BOS belongs to its window, the end of a bare stream does not
         ended |= ends
