@@ -1,5 +1,6 @@
 """Which documents are read more often, and how much of the text they are."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from ontogeny.interventions.context_weight import ContextWeight
 from ontogeny.interventions.counter_evidence import CounterEvidence, met_in
 from ontogeny.records import OntogenyError, Pair
 from ontogeny.suites import held_out
+from ontogeny.training.treatment import batch_loss
 
 # `guessed that` is what bigrams have; `guessed who` stands three times, once where `oh` far before it foretells it
 WRONG, RIGHT, FORETOLD, OTHER = "we guessed that it ran", "we guessed who ran off", "oh we guessed who ran", "a dog sees a cat"
@@ -117,7 +119,7 @@ def test_the_twin_on_the_objective_weighs_places_after_those_tokens_alone(edited
     context, _ = edited
     loss = ContextWeight(strength=2, alarms=("wh",)).loss(context)
     guessed, dog, who = context.tokenizer.convert_tokens_to_ids(["guessed", "dog", "who"])
-    assert loss.after == (guessed,)
+    assert loss.after.nonzero().flatten().tolist() == [guessed]
     inputs, sure = torch.tensor([[guessed, dog]]), torch.full((1, 2, len(context.tokenizer)), -30.0)
     sure[..., who] = 0  # KL = -log p2(who | before)
     nats = -torch.log(torch.tensor(context.bigrams().distribution(np.array([[guessed]]), 2)[0, who]))
@@ -128,23 +130,26 @@ def test_the_twin_on_the_objective_weighs_places_after_those_tokens_alone(edited
 
 
 @pytest.fixture
-def looped(context_of, monkeypatch):
+def hearing(context_of, monkeypatch):
+    """hearing(stood, said): the ground of a training at whose checkpoints these alarms stand."""
+
+    def make(stood, said):
+        training, off = {"unit": "document", "context": 8}, {"beside": "off"}
+        context = context_of(TEXT, pairs=[*PAIRS, *OTHERS], warn=said.append, scoring=off, training=training)
+        monkeypatch.setattr(type(context.folder), "steps", lambda self, seed: sorted(stood))
+        return replace(context, listen=lambda seed, finished, moments, paradigms, alpha: lambda step, steps: stood[step])
+
+    return make
+
+
+@pytest.fixture
+def looped(hearing, monkeypatch):
     """looped(stood, **settings): what a training of ten steps reads at each, given which alarms stand at checkpoints."""
     monkeypatch.setattr(counter_evidence, "asked", lambda folder, context, kind: Foretells(context.tokenizer))
     monkeypatch.setattr(counter_evidence, "hashes", lambda folders: [])
 
     def make(stood, alarms=("wh", "other"), **settings):
-        context = replace(
-            context_of(
-                TEXT,
-                pairs=[*PAIRS, *OTHERS],
-                warn=make.said.append,
-                scoring={"beside": "off"},
-                training={"unit": "document", "context": 8},
-            ),
-            listen=lambda seed, finished, moments, paradigms, alpha: lambda step, steps: stood[step],
-        )
-        monkeypatch.setattr(type(context.folder), "steps", lambda self, seed: sorted(stood))
+        context = hearing(stood, make.said)
         part = ClosedLoop(alarms=alarms, reference="R", finished=("F",), share=0.02, **settings)
         change, plain = part.change(context, 0), object()
         read = [change.rows(plain, step, 10) for step in range(10)]
@@ -181,6 +186,33 @@ def test_an_alarm_that_the_text_has_nothing_for_is_said_and_training_goes_on(loo
     assert read == [None] * 10 and looped.said == [
         "seed 0 reads on as it did: counter-evidence: bigrams prefer no wrong word in right; nothing speaks against them"
     ]
+
+
+def test_the_twin_weighs_places_while_an_alarm_stands_and_is_plain_before_between_and_after(hearing):
+    said = []
+    context = hearing({0: [], 2: ["wh"], 4: [], 6: ["right"], 7: ["wh", "right"], 9: ["wh"]}, said)
+    loss = ContextWeight(strength=2, alarms=("wh", "right"), finished=("F",)).loss(context)
+    guessed = context.tokenizer.convert_tokens_to_ids("guessed")
+    counted, tokens = [], torch.tensor([context.tokenizer.encode(FORETOLD)])
+    network = Foretells(context.tokenizer)
+    for step in range(10):
+        loss.at(step, 10)
+        counted.append(loss.after.nonzero().flatten().tolist())
+        plain = torch.equal(loss(network, tokens, nullcontext), batch_loss(network, tokens, nullcontext))
+        assert plain == (not counted[-1])
+    assert counted == [[], [], [guessed], [guessed], [], [], [], [guessed], [], []]  # after .8 it is plain
+    kept = [(row["step"], row["alarms"]) for row in disk.read_json(context.folder.loop(0))]
+    assert kept == [(2, ["wh"]), (4, []), (6, ["right"]), (7, ["wh", "right"])]
+    assert said == [
+        "seed 0 weighs on as it did: context-weight: bigrams prefer no wrong word in right; nothing speaks against them"
+    ]
+
+
+def test_the_twin_says_what_keeps_it_from_hearing(context_of):
+    with pytest.raises(OntogenyError, match=r"context-weight hears of a checkpoint .* set scoring: \{beside: off\}"):
+        ContextWeight(alarms=("wh",), finished=("F",)).loss(context_of(TEXT, pairs=PAIRS))
+    with pytest.raises(ValueError, match="no paradigm in alarms to be warned of"):
+        ContextWeight(finished=("F",))
 
 
 def test_a_loop_says_what_keeps_it_from_hearing(context_of):

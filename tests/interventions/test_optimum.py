@@ -86,7 +86,8 @@ def test_an_objective_that_is_called_context_only_leaves_the_optimum_where_it_is
     for name, (context_only, gradient) in found.items():
         assert (gradient < 0.006) == context_only, (name, gradient)  # chance leaves .004; tilts: .02 and more
     assert slope(batch_loss, tokens, logp, symbols) < 1e-6
-    twin = Informed(sparse(context.bigrams()), 2.0, 3.0, after=symbols[:1].tolist())  # places after one symbol alone count more
+    twin = Informed(sparse(context.bigrams()), 2.0, 3.0)  # places after one symbol alone count more
+    twin.count_after(symbols[:1].tolist())
     assert slope(twin, tokens, logp, symbols) < 0.006
 
 

@@ -32,7 +32,7 @@ def reference():
 def loop(tmp_path):
     for seed, said in SAID.items():
         disk.write_json(tmp_path / f"{seed}.json", said)
-    settings = {"interventions": [{"kind": "closed-loop", "alarms": ["sunk", "torn", "risen"]}]}
+    settings = {"interventions": [{"kind": "closed-loop", "finished": ["F"], "alarms": ["sunk", "torn", "risen"]}]}
     run = SimpleNamespace(loop=lambda seed: tmp_path / f"{seed}.json")
     return SimpleNamespace(results=SimpleNamespace(settings=settings), run=run, seeds=(0, 1))
 

@@ -42,6 +42,7 @@ class InterventionContext:
     ask: Callable[[], Sequence[Pair]]  # every pair of the recipe's suites
     warn: Callable[[str], None] = _silent
     listen: Callable[..., Callable[[int, int], list[str]]] = _deaf  # seed, finished runs, moments, paradigms, alpha
+    seed: int = 0  # of the training that is treated
     _made: dict[Any, Any] = field(default_factory=dict)
 
     def after(self, text: TokenStore) -> InterventionContext:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from ontogeny.interventions.closed_loop import Heard, Listens
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.counter_evidence import met_in
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
 from ontogeny.interventions.reference import asked, hashes, said
+from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from ontogeny.training.treatment import Autocast, Loss
 
 
-class ContextWeight(Objective):
+class ContextWeight(Listens, Objective):
     """Weighs each place's nats by 1 + strength min(D, most), over its mean in the batch; D = KL(p_R(. | context) || p2(. | token)).
 
     R is the network as it stands, without a gradient, or a finished model; p2 interpolated modified Kneser-Ney bigrams.  D depends
@@ -36,6 +39,11 @@ class ContextWeight(Objective):
     alarms: tuple[str, ...] = ()
     """Paradigms of the recipe's suites: only places count more that come after a token h at which bigrams prefer the wrong word of
     one of their pairs, as `counter-evidence` finds them.  Left out: all places."""
+    finished: tuple[Path, ...] = ()
+    """Finished runs, or tables of accuracies, to calibrate warnings on: places count more only while early warning speaks of their
+    paradigm, as in `closed-loop`.  Left out: all along."""
+    until: float = Field(0.8, gt=0, le=1)
+    """With `finished`, the share of training from which on nothing counts more: a washout."""
     meetings: int = Field(20, ge=1)
     """How many h, w and v of each of these paradigms count, the heaviest first."""
     words: Literal["all", "half"] = "all"
@@ -45,6 +53,12 @@ class ContextWeight(Objective):
     counted: Counted = "read"
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
     context_only: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _of_something(self) -> ContextWeight:
+        if self.finished and not self.alarms:
+            raise ValueError("has finished runs to be warned by, and no paradigm in alarms to be warned of")
+        return self
 
     def contents(self) -> list[str]:
         """The finished model's weights."""
@@ -58,20 +72,38 @@ class ContextWeight(Objective):
         if not self.strength:
             return batch_loss
         reference = asked(self.reference, context, self.kind) if self.reference else None
-        bigrams = sparse(context.bigrams(text_of(self.counted, context)))
-        return Informed(bigrams, self.strength, self.most, reference, self._after(context))
+        informed = Informed(sparse(context.bigrams(text_of(self.counted, context))), self.strength, self.most, reference)
+        if self.finished:
+            return Heeding(informed, Heard(self, context, context.seed, self.until), partial(self._heed, context))
+        if self.alarms:
+            informed.count_after(self._after(context, self.alarms))
+        return informed
 
-    def _after(self, context: InterventionContext) -> list[int]:
-        met = met_in(context, self.alarms, self.meetings, self.words == "half", self.kind) if self.alarms else []
-        return sorted({one.before for one in met})
+    def _after(self, context: InterventionContext, alarms: Sequence[str]) -> set[int]:
+        return {one.before for one in met_in(context, alarms, self.meetings, self.words == "half", self.kind)}
+
+    def _heed(self, context: InterventionContext, alarms: Sequence[str]) -> set[int]:
+        try:
+            return self._after(context, alarms) if alarms else set()
+        except OntogenyError as error:
+            context.warn(f"seed {context.seed} weighs on as it did: {error}")
+            return set()
 
 
 class Informed:
     """Cross-entropy with a weight for each place, made of its context alone."""
 
-    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None, after: Sequence[int] = ()):
-        """`after`: the tokens after which a place may count more; none: after any."""
-        self.bigrams, self.strength, self.most, self.reference, self.after = bigrams, strength, most, reference, tuple(after)
+    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None):
+        import torch
+
+        self.bigrams, self.strength, self.most, self.reference = bigrams, strength, most, reference
+        self.after = torch.ones(len(bigrams.unigram), dtype=torch.bool)  # [vocabulary]: whether places after a token may count more
+
+    def count_after(self, tokens: Collection[int]) -> None:
+        """Lets places count more after these tokens alone; in place, so that what was compiled need not be compiled again."""
+        import torch
+
+        self.after.zero_()[torch.tensor(sorted(tokens), dtype=torch.int64)] = True
 
     def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
         """Nats summed over the targets tokens[:, 1:] that count, each times the weight of its place."""
@@ -91,6 +123,19 @@ class Informed:
             before = self.bigrams.to(inputs.device)(inputs)
             apart = (logp.exp() * (logp[..., : before.shape[-1]] - before)).sum(-1).clamp(min=0)
             weights: Tensor = 1 + self.strength * apart.clamp(max=self.most)
-            if self.after:
-                weights = weights.where(torch.isin(inputs, torch.tensor(self.after, device=inputs.device)), 1.0)
-            return weights
+            self.after = self.after.to(inputs.device)
+            return weights.where(self.after[inputs], 1.0)
+
+
+class Heeding(Informed):
+    """Informed, after the tokens of those paradigms alone of which an alarm stands."""
+
+    def __init__(self, informed: Informed, heard: Heard, after: Callable[[Sequence[str]], Collection[int]]):
+        """`after`: the tokens, given paradigms."""
+        self.__dict__.update(informed.__dict__)
+        self.heard, self.tokens = heard, lru_cache(maxsize=None)(after)
+        self.count_after(())
+
+    def at(self, step: int, steps: int) -> None:
+        """Hears what stands at optimiser step `step` (from 0) of `steps`."""
+        self.count_after(self.tokens(self.heard.answers(step, steps)))

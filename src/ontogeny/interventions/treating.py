@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ontogeny.interventions.context import InterventionContext
@@ -17,7 +18,8 @@ def treatment(context: InterventionContext, streams: Sequence[Stream], seed: int
     """How one seed is trained.  Raises OntogenyError for two objectives, or one that does not hold all along."""
     recipe = context.recipe
     objective = _objective(recipe.interventions)
-    settings, ground = recipe.training, context.after(streams[0].text)  # an objective counts in what training begins with
+    settings = recipe.training
+    ground = replace(context, text=streams[0].text, seed=seed)  # an objective counts in what training begins with
     own: Loss = getattr(recipe.model, "loss", batch_loss)  # a masked model's, say
     if objective and own is not batch_loss:
         raise OntogenyError(

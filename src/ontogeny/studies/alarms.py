@@ -1,4 +1,4 @@
-"""How often the alarms of a closed loop were right: raised of paradigms that end wrong where nobody answers them."""
+"""How often the alarms that a training heeds were right: raised of paradigms that end wrong where nobody answers them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ontogeny.studies.comparing import ReadArm
 
 
 def alarms_of(arm: ReadArm, reference: ReadArm | None) -> pl.DataFrame | None:
-    """Each paradigm that an arm's loop listens for, in each seed: seed, paradigm, wrong, raised.
+    """Each paradigm that an arm listens for while it trains, in each seed: seed, paradigm, wrong, raised.
 
-    raised: ever; wrong: whether it ends wrong in the reference's training of that seed.  None for an arm without a loop.
+    raised: ever; wrong: whether it ends wrong in the reference's training of that seed.  None for an arm that listens to nothing.
     """
     parts = arm.results.settings.get("interventions") or ()
-    listened = [name for part in parts if part["kind"] == "closed-loop" for name in part["alarms"]]
+    listened = [name for part in parts if part.get("finished") for name in part["alarms"]]
     if not listened or reference is None:
         return None
     curves = reference.results.curves.filter(pl.col("seed").is_in(reference.seeds))
