@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ontogeny.architectures.over_bigrams import Bigrams
     from ontogeny.training.treatment import Autocast, Loss
 
+Heed = Callable[[int, int], Collection[int]]
+"""(step, steps) -> tokens."""
+
 
 class ContextWeight(Listens, Objective):
     """Weighs each place's nats by 1 + strength min(D, most), over its mean in the batch; D = KL(p_R(. | context) || p2(. | token)).
@@ -72,12 +75,15 @@ class ContextWeight(Listens, Objective):
         if not self.strength:
             return batch_loss
         reference = asked(self.reference, context, self.kind) if self.reference else None
-        informed = Informed(sparse(context.bigrams(text_of(self.counted, context))), self.strength, self.most, reference)
-        if self.finished:
-            return Heeding(informed, Heard(self, context, context.seed, self.until), partial(self._heed, context))
-        if self.alarms:
+        heed = self._heeding(context) if self.finished else None
+        informed = Informed(sparse(context.bigrams(text_of(self.counted, context))), self.strength, self.most, reference, heed)
+        if self.alarms and not heed:
             informed.count_after(self._after(context, self.alarms))
         return informed
+
+    def _heeding(self, context: InterventionContext) -> Heed:
+        heard, tokens = Heard(self, context, context.seed, self.until), lru_cache(maxsize=None)(partial(self._heed, context))
+        return lambda step, steps: tokens(heard.answers(step, steps))
 
     def _after(self, context: InterventionContext, alarms: Sequence[str]) -> set[int]:
         return {one.before for one in met_in(context, alarms, self.meetings, self.words == "half", self.kind)}
@@ -93,11 +99,17 @@ class ContextWeight(Listens, Objective):
 class Informed:
     """Cross-entropy with a weight for each place, made of its context alone."""
 
-    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None):
+    def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None, heed: Heed | None = None):
+        """`heed`: the tokens after which alone places may count more at a step; left out: those of `count_after`, or any."""
         import torch
 
-        self.bigrams, self.strength, self.most, self.reference = bigrams, strength, most, reference
+        self.bigrams, self.strength, self.most, self.reference, self.heed = bigrams, strength, most, reference, heed
         self.after = torch.ones(len(bigrams.unigram), dtype=torch.bool)  # [vocabulary]: whether places after a token may count more
+
+    def at(self, step: int, steps: int) -> None:
+        """Hears what stands at optimiser step `step` (from 0) of `steps`."""
+        if self.heed:
+            self.count_after(self.heed(step, steps))
 
     def count_after(self, tokens: Collection[int]) -> None:
         """Lets places count more after these tokens alone; in place, so that what was compiled need not be compiled again."""
@@ -125,17 +137,3 @@ class Informed:
             weights: Tensor = 1 + self.strength * apart.clamp(max=self.most)
             self.after = self.after.to(inputs.device)
             return weights.where(self.after[inputs], 1.0)
-
-
-class Heeding(Informed):
-    """Informed, after the tokens of those paradigms alone of which an alarm stands."""
-
-    def __init__(self, informed: Informed, heard: Heard, after: Callable[[Sequence[str]], Collection[int]]):
-        """`after`: the tokens, given paradigms."""
-        self.__dict__.update(informed.__dict__)
-        self.heard, self.tokens = heard, lru_cache(maxsize=None)(after)
-        self.count_after(())
-
-    def at(self, step: int, steps: int) -> None:
-        """Hears what stands at optimiser step `step` (from 0) of `steps`."""
-        self.count_after(self.tokens(self.heard.answers(step, steps)))
