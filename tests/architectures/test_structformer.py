@@ -169,4 +169,7 @@ def test_a_masked_folder_opens_through_the_auto_classes_with_its_trees(tmp_path)
         expected = model(input_ids=ids).logits
         assert torch.allclose(whole(input_ids=ids).logits, expected, atol=1e-5)
         assert torch.allclose(model.lm_head(body(input_ids=ids).last_hidden_state), expected, atol=1e-5)
-        assert torch.equal(whole.parents(ids), model.parents(ids))
+        own = model.state_dict()
+        assert all(torch.equal(value, own[name]) for name, value in whole.state_dict().items())
+        # the same weights elsewhere in memory may be added up in another order: the last bit of a tree is the processor's
+        assert torch.allclose(whole.parents(ids), model.parents(ids), rtol=0, atol=1e-6)

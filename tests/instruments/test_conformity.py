@@ -50,6 +50,9 @@ SETTINGS = {
 OTHER = {"rules": {"strings": 5}, "distance": {"order": 2}, "loss": {"tokens": 128}}  # changed; of none, its version is raised
 # How many rows one forward pass takes, where an instrument says it itself; `states` and `attentions` take those of the subject.
 BATCHES = {"rules": (rules, "ROWS", 1, 64), "loss": (loop, "ROWS", 1, 64), "distance": (distance, "CHUNK", 1, 2**24)}
+# Relative, where it is not 1e-5.  A probe's fit ends when its loss falls by less than 1e-4 of itself; labels here are told nearly
+# whole (a code 35 times shorter), so that little is left of the loss and the last bit of a state moves it by as much.
+PRECISION = {"probes": 2e-3}
 
 STEPS, SUITE = (0, 2, 4), "formal-L3"
 LANGUAGE = (
@@ -127,7 +130,7 @@ def test_one_row_at_a_time_or_many_are_read_alike(name, read, monkeypatch):
         monkeypatch.setattr(place, attribute, rows)
         monkeypatch.setattr(subject, "ROWS", few if rows == few else many)
         found.append(made(name).table_of(subject_of(Run(read)))[0])
-    assert_frame_equal(*found, rel_tol=1e-5, abs_tol=1e-5)
+    assert_frame_equal(*found, rel_tol=PRECISION.get(name, 1e-5), abs_tol=1e-5)
 
 
 @every

@@ -156,7 +156,7 @@ def test_a_bigram_table_trained_under_the_weights_is_the_texts_own_once_they_are
     counts.index_put_((stream[:-1], stream[1:]), torch.ones(len(stream) - 1, dtype=torch.float64), accumulate=True)
     p, seen = counts / counts.sum(1, keepdim=True).clamp(min=1), counts.sum(1) > 0
     table = torch.zeros(7, 7, requires_grad=True)
-    optimiser = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe")
 
     def tilted():
         optimiser.zero_grad()
