@@ -213,6 +213,8 @@ def test_the_twin_says_what_keeps_it_from_hearing(context_of):
         ContextWeight(alarms=("wh",), finished=("F",)).loss(context_of(TEXT, pairs=PAIRS))
     with pytest.raises(ValueError, match="no paradigm in alarms to be warned of"):
         ContextWeight(finished=("F",))
+    with pytest.raises(ValueError, match="has alpha, until, which are about warnings; name the runs to be warned by in finished"):
+        ContextWeight(alarms=("wh",), alpha=0.05, until=0.5)
 
 
 def test_a_loop_says_what_keeps_it_from_hearing(context_of):

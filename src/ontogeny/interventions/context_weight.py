@@ -61,6 +61,10 @@ class ContextWeight(Listens, Objective):
     def _of_something(self) -> ContextWeight:
         if self.finished and not self.alarms:
             raise ValueError("has finished runs to be warned by, and no paradigm in alarms to be warned of")
+        fields = type(self).model_fields
+        idle = [name for name in ("at", "alpha", "until") if getattr(self, name) != fields[name].default]
+        if idle and not self.finished:
+            raise ValueError(f"has {', '.join(idle)}, which are about warnings; name the runs to be warned by in finished")
         return self
 
     def contents(self) -> list[str]:

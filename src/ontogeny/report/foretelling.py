@@ -187,7 +187,7 @@ def _forest(
     axis = None if narrow else alt.Axis(title=None, labelLimit=330, ticks=False, domain=False, labelPadding=6)
     y = alt.Y("name:N", sort=None, axis=axis, scale=alt.Scale(domain=drawn["name"].to_list()))
     scale = alt.Scale() if domain is None else alt.Scale(domain=list(domain))
-    x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=title, grid=True, orient="bottom", tickCount=5, format="~g"))
+    x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=title, grid=True, orient="bottom", tickCount=5, format="~r"))
     span = alt.X("low:Q", scale=scale, title=title)
     colour = alt.Color("side:N", scale=alt.Scale(domain=["above", "below"], range="ordinal"), legend=None)
     pale = alt.condition("datum.kind == 'undecided'", alt.value(0.4), alt.value(1))

@@ -33,7 +33,7 @@ def scale_of(measure: str, **margins: Any) -> dict[str, Any]:
     title = measure.replace("_", " ")
     if measure.endswith("accuracy"):
         return {"scale": alt.Scale(domain=[0, 1]), "axis": share_axis(), "title": title}
-    return {"scale": alt.Scale(**margins), "axis": alt.Axis(tickCount=5, format="~g"), "title": f"{title} (nats)"}
+    return {"scale": alt.Scale(**margins), "axis": alt.Axis(tickCount=5, format="~r"), "title": f"{title} (nats)"}
 
 
 def indifferent(measure: str) -> Any:
@@ -168,7 +168,7 @@ def response(
     panels = [panel for panel in arm_styles.panels if panel != OTHERS] if arm_styles.dose else []  # of doses: each is a line
     places = {panel: round(i / max(len(panels) - 1, 1), 4) for i, panel in enumerate(panels)}
     tables = _dots(own.select("arm", "seed", "x", measure), arm_styles, places, measure)
-    x = alt.X("x:Q", title=title, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6, format="~g", grid=False))
+    x = alt.X("x:Q", title=title, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6, format="~r", grid=False))
     told = [*tips("arm", "seed"), alt.Tooltip("x:Q", format=".3f", title=title), *tips(measure, **{measure: ".3f"})]
     along = scale_of(measure, zero=False, padding=10)
     y = alt.Y(f"{measure}:Q", **along)

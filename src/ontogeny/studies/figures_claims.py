@@ -30,7 +30,7 @@ def intervals(
     need(claims, ("name", "estimate", "low", "high", "verdict"), "the figure of intervals")
     low, high = _domain(claims, marked)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    x = alt.X("estimate:Q", scale=scale, title=unit, axis=alt.Axis(tickCount=4 if narrow else 6, grid=False, format="~g"))
+    x = alt.X("estimate:Q", scale=scale, title=unit, axis=alt.Axis(tickCount=4 if narrow else 6, grid=False, format="~r"))
     names = None if narrow else alt.Axis(labelLimit=190, grid=False)
     y = alt.Y("name:N", sort=None, scale=alt.Scale(domain=claims["name"].to_list()), title=None, axis=names)
     base = table("claims")
