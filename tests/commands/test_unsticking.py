@@ -10,6 +10,7 @@ from ontogeny import registry
 from ontogeny.commands import unsticking
 
 ROOT = Path(__file__).parents[2]
+CONTRAST = ("undecided", "undecided in cue", "refuted in micro-english")  # what was found in a run's own world comes first
 
 
 @pytest.fixture
@@ -54,6 +55,10 @@ def test_for_real_text_nothing_is_proposed_and_it_is_said(run):
     said = "\n".join(found.says())
     assert "Nothing is proposed: no registered study of text supported any way to free a stuck paradigm." in said
     assert "never tried in text" in said and len(found.not_shown) == len(unsticking.findings())
+    own = [one for one in found.not_shown if one.startswith("bigram contrast: ")]  # tried in text, cue and micro-English
+    assert [one.split(" (")[0] for one in own] == [f"bigram contrast: {one}" for one in CONTRAST]
+    assert next(one for one in found.not_shown if one.startswith("down-weight: ")).split(" (")[0].endswith("never tried in text")
+    assert "+0.02, 1 seed;" in said
 
 
 def test_in_the_world_of_a_supported_finding_it_is_proposed_with_effect_and_cost(run):

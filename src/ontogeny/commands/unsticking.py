@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 from ruamel.yaml import YAML
 
 from ontogeny.commands.early_warning import warn_of
-from ontogeny.display import QUIET, Display
+from ontogeny.display import QUIET, Display, count
 from ontogeny.evidence.warning import ends
 from ontogeny.laboratory import Run
 from ontogeny.records import OntogenyError
@@ -65,10 +66,12 @@ def unstick(path: Path, sources: tuple[Path, ...] = (), display: Display = QUIET
         raise OntogenyError(f"{path} has no verdicts yet; run: ontogeny verdicts {path}, or say --from for a run in progress")
     stuck = stuck_in(run) if run.folder.verdicts.exists() else []
     warned = warn_of(run, sources).filter(pl.col("alarm"))["paradigm"].unique(maintain_order=True).to_list() if sources else []
-    world, found = world_of(run.recipe.corpus), findings()
-    proposals = [_proposal(one) for one in found if one["world"] == world and one["verdict"] == SUPPORTED]
-    rest = [_not_shown(one, world) for one in found if one["world"] != world or one["verdict"] != SUPPORTED]
-    return Unstuck(world, tuple(stuck), tuple(warned), tuple(proposals), tuple(rest))
+    world = world_of(run.recipe.corpus)
+    found = sorted(findings(), key=lambda one: one["world"] != world)  # its own first
+    shown = [one for one in found if one["world"] == world and one["verdict"] == SUPPORTED]
+    tried = {one["name"] for one in found if one["world"] == world and one["verdict"] != "not run"}
+    rest = [_not_shown(one, world, tried) for one in found if one not in shown]
+    return Unstuck(world, tuple(stuck), tuple(warned), tuple(map(_proposal, shown)), tuple(rest))
 
 
 def stuck_in(run: Run) -> list[str]:
@@ -126,7 +129,7 @@ def _effect(one: dict[str, Any]) -> str:
     own = one["effect"]
     kind = "+.2f" if abs(own["estimate"]) < 100 else "+,.0f"  # a share, or tokens
     ends = f" ({own['low']:{kind}} to {own['high']:{kind}})" if "low" in own else ""
-    return f"{own['measure']} {own['estimate']:{kind}}{ends}, {own['seeds']} seeds"
+    return f"{own['measure']} {own['estimate']:{kind}}{ends}, {count(own['seeds'], 'seed')}"
 
 
 def _cost(one: dict[str, Any]) -> str:
@@ -136,8 +139,9 @@ def _cost(one: dict[str, Any]) -> str:
     return ", ".join([*said, f"more time: {one['cost']['seconds']}"])
 
 
-def _not_shown(one: dict[str, Any], world: str) -> str:
+def _not_shown(one: dict[str, Any], world: str, tried: Collection[str]) -> str:
     if one["verdict"] == "not run":
         return f"{one['name']}: not run ({one['source']})"
-    where = "" if one["world"] == world else f" in {one['world']}, never tried in {world}"
+    never = "" if one["name"] in tried else f", never tried in {world}"
+    where = "" if one["world"] == world else f" in {one['world']}{never}"
     return f"{one['name']}: {one['verdict']}{where} ({one['frees']}: {_effect(one)}; {one['source']})"
