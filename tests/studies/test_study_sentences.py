@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synthetic_study import SHAM, UNTOUCHED, WARM, WHOLE, arm, study_of
 
 from ontogeny.studies import sentences
-from ontogeny.studies.arm_styles import NEAREST, OTHERS, arm_styles, dose_factor, place
+from ontogeny.studies.arm_styles import APART, NEAREST, OTHERS, ArmStyle, arm_styles, dose_factor, looks, place
 from ontogeny.studies.figures_claims import zones
 from ontogeny.studies.gathering import arms_of
 from ontogeny.studies.plan import Prediction, Region
@@ -146,7 +146,7 @@ def test_doses_are_colours_and_timings_panels() -> None:
     found = arm_styles(arms_of(study_of(WHOLE, ())))
     assert (found.reference, found.dose, found.given) == ("untouched", "dose", "timing")
     assert found.panels == ("all", "early", "late", OTHERS)
-    assert found.ranges == ("diverging", "diverging", "diverging", "ramp")
+    assert found.ranges == ("diverging", "diverging", "diverging", APART)
     assert [(style.label, style.arm) for style in found.of("early")] == [(f"{d:g}", f"early {d:g}") for d in (-1.0, -0.5, 0.5, 1.0)]
     assert [style.colour for style in found.of(OTHERS)] == [0, 1]
     assert found.title("early") == "timing: early" and found.title(OTHERS) == OTHERS
@@ -156,6 +156,14 @@ def test_arms_without_a_dose_share_one_panel() -> None:
     found = arm_styles(arms_of(study_of((UNTOUCHED, SHAM, WARM), ())))
     assert found.dose is None and found.panels == ("",) and [style.arm for style in found.arms] == ["sham", "warm-up x 2"]
     assert arm_styles(arms_of(study_of((UNTOUCHED, arm("all", 1.0)), ()))).dose is None  # one dose is no scale
+
+
+@pytest.mark.parametrize("many", [7, 11])
+def test_arms_without_a_dose_look_each_their_own_way(many: int) -> None:
+    shown = [ArmStyle(f"arm {i}", f"arm {i}", "", i / (many - 1)) for i in range(many)]
+    scales = [look.to_dict()["scale"] for look in looks(shown, APART, "arm").values()]
+    assert len(set(zip(*(map(str, scale["range"]) for scale in scales), strict=True))) == many
+    assert all(scale["domain"] == [round(style.colour, 4) for style in shown] for scale in scales)
 
 
 def test_a_dose_may_have_another_name() -> None:

@@ -10,10 +10,8 @@ import altair as alt
 import polars as pl
 
 from ontogeny.pages.axes import WIDTH, Width, dashed, filled, need, rows, table, tips
+from ontogeny.pages.theme import colours_apart, dashes_apart
 
-# At least 3:1 against white paper and against the dark page; one list for both, as figures in files have no dark side.
-COLOURS = ("#2f7ed8", "#c8601a", "#2e9a56", "#b0549f", "#8a7a14", "#1d93a3", "#d1495b", "#7d6bd0", "#7c828b", "#5e9410")
-DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))  # for more runs than colours
 NAME = 13  # pixels that a name at a line's end takes in height
 BANDS = 4  # most runs whose ranges of seeds can be drawn over one another
 LONGEST = 18  # characters of a name that are written
@@ -120,13 +118,11 @@ def _words(means: pl.DataFrame) -> Any:
 
 
 def _hue(order: Sequence[str]) -> Any:
-    colours = [COLOURS[place % len(COLOURS)] for place in range(len(order))]
-    return alt.Color("run:N", scale=alt.Scale(domain=list(order), range=colours), legend=None)
+    return alt.Color("run:N", scale=alt.Scale(domain=list(order), range=colours_apart(len(order))), legend=None)
 
 
 def _dash(order: Sequence[str]) -> Any:
-    dashes = [list(DASHES[place // len(COLOURS) % len(DASHES)]) for place in range(len(order))]
-    return alt.StrokeDash("run:N", scale=alt.Scale(domain=list(order), range=dashes), legend=None)
+    return alt.StrokeDash("run:N", scale=alt.Scale(domain=list(order), range=dashes_apart(len(order))), legend=None)
 
 
 def _names(hue: Any, y: Any) -> list[Any]:

@@ -65,6 +65,22 @@ DARK = Palette(
 )
 
 
+# Runs, and arms without a dose, which have no order.  At least 3:1 against white paper and against the dark page; one list for
+# both, as figures in files have no dark side.
+COLOURS = ("#2f7ed8", "#c8601a", "#2e9a56", "#b0549f", "#8a7a14", "#1d93a3", "#d1495b", "#7d6bd0", "#7c828b", "#5e9410")
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))  # for more of them than colours
+
+
+def colours_apart(count: int) -> list[str]:
+    """A colour each; they begin anew after the last."""
+    return [COLOURS[place % len(COLOURS)] for place in range(count)]
+
+
+def dashes_apart(count: int) -> list[list[int]]:
+    """A dash each: another one whenever the colours begin anew."""
+    return [list(DASHES[place // len(COLOURS) % len(DASHES)]) for place in range(count)]
+
+
 SHADES = 20  # steps from accuracy 0 to 1, where a table is coloured
 
 

@@ -1,4 +1,4 @@
-"""How the arms of a study are told apart: doses by a diverging colour, timings by panel, the reference in ink."""
+"""How the arms of a study are told apart: doses by a scale of colours, others by hues, timings by panel, the reference in ink."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from ontogeny.pages.theme import COLOURS, colours_apart, dashes_apart
+
 NEAREST = 0.15  # of the colour scale: how far the smallest dose stands from its middle, which is the colour of the paper
 OTHERS = "other arms"
+APART = "apart"  # what arms without a dose are coloured by
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class ArmStyles:
     given: str  # the other factors, which make the panels
     panels: tuple[str, ...]  # in the order of the arms
     arms: tuple[ArmStyle, ...]
-    ranges: tuple[str, ...]  # each panel's range of the theme
+    ranges: tuple[str, ...]  # each panel's range of the theme, or APART where arms have no order
 
     def of(self, panel: str) -> list[ArmStyle]:
         """The arms of one panel."""
@@ -59,7 +62,7 @@ def arm_styles(arms: pl.DataFrame) -> ArmStyles:
     panels = tuple(dict.fromkeys(style.panel for style in found))
     diverging = min(doses, default=0) < 0 < max(doses, default=0)
     of_doses = {style.panel for style in found[: len(dosed)]}
-    ranges = tuple("diverging" if diverging and panel in of_doses else "ramp" for panel in panels)
+    ranges = tuple(APART if panel not in of_doses else "diverging" if diverging else "ramp" for panel in panels)
     reference = arms.filter("reference")["arm"].to_list()
     return ArmStyles(reference[0] if reference else "", dose, ", ".join(others), panels, tuple(found), ranges)
 
@@ -91,8 +94,8 @@ def _panel(row: dict[str, Any], others: Sequence[str]) -> str:
     return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in known)
 
 
-def colour(shown: Sequence[ArmStyle], scheme: str, title: str | None) -> Any:
-    """The colour of arms from their column `colour`, with a legend that names them."""
+def looks(shown: Sequence[ArmStyle], scheme: str, title: str | None) -> dict[str, Any]:
+    """How arms look by their column `colour`: their colour named in a legend, and dashes if there are more than hues."""
     labels = {round(style.colour, 4): style.label for style in shown}  # arms of one dose have one place
     names = " : ".join(f"abs(datum.value - {place}) < 1e-6 ? {_quoted(label)}" for place, label in labels.items())
     legend = alt.Legend(
@@ -107,9 +110,12 @@ def colour(shown: Sequence[ArmStyle], scheme: str, title: str | None) -> Any:
         symbolOpacity=1,
         labelLimit=160,
     )
-    return alt.Color(
-        "colour:Q", scale=alt.Scale(domain=[0, 0.5, 1] if scheme == "diverging" else [0, 1], range=scheme), legend=legend
-    )
+    if scheme != APART:
+        ends = [0, 0.5, 1] if scheme == "diverging" else [0, 1]
+        return {"color": alt.Color("colour:Q", scale=alt.Scale(domain=ends, range=scheme), legend=legend)}
+    hues, dashes = (alt.Scale(domain=list(labels), range=own(len(labels))) for own in (colours_apart, dashes_apart))
+    colour = {"color": alt.Color("colour:N", scale=hues, legend=legend)}
+    return colour | ({} if len(labels) <= len(COLOURS) else {"strokeDash": alt.StrokeDash("colour:N", scale=dashes, legend=legend)})
 
 
 def _quoted(text: str) -> str:

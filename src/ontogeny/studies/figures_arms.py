@@ -24,7 +24,7 @@ from ontogeny.pages.axes import (
     tips,
     verdict_colour,
 )
-from ontogeny.studies.arm_styles import OTHERS, ArmStyle, ArmStyles, colour
+from ontogeny.studies.arm_styles import OTHERS, ArmStyle, ArmStyles, looks
 from ontogeny.studies.measures import OF_PAIRS
 
 
@@ -74,8 +74,8 @@ def trajectories(
     layers = [*shading(last), indifferent(measure).encode(y=y("at")), *ink]
     if there:
         scheme = arm_styles.ranges[arm_styles.panels.index(panel)]
-        hue = colour(there, scheme, arm_styles.dose if arm_styles.dose and panel != OTHERS else "arm")
-        layers += _band(table("arms"), x, y, 1.8, {"size": 16, "opacity": 0.9}, hue)
+        look = looks(there, scheme, arm_styles.dose if arm_styles.dose and panel != OTHERS else "arm")
+        layers += _band(table("arms"), x, y, 1.8, {"size": 16, "opacity": 0.9}, look)
     tables = {name: rows(_over_seeds(curves, shown, measure)) for name, shown in (("arms", there), ("reference", reference))}
     drawing = alt.layer(*layers, ink_dots).properties(width=width, height=height)
     return filled(drawing, {**tables, "spans": span_rows(spans, last)})
@@ -91,13 +91,16 @@ def _over_seeds(curves: pl.DataFrame, shown: Sequence[ArmStyle], measure: str) -
     return means.with_columns(colour=at).sort("colour", "arm", "step")
 
 
-def _band(base: Any, x: Any, y: Callable[[str], Any], thick: float, dots: dict[str, Any], hue: Any = alt.Undefined) -> list[Any]:
+def _band(
+    base: Any, x: Any, y: Callable[[str], Any], thick: float, dots: dict[str, Any], look: dict[str, Any] | None = None
+) -> list[Any]:
     """What lies between the lowest and the highest seed, the line of the mean, and its dots."""
-    told = tips("arm", "step", "mean", "low", "high", "seeds")
+    told, line = tips("arm", "step", "mean", "low", "high", "seeds"), look or {}
+    hue = {name: part for name, part in line.items() if name == "color"}
     return [
-        base.mark_area(opacity=0.13).encode(x=x, y=y("low"), y2=alt.Y2("high:Q"), color=hue, detail="arm:N"),
-        base.mark_line(strokeWidth=thick).encode(x=x, y=y("mean"), color=hue, detail="arm:N"),
-        base.mark_point(filled=True, **dots).encode(x=x, y=y("mean"), color=hue, tooltip=told),
+        base.mark_area(opacity=0.13).encode(x=x, y=y("low"), y2=alt.Y2("high:Q"), detail="arm:N", **hue),
+        base.mark_line(strokeWidth=thick).encode(x=x, y=y("mean"), detail="arm:N", **line),
+        base.mark_point(filled=True, **dots).encode(x=x, y=y("mean"), tooltip=told, **hue),
     ]
 
 
@@ -175,9 +178,9 @@ def response(
     layers = [indifferent(measure).encode(y=alt.Y("at:Q", **along))]
     if places:
         shown = [ArmStyle("", panel or "dose", panel, place) for panel, place in places.items()]
-        hue = colour(shown, "ramp", arm_styles.given or None)
-        layers.append(table("means").mark_line(strokeWidth=1.8).encode(x=x, y=y, color=hue, detail="line:N", order="x:Q"))
-        layers.append(table("dosed").mark_point(size=26, filled=True, opacity=0.6).encode(x=x, y=y, color=hue, tooltip=told))
+        look = looks(shown, "ramp", arm_styles.given or None)
+        layers.append(table("means").mark_line(strokeWidth=1.8).encode(x=x, y=y, detail="line:N", order="x:Q", **look))
+        layers.append(table("dosed").mark_point(size=26, filled=True, opacity=0.6).encode(x=x, y=y, tooltip=told, **look))
     strokes = table("others").mark_point(size=70, shape="stroke", opacity=0.8, xOffset=9)
     diamonds = table("reference").mark_point(size=44, filled=True, shape="diamond", opacity=0.8)
     marks = {"others": strokes, "reference": diamonds}
