@@ -11,6 +11,10 @@ from ruamel.yaml import YAML
 
 from ontogeny.architectures.opt import OPT
 from ontogeny.interventions import Course, Intervention, Objective, Window, streams, treatment
+from ontogeny.interventions.bigram_contrast import BigramContrast
+from ontogeny.interventions.down_weight import DownWeight
+from ontogeny.interventions.history_dropout import HistoryDropout
+from ontogeny.interventions.hybrid_rows import HybridRows
 from ontogeny.records import OntogenyError
 from ontogeny.tokens.prepare import TokenisedText
 from ontogeny.tokens.rows import Blocks, Documents
@@ -163,7 +167,10 @@ def test_courses_are_made_for_their_seed_and_follow_one_another(treated):
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ((Plain(), Doubled(), Halved()), "plain and halved both set the objective; a training has one"),
+        ((Halved(), Doubled(), Halved()), "halved is there twice; a training has it once"),
+        ((Halved(), DownWeight()), "the loss of halved is no PlaceLoss, so that it goes with no other objective"),
+        ((Plain(), HybridRows()), "hybrid-rows sets the objective of whole rows, and goes with no other: leave plain out"),
+        ((HistoryDropout(), BigramContrast()), "history-dropout and bigram-contrast each draw something of a batch"),
         ((Plain(when=Window(start=0.5)),), "plain holds all along; leave its `when` out"),
         ((Plain(when=Window(until=0.5)),), "plain holds all along"),
         ((Strange(),), "strange is neither an edit of the corpus, an objective, nor a course"),

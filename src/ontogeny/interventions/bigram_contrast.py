@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
+from ontogeny.interventions.place_loss import PlaceLoss, Said
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ontogeny.architectures.over_bigrams import Bigrams
-    from ontogeny.training.treatment import Autocast, Loss
+    from ontogeny.training.treatment import Loss
 
 
 class BigramContrast(Objective):
@@ -54,7 +55,7 @@ class Pairs(NamedTuple):
     prior: Tensor  # [pairs] log G(v) - log G(x_t), nats
 
 
-class Contrasted:
+class Contrasted(PlaceLoss):
     """Cross-entropy, and beside it how well the network tells real tokens from those that bigrams would have there."""
 
     def __init__(self, bigrams: Bigrams, special: Sequence[int], strength: float, share: float):
@@ -63,20 +64,18 @@ class Contrasted:
         self.bigrams, self.strength, self.share = bigrams, strength, share
         self.special = torch.tensor(sorted(special), dtype=torch.int64)
 
-    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
-        """Nats summed over the targets tokens[:, 1:] that count; those of the contrast as their mean times as many targets."""
+    def nats(self, nats: Tensor, said: Said) -> Tensor:
+        """Those of the contrast beside, as their mean at every target that counts."""
         from torch.nn import functional as F
 
         from ontogeny.training.treatment import logits_of, nats_of
 
-        nats = nats_of(logits_of(model, tokens, autocast), tokens).view(len(tokens), -1)
-        pairs = self.drawn(tokens)
+        pairs = self.drawn(said.tokens)
         if not len(pairs.row):
-            return nats.sum()
-        other = nats_of(logits_of(model, pairs.other, autocast), pairs.other).view(len(pairs.row), -1)
-        z = other.sum(1) - nats[pairs.row].sum(1) + pairs.prior
-        targets = (tokens[:, 1:] >= 0).sum()
-        return nats.sum() + self.strength * targets * F.softplus(-z).mean()
+            return nats
+        other = nats_of(logits_of(said.model, pairs.other, said.autocast), pairs.other).view(len(pairs.row), -1)
+        z = other.sum(1) - said.plain.view(len(said.tokens), -1)[pairs.row].sum(1) + pairs.prior
+        return nats + self.strength * F.softplus(-z).mean() * (said.tokens[:, 1:] >= 0).flatten()
 
     def drawn(self, tokens: Tensor) -> Pairs:
         """A pair in some rows, by torch's generator, which the loop sets by seed and step; rows without a place have none."""

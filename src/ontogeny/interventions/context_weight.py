@@ -14,14 +14,16 @@ from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.counter_evidence import met_in
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
-from ontogeny.interventions.reference import asked, hashes, said
+from ontogeny.interventions.place_loss import PlaceLoss, Said
+from ontogeny.interventions.reference import asked, hashes
+from ontogeny.interventions.reference import said as says
 from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ontogeny.architectures.over_bigrams import Bigrams
-    from ontogeny.training.treatment import Autocast, Loss
+    from ontogeny.training.treatment import Loss
 
 Heed = Callable[[int, int], Collection[int]]
 """(step, steps) -> tokens."""
@@ -100,7 +102,7 @@ class ContextWeight(Listens, Objective):
             return set()
 
 
-class Informed:
+class Informed(PlaceLoss):
     """Cross-entropy with a weight for each place, made of its context alone."""
 
     def __init__(self, bigrams: Bigrams, strength: float, most: float, reference: Any = None, heed: Heed | None = None):
@@ -121,14 +123,13 @@ class Informed:
 
         self.after.zero_()[torch.tensor(sorted(tokens), dtype=torch.int64)] = True
 
-    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
-        """Nats summed over the targets tokens[:, 1:] that count, each times the weight of its place."""
-        from ontogeny.training.treatment import inputs_of, logits_of, nats_of
+    def nats(self, nats: Tensor, said: Said) -> Tensor:
+        """Each times the weight of its place."""
+        from ontogeny.training.treatment import inputs_of
 
-        logits, inputs = logits_of(model, tokens, autocast), inputs_of(tokens)
-        weights = self.weights(inputs, logits.detach().float() if self.reference is None else said(self.reference, inputs))
-        counted = (tokens[:, 1:] >= 0).flatten()
-        return (nats_of(logits, tokens) * weights.flatten() / weights.flatten()[counted].mean()).sum()
+        inputs, own = inputs_of(said.tokens), self.reference is None
+        weights = self.weights(inputs, said.logits.detach().float() if own else says(self.reference, inputs)).flatten()
+        return nats * weights / weights[(said.tokens[:, 1:] >= 0).flatten()].mean()
 
     def weights(self, inputs: Tensor, logits: Tensor) -> Tensor:
         """The weight of each place [rows, context], before the mean is taken out, given what R says there."""

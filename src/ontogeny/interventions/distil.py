@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
+from ontogeny.interventions.place_loss import PlaceLoss, Said
 from ontogeny.interventions.reference import asked, hashes, said
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ontogeny.training.treatment import Autocast, Loss
+    from ontogeny.training.treatment import Loss
 
 
 class Distil(Objective):
@@ -47,21 +48,23 @@ class Distil(Objective):
         return Distilled([partial(said, model) for model in models], self.share, self.temperature)
 
 
-class Distilled:
+class Distilled(PlaceLoss):
     """Cross-entropy mixed with how far the network is from the teachers' mean."""
 
     def __init__(self, teachers: Sequence[Callable[[Tensor], Tensor]], share: float, temperature: float = 1.0):
         self.teachers, self.share, self.temperature = teachers, share, temperature  # each: inputs to logits
 
-    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
-        """Nats summed over the targets tokens[:, 1:] that count."""
+    def nats(self, nats: Tensor, said: Said) -> Tensor:
+        """Each mixed with how far the network is from the teachers there."""
         import torch
 
-        from ontogeny.training.treatment import inputs_of, logits_of, nats_of
+        from ontogeny.training.treatment import inputs_of
 
-        logits, inputs = logits_of(model, tokens, autocast), inputs_of(tokens)
-        own = (logits.float() / self.temperature).log_softmax(-1)  # [rows, context, vocabulary]
+        inputs, own = (
+            inputs_of(said.tokens),
+            (said.logits.float() / self.temperature).log_softmax(-1),
+        )  # [rows, context, vocabulary]
         theirs = torch.stack([(teacher(inputs) / self.temperature).softmax(-1) for teacher in self.teachers]).mean(0)
         apart = torch.xlogy(theirs, theirs) - theirs * own
-        kl = (apart.sum(-1) * (tokens[:, 1:] >= 0)).sum()
-        return (1 - self.share) * nats_of(logits, tokens).sum() + self.share * self.temperature**2 * kl
+        kl = (apart.sum(-1) * (said.tokens[:, 1:] >= 0)).flatten()
+        return (1 - self.share) * nats + self.share * self.temperature**2 * kl

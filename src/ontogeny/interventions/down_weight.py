@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,13 +11,14 @@ from ontogeny import disk
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
 from ontogeny.interventions.over_bigrams import Counted, sparse, text_of
+from ontogeny.interventions.place_loss import PlaceLoss, Said
 from ontogeny.ngrams import KneserNey
 from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ontogeny.training.treatment import Autocast, Loss
+    from ontogeny.training.treatment import Loss
 
 
 class DownWeight(Objective):
@@ -36,7 +37,8 @@ class DownWeight(Objective):
     """The text whose bigrams they are: what training reads (at its beginning, where edits come and go), or the untouched text."""
 
     def loss(self, context: InterventionContext) -> Loss:
-        """Weighted nats, summed; the plain loss for gamma 0.  Raises OntogenyError for untilted and weights that change."""
+        """Weighted nats, summed; the plain loss for gamma 0.  Raises OntogenyError for untilted and weights that change, and for
+        untilted and another objective that moves the optimum."""
         from ontogeny.training.treatment import batch_loss
 
         bigrams = context.bigrams(text_of(self.counted, context))
@@ -51,11 +53,17 @@ class DownWeight(Objective):
             raise OntogenyError(
                 "interventions: down-weight: with pace: linear nothing is tilted in the end; leave the suite untilted out"
             )
+        objectives = [part for part in context.recipe.interventions if isinstance(part, Objective) and part is not self]
+        if others := [part.kind for part in objectives if not part.context_only]:
+            raise OntogenyError(
+                f"interventions: the suite untilted takes back what down-weight does, and {others[0]} moves what a model says best "
+                "too; leave it out, or the suite"
+            )
         with disk.atomic(context.folder.tilt) as temporary:
             keep_tilt(temporary, sparse(bigrams), self.gamma)
 
 
-class Weighted:
+class Weighted(PlaceLoss):
     """Cross-entropy with a weight for each bigram of token and target."""
 
     def __init__(self, model: KneserNey, gamma: float, pace: str = "fixed"):
@@ -74,12 +82,12 @@ class Weighted:
         """Sets how much of the weights is left at optimiser step `step` (from 0) of `steps`."""
         self.share.fill_(1 - step / steps if self.pace == "linear" else 1.0)
 
-    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
-        """Nats summed over the targets tokens[:, 1:] that count, each times its weight."""
-        from ontogeny.training.treatment import inputs_of, logits_of, nats_of
+    def nats(self, nats: Tensor, said: Said) -> Tensor:
+        """Each times its weight."""
+        from ontogeny.training.treatment import inputs_of
 
-        own = self.weights(inputs_of(tokens).flatten(), tokens[:, 1:].flatten().clamp(min=0))
-        return (nats_of(logits_of(model, tokens, autocast), tokens) * (1 + self.share * (own - 1))).sum()
+        own = self.weights(inputs_of(said.tokens).flatten(), said.tokens[:, 1:].flatten().clamp(min=0))
+        return nats * (1 + self.share * (own - 1))
 
     def weights(self, history: Tensor, target: Tensor) -> Tensor:
         """The weight of each target [N] after its history [N]."""

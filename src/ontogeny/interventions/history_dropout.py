@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
+from ontogeny.interventions.place_loss import PlaceLoss
 from ontogeny.records import OntogenyError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ontogeny.training.treatment import Autocast, Loss
+    from ontogeny.training.treatment import Loss
 
 
 class HistoryDropout(Objective):
@@ -43,7 +44,7 @@ class HistoryDropout(Objective):
         return Hidden(int(unknown), context.first, self.rate, self.pace)
 
 
-class Hidden:
+class Hidden(PlaceLoss):
     """Cross-entropy of targets whose inputs are hidden at random, by torch's generator, which the loop sets by seed and step."""
 
     def __init__(self, unknown: int, bos: int | None, rate: float, pace: str = "fixed"):
@@ -56,15 +57,10 @@ class Hidden:
         """Sets the rate of optimiser step `step` (from 0) of `steps`."""
         self.rate.fill_(self.begin * (1 - step / steps) if self.pace == "linear" else self.begin)
 
-    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
-        """Nats summed over the targets tokens[:, 1:] that count."""
+    def reads(self, inputs: Tensor) -> Tensor:
+        """The inputs, some hidden."""
         import torch
 
-        from ontogeny.training.treatment import inputs_of, nats_of
-
-        inputs = inputs_of(tokens)
-        self.rate = self.rate.to(tokens.device)
+        self.rate = self.rate.to(inputs.device)
         hidden = (torch.rand(inputs.shape, device=inputs.device) < self.rate) & (inputs != self.bos)
-        with autocast():
-            logits = model(input_ids=inputs.masked_fill(hidden, self.unknown), use_cache=False).logits
-        return nats_of(logits, tokens).sum()
+        return inputs.masked_fill(hidden, self.unknown)

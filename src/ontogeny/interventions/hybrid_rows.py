@@ -43,6 +43,7 @@ class HybridRows(Objective):
     """rows: a masked row counts as a causal one does.  tokens: each token that has a loss counts the same."""
 
     draws: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
     def loss(self, context: InterventionContext) -> Loss:
         """Nats of both kinds of rows; the plain loss for share 0."""

@@ -100,6 +100,9 @@ class Objective(Intervention):
     draws: ClassVar[bool] = False
     """Whether something is drawn for each batch, which several processes with a part of it each would do otherwise than one."""
 
+    alone: ClassVar[bool] = False
+    """Whether its loss is of whole rows, so that no other objective can follow it or go before it."""
+
     def loss(self, context: InterventionContext) -> Loss:
         """What is minimised, in nats summed over a batch's targets."""
         from ontogeny.training.treatment import batch_loss

@@ -25,6 +25,7 @@ from pydantic import Field
 from ontogeny.corpora.treebank import sentences as parsed
 from ontogeny.interventions.context import InterventionContext
 from ontogeny.interventions.kinds import Objective
+from ontogeny.interventions.place_loss import PlaceLoss, Said
 from ontogeny.ngrams import Index
 from ontogeny.records import OntogenyError
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from ontogeny.training.treatment import Autocast, Loss
+    from ontogeny.training.treatment import Loss
 
 EQUAL = 1e-6  # similarities this close are equal
 CHUNK = 256  # words whose similarities with all others are worked out at a time
@@ -85,7 +86,7 @@ class Neighbours(NamedTuple):
     weight: NDArray[np.float64]  # [vocabulary, similar]
 
 
-class SmoothedCrossEntropy:
+class SmoothedCrossEntropy(PlaceLoss):
     """Cross-entropy with smoothed targets.  Its share of the similar words is that of the step it was last told."""
 
     def __init__(self, neighbours: Neighbours, share: float, pace: str = "fixed"):
@@ -100,27 +101,21 @@ class SmoothedCrossEntropy:
         """Sets the share of optimiser step `step` (from 0) of `steps`."""
         self.share.fill_(self.begin * (1 - step / steps) if self.pace == "linear" else self.begin)
 
-    def __call__(self, model: Any, tokens: Tensor, autocast: Autocast) -> Tensor:
-        """Nats summed over the targets tokens[:, 1:] that count.
+    def nats(self, nats: Tensor, said: Said) -> Tensor:
+        """Those of the smoothed targets.
 
-        As weights sum to 1, the normaliser cancels in what is added to the plain cross-entropy: share (z_u - sum of s(v | u) z_v).
+        As weights sum to 1, the normaliser cancels in what is added: share (z_u - sum of s(v | u) z_v).
         """
-        from torch.nn import functional as F
-
         from ontogeny.tokens.rows import NOT_COUNTED
-        from ontogeny.training.treatment import inputs_of
 
-        if self.token.device != tokens.device:  # once a training
-            self.share, self.token, self.weight = (t.to(tokens.device) for t in (self.share, self.token, self.weight))
-        with autocast():
-            logits = model(input_ids=inputs_of(tokens), use_cache=False).logits
-        logits, targets = logits.flatten(0, 1).float(), tokens[:, 1:].flatten()
-        plain = F.cross_entropy(logits, targets, ignore_index=NOT_COUNTED, reduction="sum")
-        own = targets.clamp(min=0)
+        targets = said.tokens[:, 1:].flatten()
+        if self.token.device != targets.device:  # once a training
+            self.share, self.token, self.weight = (t.to(targets.device) for t in (self.share, self.token, self.weight))
+        logits, own = said.logits.flatten(0, 1).float(), targets.clamp(min=0)
         weight = self.weight[own] * (targets != NOT_COUNTED)[:, None]  # [N, similar]
         difference = logits.gather(1, own[:, None]) - logits.gather(1, self.token[own])
-        added: Tensor = self.share * (weight * difference).sum()
-        return plain + added
+        added: Tensor = (weight * difference).sum(1)
+        return nats + self.share * added
 
 
 # --- what is similar ------------------------------------------------------------------------------------------------
