@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -112,6 +112,14 @@ class Objective(Intervention):
     def model(self, network: Any, context: InterventionContext) -> Any:
         """The module that is trained, given the freshly initialised network."""
         return network
+
+
+def around(network: Any, parts: Iterable[Any], context: InterventionContext) -> Any:
+    """The module that is trained: the freshly initialised network with what each objective among `parts` builds around it."""
+    for part in parts:
+        if isinstance(part, Objective):
+            network = part.model(network, context)
+    return network
 
 
 class Course(Intervention):

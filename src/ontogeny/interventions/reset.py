@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from pydantic import AfterValidator, Field, model_validator
 from torch import nn
 
-from ontogeny.interventions.kinds import Course, Objective, Window
+from ontogeny.interventions.kinds import Course, Window, around
 from ontogeny.records import OntogenyError
 from ontogeny.registry import nearest
 from ontogeny.tokens.prepare import TokenisedText
@@ -105,12 +104,11 @@ def begun(context: InterventionContext, seed: int, step: int | None = None) -> A
     Without `step`: bit for bit as this seed began (where it began on the CPU's generator, as every training does).  With it:
     another draw from the same initialisation, a function of (seed, step).  The process's own generator stays where it is.
     """
-    objectives = [part for part in context.recipe.interventions if isinstance(part, Objective)]
     own = seed if step is None else int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(own)
         network = build(context.recipe, TokenisedText(context.tokenizer, context.untouched, context.untouched))
-        return reduce(lambda module, part: part.model(module, context), objectives, network)
+        return around(network, context.recipe.interventions, context)
 
 
 def renew(state: TrainingState, model: Any, names: Iterable[str], moments: bool) -> None:

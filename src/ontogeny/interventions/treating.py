@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 from ontogeny.interventions.context import InterventionContext
-from ontogeny.interventions.kinds import CorpusEdit, Course, Objective, Window
+from ontogeny.interventions.kinds import CorpusEdit, Course, Objective, Window, around
 from ontogeny.interventions.place_loss import InTurn, PlaceLoss
 from ontogeny.interventions.streams import Stream
 from ontogeny.records import OntogenyError
@@ -32,7 +31,7 @@ def treatment(context: InterventionContext, streams: Sequence[Stream], seed: int
     return Treatment(
         periods=tuple(Period(stream.until, some_rows(stream.text, settings.unit, settings.context)) for stream in streams),
         loss=loss,
-        model=lambda network: reduce(lambda module, part: part.model(module, ground), objectives, network),
+        model=lambda network: around(network, objectives, ground),
         changes=(*changes, loss) if isinstance(loss, Change) else tuple(changes),
     )
 

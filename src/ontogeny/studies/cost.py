@@ -69,7 +69,7 @@ def cost(study: Study, pieces: Sequence[ArmSeed], jobs: int, display: Display = 
 
 
 def kind_of(arm: Arm) -> str:
-    """Arms of one kind do the same arithmetic: one model, one size of batch, one objective, one reading."""
+    """Arms of one kind do the same arithmetic: one model, one size of batch, the same objectives, one reading."""
     training = arm.recipe.training.model_dump(mode="json", include={"context", "batch", "unit", "steps", "epochs", "precision"})
     return content_key(arm.recipe.model, training, _objectives(arm.recipe), arm.recipe.suites, arm.recipe.corpus.kind)
 
